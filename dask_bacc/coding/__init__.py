@@ -1,0 +1,51 @@
+"""Codes and decoders on plain arrays: NumPy and SciPy only."""
+
+from dask_bacc.coding.barycentric import lebesgue_constant
+from dask_bacc.coding.codes import (
+    CODES,
+    Berrut,
+    Code,
+    Convex,
+    Grouped,
+    Lagrange,
+    Local,
+    Repetition,
+    Uncoded,
+    get_code,
+)
+from dask_bacc.coding.decode import Decoded, decode, recovered_blocks
+from dask_bacc.coding.decoders import (
+    DECODERS,
+    Decoder,
+    FirstCopy,
+    FloaterHormann,
+    LeastSquares,
+    Polynomial,
+    SmoothingSpline,
+    get_decoder,
+)
+
+__all__ = [
+    "CODES",
+    "DECODERS",
+    "Berrut",
+    "Code",
+    "Convex",
+    "Decoded",
+    "Decoder",
+    "FirstCopy",
+    "FloaterHormann",
+    "Grouped",
+    "Lagrange",
+    "LeastSquares",
+    "Local",
+    "Polynomial",
+    "Repetition",
+    "SmoothingSpline",
+    "Uncoded",
+    "decode",
+    "get_code",
+    "get_decoder",
+    "lebesgue_constant",
+    "recovered_blocks",
+]

@@ -1,0 +1,135 @@
+"""Decoders that solve linear equations or copy, and say which blocks are lost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.polynomial import chebyshev
+
+from dask_bacc.coding._typing import BoolArray, FloatArray, IndexArray
+from dask_bacc.coding.codes import Code, Lagrange
+from dask_bacc.coding.decoders.base import Decoder, Evidence, NodeDecoder, Solution
+
+#: Singular values below this share of the largest one are taken for zero: what they would
+#: recover is rounding error magnified.
+RANK_TOLERANCE = 1e-8
+
+
+@dataclass(frozen=True)
+class Polynomial(NodeDecoder):
+    """Least-squares polynomial in the node, in the Chebyshev basis.
+
+    With a Lagrange code it is exact for polynomial functions of the code's degree. Fewer distinct
+    results than coefficients give no answer but for the blocks that returned themselves.
+
+    Parameters
+    ----------
+    degree : int, optional
+        Degree of the polynomial in the node. By default ``(k - 1) * code.degree`` for a Lagrange
+        code and ``k - 1`` for others.
+
+    Raises
+    ------
+    ValueError
+        If `degree` is negative.
+    """
+
+    degree: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.degree is not None and self.degree < 0:
+            raise ValueError(f"degree must be at least 0, got {self.degree}")
+
+    @property
+    def name(self) -> str:
+        """``"polynomial"``."""
+        return "polynomial"
+
+    def check(self, code: Code) -> None:
+        """Refuse a code without nodes, or with too few chunks for the degree."""
+        super().check(code)
+        if self._coefficients(code) > code.n:
+            raise ValueError(
+                f"a polynomial of degree {self.degree} needs {self._coefficients(code)} results, "
+                f"and {code} has {code.n} chunks"
+            )
+
+    def recovered(self, code: Code, chunks: IndexArray) -> BoolArray:
+        """All blocks once there are as many distinct nodes as coefficients, none before."""
+        assert code.chunk_nodes is not None
+        distinct = len(np.unique(code.chunk_nodes[chunks]))
+        return np.full(code.k, distinct >= self._coefficients(code))
+
+    def solve(self, evidence: Evidence) -> Solution:
+        """The polynomial of this degree that is closest to the results."""
+        code = evidence.code
+        assert code.chunk_nodes is not None
+        assert code.data_nodes is not None
+        degree = self._coefficients(code) - 1
+        basis = chebyshev.chebvander(code.chunk_nodes[evidence.chunks], degree)
+        return Solution(chebyshev.chebvander(code.data_nodes, degree) @ np.linalg.pinv(basis))
+
+    def _coefficients(self, code: Code) -> int:
+        if self.degree is not None:
+            return self.degree + 1
+        return code.recovery_threshold if isinstance(code, Lagrange) else code.k
+
+
+@dataclass(frozen=True)
+class LeastSquares(Decoder):
+    """Solves the generator's equations: exact for affine functions of the blocks.
+
+    Blocks that the returned rows do not determine are lost. Codes whose rows sum to one (all
+    here) also recover a constant offset.
+    """
+
+    @property
+    def name(self) -> str:
+        """``"least-squares"``."""
+        return "least-squares"
+
+    def recovered(self, code: Code, chunks: IndexArray) -> BoolArray:
+        """The blocks whose unit vector lies in the span of the returned rows."""
+        if len(chunks) == 0:
+            return np.zeros(code.k, dtype=bool)
+        _, singular, right = np.linalg.svd(code.generator[chunks], full_matrices=False)
+        kept = right[singular > RANK_TOLERANCE * singular[0]]
+        determined: BoolArray = np.sum(kept**2, axis=0) > 1 - RANK_TOLERANCE
+        return determined
+
+    def solve(self, evidence: Evidence) -> Solution:
+        """The pseudo-inverse of the returned rows."""
+        rows = evidence.code.generator[evidence.chunks]
+        inverse: FloatArray = np.linalg.pinv(rows, rcond=RANK_TOLERANCE).astype(np.float64)
+        return Solution(inverse)
+
+
+@dataclass(frozen=True)
+class FirstCopy(Decoder):
+    """Copies the blocks whose own result returned; the others are lost and said to be."""
+
+    @property
+    def name(self) -> str:
+        """``"first-copy"``."""
+        return "first-copy"
+
+    def check(self, code: Code) -> None:
+        """Refuse a code that has no chunk for some block."""
+        bare = np.setdiff1d(np.arange(code.k), code.own_blocks)
+        if len(bare):
+            raise ValueError(
+                f"decoder 'first-copy' copies blocks, and {code} has no chunk that is block "
+                f"{bare[0]} as it stands; use decoder={code.default_decoder!r}"
+            )
+
+    def recovered(self, code: Code, chunks: IndexArray) -> BoolArray:
+        """The blocks with a copy among the results."""
+        return np.isin(np.arange(code.k), code.own_blocks[chunks])
+
+    def solve(self, evidence: Evidence) -> Solution:
+        """Nothing to solve: every answer is a copy, and its error is zero."""
+        return Solution(
+            weights=np.zeros((evidence.code.k, len(evidence.chunks))),
+            error=np.zeros(evidence.code.k),
+        )

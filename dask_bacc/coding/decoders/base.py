@@ -1,0 +1,105 @@
+"""What a decoder is asked and what it answers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from dask_bacc.coding._typing import BoolArray, FloatArray, IndexArray
+from dask_bacc.coding.codes import Code
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything a decoder may look at: small matrices, never the results themselves."""
+
+    #: code of the run, or of one group of it
+    code: Code
+    #: ascending indices of the returned set, at least one
+    chunks: IndexArray
+    #: ``(m, m)`` inner products of the results, real part; None unless the decoder asks for it
+    results_gram: FloatArray | None = None
+
+
+@dataclass(frozen=True)
+class Solution:
+    """What a decoder made of the evidence."""
+
+    #: ``(k, m)`` matrix from the results to the blocks' answers
+    weights: FloatArray
+    #: ``(k,)`` estimated RMS error of every block, or None if the decoder estimates none
+    error: FloatArray | None = None
+
+
+class Decoder(ABC):
+    """Turns the results of a returned set into an answer for every block.
+
+    A new decoder is a frozen dataclass that derives from this one and is named once in
+    ``dask_bacc.coding.decoders.DECODERS``. Blocks whose own result returned are not its concern:
+    they are copied.
+    """
+
+    #: whether `solve` needs the inner products of the results
+    uses_results: ClassVar[bool] = False
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The name by which users ask for it."""
+
+    def check(self, code: Code) -> None:
+        """Refuse a code that this decoder cannot decode.
+
+        Raises
+        ------
+        ValueError
+            With what the decoder needs.
+        """
+        return
+
+    def recovered(self, code: Code, chunks: IndexArray) -> BoolArray:
+        """Which of the `k` blocks this returned set gives an answer for."""
+        return np.full(code.k, len(chunks) > 0)
+
+    @abstractmethod
+    def solve(self, evidence: Evidence) -> Solution:
+        """Weights for the returned set; rows of blocks that are not recovered have no meaning."""
+
+
+class NodeDecoder(Decoder):
+    """A decoder that works on nodes and refuses codes without them."""
+
+    def check(self, code: Code) -> None:
+        """Refuse a code without nodes."""
+        if code.chunk_nodes is None or code.data_nodes is None:
+            raise ValueError(
+                f"decoder {self.name!r} works on nodes, and {code} has none; use "
+                f"decoder={code.default_decoder!r}, or a code with nodes such as 'systematic'"
+            )
+
+
+class Interpolant(NodeDecoder):
+    """A decoder that is a curve through or near the results over their nodes."""
+
+    def solve(self, evidence: Evidence) -> Solution:
+        """Interpolate over the distinct returned nodes, sharing a node's weight among repeats."""
+        code = evidence.code
+        assert code.chunk_nodes is not None
+        assert code.data_nodes is not None
+        nodes, inverse, count = np.unique(
+            code.chunk_nodes[evidence.chunks], return_inverse=True, return_counts=True
+        )
+        gram = evidence.results_gram
+        if gram is not None and len(nodes) < len(inverse):
+            mean = np.zeros((len(nodes), len(inverse)))
+            mean[inverse, np.arange(len(inverse))] = 1.0 / count[inverse]
+            gram = mean @ gram @ mean.T
+        matrix = self.matrix(nodes, code.data_nodes, gram)
+        return Solution(matrix[:, inverse] / count[inverse])
+
+    @abstractmethod
+    def matrix(self, nodes: FloatArray, at: FloatArray, gram: FloatArray | None) -> FloatArray:
+        """Matrix from values at distinct ascending `nodes` to values at `at`."""
