@@ -1,1 +1,22 @@
-"""Coded computing for Dask."""
+"""Coded computing for Dask: map a function over blocks and never wait for the slowest worker."""
+
+from dask_bacc import coding
+from dask_bacc._config import register_defaults
+from dask_bacc.api import encode
+from dask_bacc.cluster.array import CodedArray
+from dask_bacc.cluster.errors import DecodeError, ResultError
+from dask_bacc.cluster.report import ChunkRecord, RunReport
+from dask_bacc.cluster.run import CodedRun
+
+register_defaults()
+
+__all__ = [
+    "ChunkRecord",
+    "CodedArray",
+    "CodedRun",
+    "DecodeError",
+    "ResultError",
+    "RunReport",
+    "coding",
+    "encode",
+]

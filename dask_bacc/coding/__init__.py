@@ -13,7 +13,14 @@ from dask_bacc.coding.codes import (
     Uncoded,
     get_code,
 )
-from dask_bacc.coding.decode import Decoded, decode, recovered_blocks
+from dask_bacc.coding.decode import (
+    Decoded,
+    DecodingMatrix,
+    decode,
+    decoding_matrix,
+    lost_blocks,
+    recovered_blocks,
+)
 from dask_bacc.coding.decoders import (
     DECODERS,
     Decoder,
@@ -33,6 +40,7 @@ __all__ = [
     "Convex",
     "Decoded",
     "Decoder",
+    "DecodingMatrix",
     "FirstCopy",
     "FloaterHormann",
     "Grouped",
@@ -44,8 +52,10 @@ __all__ = [
     "SmoothingSpline",
     "Uncoded",
     "decode",
+    "decoding_matrix",
     "get_code",
     "get_decoder",
     "lebesgue_constant",
+    "lost_blocks",
     "recovered_blocks",
 ]

@@ -79,13 +79,13 @@ def interpolation_matrix(nodes: ArrayLike, weights: ArrayLike, at: ArrayLike) ->
     """
     x = np.asarray(nodes, dtype=np.float64)
     difference = np.asarray(at, dtype=np.float64)[:, None] - x
-    hit = difference == 0
+    matrix: FloatArray = (difference == 0).astype(np.float64)
+    between = ~matrix.any(axis=1)
+    gaps = difference[between]
     # The nearest node scales each row, so that a node one rounding error away cannot overflow.
-    nearest = np.abs(np.where(hit, 1.0, difference)).min(axis=1, keepdims=True)
-    terms = np.asarray(weights, dtype=np.float64) * (nearest / np.where(hit, 1.0, difference))
-    matrix: FloatArray = terms / terms.sum(axis=1, keepdims=True)
-    rows = hit.any(axis=1)
-    matrix[rows] = hit[rows]
+    nearest = np.abs(gaps).min(axis=1, keepdims=True)
+    terms = np.asarray(weights, dtype=np.float64) * (nearest / gaps)
+    matrix[between] = terms / terms.sum(axis=1, keepdims=True)
     return matrix
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from dask_bacc.coding._typing import AnyArray, BoolArray, FloatArray, IndexArray
 from dask_bacc.coding.codes import Code
 from dask_bacc.coding.decoders import Decoder, Evidence, get_decoder
-from dask_bacc.coding.linear import as_inexact, combine_rows
+from dask_bacc.coding.linear import combine_rows, inexact_dtype
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,23 @@ class Decoded:
     @property
     def lost(self) -> tuple[int, ...]:
         """The blocks for which the results give no answer."""
-        return tuple(int(block) for block in np.flatnonzero(np.isinf(self.error)))
+        return lost_blocks(self.error)
+
+
+@dataclass(frozen=True, eq=False)
+class DecodingMatrix:
+    """How to make the blocks' answers from the results: small, whatever the results' size."""
+
+    #: ``(k, m)`` weights over the returned set in ascending order; a unit row for a block whose
+    #: own result returned, NaN for a lost one
+    weights: FloatArray
+    #: ``(k,)`` estimated RMS error, as in `Decoded`
+    error: FloatArray
+
+
+def lost_blocks(error: FloatArray) -> tuple[int, ...]:
+    """The blocks whose estimated error is infinite."""
+    return tuple(int(block) for block in np.flatnonzero(np.isinf(error)))
 
 
 def recovered_blocks(code: Code, chunks: Iterable[int], decoder: Decoder) -> BoolArray:
@@ -51,6 +67,50 @@ def recovered_blocks(code: Code, chunks: Iterable[int], decoder: Decoder) -> Boo
     own = code.own_blocks[returned]
     recovered[own[own >= 0]] = True
     return recovered
+
+
+def decoding_matrix(
+    code: Code, results: Mapping[int, AnyArray], decoder: Decoder
+) -> DecodingMatrix:
+    """The matrix that decodes these results.
+
+    Parameters
+    ----------
+    code : Code
+    results : mapping of int to ndarray
+        Result of every returned chunk, all of one shape; looked at only by decoders that use the
+        inner products of the results.
+    decoder : Decoder
+    """
+    chunks = np.array(sorted(results), dtype=np.intp)
+    recovered = recovered_blocks(code, results, decoder)
+    own = code.own_blocks[chunks]
+    weights = np.zeros((code.k, len(chunks)))
+    weights[~recovered] = np.nan
+    error = np.where(recovered, np.nan, np.inf)
+    for group in code.groups:
+        wanted = np.zeros(code.k, dtype=bool)
+        wanted[group.blocks] = recovered[group.blocks]
+        wanted[own[own >= 0]] = False
+        if wanted.any():
+            positions = _within(chunks, group.chunks)
+            members = [results[int(i)] for i in chunks[positions]]
+            evidence = Evidence(
+                code=group.code,
+                chunks=chunks[positions] - group.chunks.start,
+                results_gram=_gram(members) if decoder.uses_results else None,
+            )
+            solution = decoder.solve(evidence)
+            local = np.flatnonzero(wanted) - group.blocks.start
+            weights[np.ix_(wanted, positions)] = solution.weights[local]
+            if solution.error is not None:
+                error[wanted] = solution.error[local]
+    # Of several copies of a block the first chunk's is taken.
+    blocks, positions = np.unique(own, return_index=True)
+    copied = blocks >= 0
+    weights[blocks[copied], positions[copied]] = 1.0
+    error[blocks[copied]] = 0.0
+    return DecodingMatrix(weights, error)
 
 
 def decode(
@@ -94,35 +154,17 @@ def decode(
     (array([1., 2.]), array([ 0., nan]))
     """
     solver = get_decoder(decoder, code)
-    values, chunks = _stacked(code, results)
-    recovered = recovered_blocks(code, chunks, solver)
-    own = code.own_blocks[chunks]
-    blocks = np.full((code.k, *values.shape[1:]), np.nan, dtype=values.dtype)
-    error = np.where(recovered, np.nan, np.inf)
-    for group in code.groups:
-        wanted = np.zeros(code.k, dtype=bool)
-        wanted[group.blocks] = True
-        wanted &= recovered
-        wanted[own[own >= 0]] = False
-        if wanted.any():
-            positions = _within(chunks, group.chunks)
-            members = values[positions]
-            solution = solver.solve(
-                Evidence(
-                    code=group.code,
-                    chunks=chunks[positions] - group.chunks.start,
-                    results_gram=_gram(members) if solver.uses_results else None,
-                )
-            )
-            local = np.flatnonzero(wanted) - group.blocks.start
-            blocks[wanted] = combine_rows(solution.weights[local], members)
-            if solution.error is not None:
-                error[wanted] = solution.error[local]
-    for position in np.flatnonzero(own >= 0)[::-1]:
-        # In reverse, so that of several copies the first chunk's is the one that stays.
-        blocks[own[position]] = values[position]
-        error[own[position]] = 0.0
-    return Decoded(blocks, error, solver.name)
+    arrays = _checked(code, results)
+    dtype = inexact_dtype(np.result_type(*arrays.values()))
+    matrix = decoding_matrix(code, arrays, solver)
+    blocks = np.full((code.k, *next(iter(arrays.values())).shape), np.nan, dtype=dtype)
+    kept = np.flatnonzero(~np.isinf(matrix.error))
+    combine_rows(
+        matrix.weights[kept],
+        [arrays[i] for i in sorted(arrays)],
+        [blocks[block, ...] for block in kept],
+    )
+    return Decoded(blocks, matrix.error, solver.name)
 
 
 def _within(chunks: IndexArray, part: slice) -> IndexArray:
@@ -130,25 +172,24 @@ def _within(chunks: IndexArray, part: slice) -> IndexArray:
     return np.flatnonzero((chunks >= part.start) & (chunks < part.stop))
 
 
-def _gram(values: AnyArray) -> FloatArray:
-    flat = values.reshape(len(values), -1)
+def _gram(values: Sequence[AnyArray]) -> FloatArray:
+    flat = np.stack(values).reshape(len(values), -1)
     gram: FloatArray = (flat @ flat.conj().T).real.astype(np.float64)
     return gram
 
 
-def _stacked(code: Code, results: Mapping[int, ArrayLike]) -> tuple[AnyArray, IndexArray]:
-    """The results stacked in order of their chunks, after checking them."""
+def _checked(code: Code, results: Mapping[int, ArrayLike]) -> dict[int, AnyArray]:
     if not results:
         raise ValueError("no results to decode")
     if strays := [i for i in results if not 0 <= i < code.n]:
         raise ValueError(f"{code} has chunks 0 to {code.n - 1}, got results for {strays}")
-    chunks = sorted(results)
-    arrays = [as_inexact(np.asarray(results[i])) for i in chunks]
-    shapes = {array.shape for array in arrays}
-    if len(shapes) > 1:
+    arrays = {i: np.asarray(result) for i, result in results.items()}
+    for array in arrays.values():
+        inexact_dtype(array.dtype)
+    if len(shapes := {array.shape for array in arrays.values()}) > 1:
         raise ValueError(f"results must have one shape, got {sorted(shapes)}")
-    if bad := [i for i, array in zip(chunks, arrays, strict=True) if not np.isfinite(array).all()]:
+    if bad := [i for i, array in arrays.items() if not np.isfinite(array).all()]:
         raise ValueError(
             f"results must be finite; chunks {bad} have NaN or infinity; leave them out"
         )
-    return np.stack(arrays), np.array(chunks, dtype=np.intp)
+    return arrays

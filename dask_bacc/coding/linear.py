@@ -1,14 +1,16 @@
-"""Applying a generator or a decoder's weights to stacked arrays."""
+"""Applying a generator or a decoder's weights to a sequence of arrays."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
 from dask_bacc.coding._typing import AnyArray, FloatArray
 
 
-def combine_rows(matrix: FloatArray, values: AnyArray) -> AnyArray:
-    """Product of a small matrix with a stack of arrays, ``out[i] = sum_j matrix[i, j] values[j]``.
+def combine_rows(matrix: FloatArray, arrays: Sequence[AnyArray], out: Sequence[AnyArray]) -> None:
+    """Fill ``out[i] = sum_j matrix[i, j] arrays[j]``.
 
     A unit row is a copy, bit for bit, and an entry that is zero is never multiplied, so a NaN
     reaches only the rows that use it.
@@ -16,45 +18,56 @@ def combine_rows(matrix: FloatArray, values: AnyArray) -> AnyArray:
     Parameters
     ----------
     matrix : (r, m) ndarray of float64
-    values : (m, ...) ndarray of an inexact dtype
-
-    Returns
-    -------
-    (r, ...) ndarray of the dtype of `values`
+    arrays : sequence of m ndarrays
+        All of one shape.
+    out : sequence of r ndarrays
+        Written in place; all of the shape of `arrays` and of one inexact dtype.
 
     Examples
     --------
-    >>> combine_rows(np.array([[0.0, 1.0], [0.5, 0.5]]), np.array([np.inf, 3.0]))
-    array([ 3., inf])
+    >>> out = [np.empty(1), np.empty(1)]
+    >>> combine_rows(np.array([[0.0, 1.0], [0.5, 0.5]]), [np.array([9.0]), np.array([3.0])], out)
+    >>> out
+    [array([3.]), array([6.])]
     """
-    flat = values.reshape(len(values), -1)
-    out = np.empty((len(matrix), flat.shape[1]), dtype=values.dtype)
-    weights = matrix.astype(np.result_type(values.real.dtype), copy=False)
-    used = matrix != 0
-    dense = used.all(axis=1)
-    if dense.any():
-        out[dense] = weights[dense] @ flat
-    for row in np.flatnonzero(~dense):
-        columns = np.flatnonzero(used[row])
-        if len(columns) == 1 and matrix[row, columns[0]] == 1:
-            out[row] = flat[columns[0]]
+    mixed: dict[bytes, list[int]] = {}
+    for i, row in enumerate(matrix):
+        columns = np.flatnonzero(row)
+        if len(columns) == 1 and row[columns[0]] == 1:
+            out[i][...] = arrays[columns[0]]
         else:
-            out[row] = weights[row, columns] @ flat[columns]
-    return out.reshape(len(matrix), *values.shape[1:])
+            mixed.setdefault(columns.tobytes(), []).append(i)
+    for pattern, rows in mixed.items():
+        columns = np.frombuffer(pattern, dtype=np.intp)
+        target = out[rows[0]]
+        if len(columns) == 0:
+            for i in rows:
+                out[i][...] = 0
+            continue
+        stack = np.stack([arrays[j] for j in columns.tolist()]).reshape(len(columns), -1)
+        stack = stack.astype(target.dtype, copy=False)
+        weights = matrix[rows][:, columns].astype(target.real.dtype, copy=False)
+        for i, values in zip(rows, weights @ stack, strict=True):
+            out[i][...] = values.reshape(target.shape)
 
 
-def as_inexact(values: AnyArray) -> AnyArray:
-    """The array itself if real or complex floating point, else its values as float64.
+def inexact_dtype(dtype: np.dtype[np.generic]) -> np.dtype[np.generic]:
+    """The dtype itself if real or complex floating point, float64 for integers and booleans.
 
     Raises
     ------
     TypeError
         For anything but numbers: objects, strings, datetimes.
+
+    Examples
+    --------
+    >>> inexact_dtype(np.dtype("float32")), inexact_dtype(np.dtype("int8"))
+    (dtype('float32'), dtype('float64'))
     """
-    if values.dtype.kind in "fc":
-        return values
-    if values.dtype.kind in "iub":
-        return values.astype(np.float64)
+    if dtype.kind in "fc":
+        return dtype
+    if dtype.kind in "iub":
+        return np.dtype(np.float64)
     raise TypeError(
-        f"cannot form linear combinations of dtype {values.dtype}; use a real or complex dtype"
+        f"cannot form linear combinations of dtype {dtype}; use a real or complex dtype"
     )

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dask_bacc.coding._typing import AnyArray, FloatArray, IndexArray
-from dask_bacc.coding.linear import as_inexact, combine_rows
+from dask_bacc.coding.linear import combine_rows, inexact_dtype
 
 
 @dataclass(frozen=True)
@@ -137,12 +137,17 @@ class Code(ABC):
         TypeError
             If `blocks` are not numbers.
         """
-        values = as_inexact(np.asarray(blocks))
+        values = np.asarray(blocks)
+        dtype = inexact_dtype(values.dtype)
         if values.ndim == 0 or len(values) != self.k:
             raise ValueError(
                 f"blocks must be stacked on a first axis of length k={self.k}, "
                 f"got shape {values.shape}"
             )
-        return np.concatenate(
-            [combine_rows(part.code.generator, values[part.blocks]) for part in self.groups]
-        )
+        chunks = np.empty((self.n, *values.shape[1:]), dtype=dtype)
+        for part in self.groups:
+            rows = range(part.chunks.start, part.chunks.stop)
+            combine_rows(
+                part.code.generator, list(values[part.blocks]), [chunks[i, ...] for i in rows]
+            )
+        return chunks

@@ -95,8 +95,8 @@ class LeastSquares(Decoder):
             return np.zeros(code.k, dtype=bool)
         _, singular, right = np.linalg.svd(code.generator[chunks], full_matrices=False)
         kept = right[singular > RANK_TOLERANCE * singular[0]]
-        determined: BoolArray = np.sum(kept**2, axis=0) > 1 - RANK_TOLERANCE
-        return determined
+        outside = np.linalg.norm(np.eye(code.k) - kept.T @ kept, axis=0)
+        return np.asarray(outside < RANK_TOLERANCE)
 
     def solve(self, evidence: Evidence) -> Solution:
         """The pseudo-inverse of the returned rows."""

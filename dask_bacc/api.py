@@ -1,0 +1,91 @@
+"""The front door: what users call to encode their arrays."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from dask_bacc.cluster.array import CodedArray
+from dask_bacc.cluster.encode import encode_arrays
+from dask_bacc.coding import Code
+
+
+def encode(
+    *arrays: Any,
+    n: int,
+    k: int | None = None,
+    axis: int = 0,
+    dim: Any = None,
+    code: str | Code | None = None,
+) -> CodedArray:
+    """Encode arrays into `n` coded chunks, over which functions can be mapped.
+
+    Dask arrays are encoded on the cluster when a run or ``persist()`` asks for it; NumPy arrays
+    are encoded here and now, and each chunk travels inside its task.
+
+    Parameters
+    ----------
+    *arrays : dask.array.Array, numpy.ndarray or xarray.DataArray
+        Arrays that share one code; a function that is mapped receives a block of each. Integers
+        and booleans become float64. Chunks along other axes are merged.
+    n : int
+        Number of coded chunks, at least `k`: ``n - k`` of them may be late.
+    k : int, optional
+        Number of blocks, which must be equal; by default the number of chunks along the axis.
+    axis : int
+        Axis along which the arrays are cut into blocks.
+    dim : hashable, optional
+        The dimension's name, for DataArrays, instead of `axis`.
+    code : str or Code, optional
+        ``"systematic"``, ``"berrut"``, ``"local"``, ``"convex"``, ``"repetition"``,
+        ``"lagrange"``, ``"uncoded"``, or a code object; by default the configured one
+        (``bacc.code``).
+
+    Returns
+    -------
+    CodedArray
+
+    Raises
+    ------
+    TypeError
+        For arrays that cannot be combined linearly: objects, strings, datetimes, masked arrays.
+    ValueError
+        For unequal blocks (the nearest `k` that fits is named), ``n < k``, empty arrays, unknown
+        chunk sizes, unknown codes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import dask_bacc
+    >>> coded = dask_bacc.encode(np.arange(12.0), k=3, n=5)
+    >>> coded
+    CodedArray<Berrut(k=3, n=5, systematic=True), chunks (4,) float64>
+    >>> coded.map(np.tanh).result().shape
+    (12,)
+    """
+    if not arrays:
+        raise TypeError("encode needs at least one array")
+    labelled = _are_labelled(arrays)
+    if not any(labelled):
+        if dim is not None:
+            raise TypeError(f"dim={dim!r} names a dimension of DataArrays; use axis for others")
+        return encode_arrays(arrays, [axis] * len(arrays), n=n, k=k, code=code)
+    if not all(labelled):
+        raise TypeError("DataArrays and plain arrays cannot be encoded together; use .data")
+    from dask_bacc.xarray import Labels, resolve_axis
+
+    axes = [resolve_axis(array, dim, axis) for array in arrays]
+    return encode_arrays(
+        [array.data for array in arrays],
+        axes,
+        n=n,
+        k=k,
+        code=code,
+        dress=Labels.of(arrays[0], axes[0]).dress,
+    )
+
+
+def _are_labelled(arrays: tuple[Any, ...]) -> list[bool]:
+    # Whoever has a DataArray has imported xarray; others need not have it installed.
+    xarray = sys.modules.get("xarray")
+    return [xarray is not None and isinstance(array, xarray.DataArray) for array in arrays]

@@ -1,0 +1,217 @@
+"""The coded array: a dask collection of coded chunks over which functions are mapped."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import dask
+import dask.array as da
+import dask.threaded
+import numpy as np
+from dask.base import DaskMethodsMixin
+from dask.highlevelgraph import HighLevelGraph
+from dask.task_spec import Task, TaskRef
+from dask.typing import Key
+from distributed import Client
+
+from dask_bacc.cluster.options import Dress, RunOptions
+from dask_bacc.cluster.run import CodedRun, start_run
+from dask_bacc.coding import Code, Decoder
+from dask_bacc.coding._typing import AnyArray
+
+
+@dataclass(frozen=True)
+class Part:
+    """What became of one encoded array."""
+
+    #: chunk ``i`` has the key ``(name, i)``
+    name: str
+    #: shape of every chunk
+    shape: tuple[int, ...]
+    #: dtype of every chunk
+    dtype: np.dtype[np.generic]
+    #: axis along which the array was cut
+    axis: int
+
+
+class CodedArray(DaskMethodsMixin):
+    """Coded chunks of one or several arrays; made by `dask_bacc.encode`.
+
+    A dask collection: ``persist()`` makes the chunks once for many runs, ``compute()`` gives them
+    stacked on a new first axis (a tuple, if several arrays were encoded).
+
+    Attributes
+    ----------
+    code : Code
+        The code that made the chunks.
+    parts : tuple of Part
+        One for every encoded array.
+    """
+
+    def __init__(
+        self,
+        graph: Mapping[Key, Any],
+        parts: tuple[Part, ...],
+        code: Code,
+        dress: Dress | None = None,
+    ) -> None:
+        self._graph = graph
+        self._dress = dress
+        self.parts = parts
+        self.code = code
+
+    @property
+    def k(self) -> int:
+        """Number of blocks."""
+        return self.code.k
+
+    @property
+    def n(self) -> int:
+        """Number of coded chunks."""
+        return self.code.n
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all chunks of all arrays."""
+        return self.n * sum(math.prod(part.shape) * part.dtype.itemsize for part in self.parts)
+
+    def __repr__(self) -> str:
+        arrays = ", ".join(f"{part.shape} {part.dtype}" for part in self.parts)
+        return f"CodedArray<{self.code}, chunks {arrays}>"
+
+    def _repr_html_(self) -> str:
+        # Display builds on this module, so it is looked up only when something is shown.
+        from dask_bacc.display.html import coded_array_html
+
+        return coded_array_html(self)
+
+    def __dask_graph__(self) -> Mapping[Key, Any]:
+        return self._graph
+
+    def __dask_keys__(self) -> list[list[tuple[str, int]]]:
+        return [[(part.name, i) for i in range(self.n)] for part in self.parts]
+
+    def __dask_tokenize__(self) -> tuple[str, ...]:
+        return (type(self).__name__, *(part.name for part in self.parts))
+
+    __dask_optimize__ = None
+    __dask_scheduler__ = staticmethod(dask.threaded.get)
+
+    def __dask_postcompute__(self) -> tuple[Callable[..., Any], tuple[()]]:
+        return _stack, ()
+
+    def __dask_postpersist__(self) -> tuple[Callable[..., CodedArray], tuple[()]]:
+        return self._rebuild, ()
+
+    def _rebuild(
+        self, graph: Mapping[Key, Any], *, rename: Mapping[str, str] | None = None
+    ) -> CodedArray:
+        names = rename or {}
+        parts = tuple(replace(p, name=names.get(p.name, p.name)) for p in self.parts)
+        return CodedArray(graph, parts, self.code, self._dress)
+
+    def to_dask_array(self) -> da.Array | tuple[da.Array, ...]:
+        """The chunks as a dask array, stacked on a new first axis.
+
+        Returns
+        -------
+        dask.array.Array, or a tuple of them if several arrays were encoded
+
+        Raises
+        ------
+        NotImplementedError
+            With ``array.query-planning``, whose arrays cannot be made from a graph.
+        """
+        if da.array_expr_enabled():
+            raise NotImplementedError(
+                "with array.query-planning a dask array cannot be made from coded chunks; use "
+                "compute() or map(), or turn query-planning off"
+            )
+        arrays = tuple(self._part_to_dask_array(part) for part in self.parts)
+        return arrays if len(arrays) > 1 else arrays[0]
+
+    def _part_to_dask_array(self, part: Part) -> da.Array:
+        name = f"stacked-{part.name}"
+        rest = (0,) * len(part.shape)
+        graph: dict[Key, Any] = {
+            (name, i, *rest): Task((name, i, *rest), _new_axis, TaskRef((part.name, i)))
+            for i in range(self.n)
+        }
+        layers = HighLevelGraph.from_collections(name, {**self._graph, **graph}, dependencies=())
+        chunks = ((1,) * self.n, *((size,) for size in part.shape))
+        return da.Array(layers, name, chunks, dtype=part.dtype)
+
+    def map(
+        self,
+        func: Callable[..., Any],
+        *args: Any,
+        enough: int | None = None,
+        deadline: float | None = None,
+        decoder: str | Decoder | None = None,
+        combine: str = "concat",
+        retries: int = 0,
+        client: Client | None = None,
+        **kwargs: Any,
+    ) -> CodedRun:
+        """Run a function on every coded chunk, and decode from whichever results come first.
+
+        Returns at once. Decoding starts when at least `enough` results are in and every block has
+        an answer, when every block's own result is in, when all chunks have ended, or at the
+        deadline with what has come. What is left is cancelled.
+
+        Parameters
+        ----------
+        func : callable
+            ``func(*blocks, *args, **kwargs)`` gets one NumPy block of every encoded array and
+            returns an array of numbers, or a tuple, list or dict of them.
+        *args, **kwargs
+            Passed on; futures and dask collections among them arrive as their values.
+        enough : int, optional
+            Results to wait for at least, 1 to `n`; by default `k`.
+        deadline : float, optional
+            Seconds from now after which the answer is decoded from what has come.
+        decoder : str or Decoder, optional
+            By default the configured one (``bacc.decoder``), or the one that suits the code.
+        combine : {"concat", "stack", "sum", "mean"}
+            How the blocks' answers are put together: along the axis that was cut, on a new first
+            axis, or reduced over blocks.
+        retries : int
+            How often a chunk that raises is tried again.
+        client : distributed.Client, optional
+            By default the current one; with none, an in-process cluster is started.
+
+        Returns
+        -------
+        CodedRun
+
+        Raises
+        ------
+        TypeError, ValueError
+            For a `func` that is not callable, and options out of their ranges.
+        """
+        if not callable(func):
+            raise TypeError(f"func must be callable, got {type(func).__name__}")
+        options = RunOptions.checked(
+            self.code,
+            enough=enough,
+            deadline=deadline,
+            decoder=dask.config.get("bacc.decoder") if decoder is None else decoder,
+            combine=combine,
+            axis=self.parts[0].axis,
+            retries=retries,
+            dress=self._dress,
+        )
+        keys = [[(part.name, i) for part in self.parts] for i in range(self.n)]
+        return start_run(self._graph, keys, func, args, kwargs, self.code, options, client)
+
+
+def _stack(parts: Sequence[Sequence[AnyArray]]) -> AnyArray | tuple[AnyArray, ...]:
+    stacked = tuple(np.stack(chunks) for chunks in parts)
+    return stacked if len(stacked) > 1 else stacked[0]
+
+
+def _new_axis(chunk: AnyArray) -> AnyArray:
+    return chunk[None]

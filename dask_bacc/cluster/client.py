@@ -1,0 +1,58 @@
+"""The client of a run: the given one, the current one, or an in-process one of our own."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+import dask
+import distributed
+from distributed import Client, LocalCluster
+
+logger = logging.getLogger("dask_bacc")
+
+_lock = threading.Lock()
+_local: Client | None = None
+
+
+def resolve_client(client: Client | None) -> Client:
+    """The given client, the current one, or a local one, which is started when there is none.
+
+    Raises
+    ------
+    TypeError
+        If `client` is no client.
+    ValueError
+        If `client` is closed.
+    """
+    if client is None:
+        try:
+            client = distributed.get_client()
+        except ValueError:
+            return _local_client()
+    if not isinstance(client, Client):
+        raise TypeError(f"client must be a distributed.Client, got {type(client).__name__}")
+    if client.status not in ("running", "connecting", "newly-created"):
+        raise ValueError(f"client is {client.status}; pass a connected one")
+    return client
+
+
+def _local_client() -> Client:
+    global _local
+    with _lock:
+        if _local is None or _local.status != "running":
+            cluster = LocalCluster(
+                processes=False,
+                n_workers=1,
+                threads_per_worker=dask.config.get("bacc.local-cluster.threads"),
+                dashboard_address="127.0.0.1:0",
+                scheduler_kwargs={"dashboard": False},
+                silence_logs=logging.ERROR,
+            )
+            # Not the default client: dask's own arrays keep the scheduler the user has.
+            _local = Client(cluster, set_as_default=False)
+            logger.info(
+                "no Dask client: started an in-process cluster with %d threads",
+                sum(_local.nthreads().values()),
+            )
+        return _local

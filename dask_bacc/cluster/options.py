@@ -1,0 +1,53 @@
+"""What the user asked of a run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from operator import index
+from typing import Any
+
+from dask_bacc.cluster.combine import check_combine
+from dask_bacc.coding import Code, Decoder, get_decoder
+from dask_bacc.coding._typing import AnyArray
+
+#: ``dress(array, combine, k)`` gives an array of the answer its labels, if it can.
+Dress = Callable[[AnyArray, str, int], Any]
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What the user asked of a run, checked."""
+
+    decoder: Decoder
+    enough: int
+    deadline: float | None
+    combine: str
+    axis: int
+    retries: int
+    dress: Dress | None
+
+    @classmethod
+    def checked(
+        cls,
+        code: Code,
+        *,
+        decoder: str | Decoder | None,
+        enough: int | None,
+        deadline: float | None,
+        combine: str,
+        axis: int,
+        retries: int,
+        dress: Dress | None,
+    ) -> RunOptions:
+        """Refuse options out of their ranges; see `CodedArray.map`."""
+        enough = code.k if enough is None else index(enough)
+        if not 1 <= enough <= code.n:
+            raise ValueError(f"enough must be 1 to n={code.n} results, got {enough}")
+        if deadline is not None and not 0 < deadline < math.inf:
+            raise ValueError(f"deadline must be a positive number of seconds, got {deadline}")
+        if index(retries) < 0:
+            raise ValueError(f"retries must be at least 0, got {retries}")
+        check_combine(combine)
+        return cls(get_decoder(decoder, code), enough, deadline, combine, axis, retries, dress)

@@ -1,0 +1,69 @@
+"""When a run stops waiting: pure functions of what has come and of the time."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from enum import StrEnum
+
+import numpy as np
+
+from dask_bacc.coding import Code, Decoder, recovered_blocks
+
+
+class Stop(StrEnum):
+    """Why decoding started."""
+
+    #: every block's own result is in, so nothing is estimated
+    COMPLETE = "every block returned"
+    #: enough results are in and every block has an answer
+    ENOUGH = "enough results"
+    #: no chunk is outstanding any more
+    ENDED = "all chunks ended"
+    #: the deadline has passed
+    DEADLINE = "deadline"
+
+
+def why_stop(
+    code: Code,
+    decoder: Decoder,
+    *,
+    returned: Collection[int],
+    outstanding: int,
+    enough: int,
+    elapsed: float,
+    deadline: float | None,
+) -> Stop | None:
+    """Why to decode now, or None to wait for more.
+
+    Parameters
+    ----------
+    code, decoder
+        Of the run.
+    returned : collection of int
+        Chunks whose results are in.
+    outstanding : int
+        Chunks that may still return.
+    enough : int
+        Results that the user wants at least.
+    elapsed, deadline : float
+        Seconds since the run was submitted, and those it was given.
+
+    Examples
+    --------
+    >>> from dask_bacc import coding
+    >>> code, decoder = coding.Local(2, 3), coding.LeastSquares()
+    >>> rule = dict(enough=2, elapsed=1.0, deadline=5.0)
+    >>> why_stop(code, decoder, returned=[2], outstanding=2, **rule)
+    >>> why_stop(code, decoder, returned=[2, 0], outstanding=1, **rule)
+    <Stop.ENOUGH: 'enough results'>
+    """
+    own = np.unique(code.own_blocks[list(returned)])
+    if np.count_nonzero(own >= 0) == code.k:
+        return Stop.COMPLETE
+    if len(returned) >= enough and recovered_blocks(code, returned, decoder).all():
+        return Stop.ENOUGH
+    if outstanding == 0:
+        return Stop.ENDED
+    if deadline is not None and elapsed >= deadline:
+        return Stop.DEADLINE
+    return None

@@ -1,0 +1,163 @@
+"""What happened in a run: a ledger that is kept while it goes on, a report that users read."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+
+from dask_bacc.cluster.policy import Stop
+from dask_bacc.cluster.structure import FlatResult
+from dask_bacc.coding._typing import FloatArray
+
+ChunkState = Literal["waiting", "running", "returned", "erred", "cancelled"]
+
+
+@dataclass(frozen=True)
+class ChunkRecord:
+    """One chunk's way through a run; times in seconds since the run was submitted."""
+
+    #: ``"waiting"``, ``"running"``, ``"returned"``, ``"erred"`` or ``"cancelled"``
+    state: ChunkState = "waiting"
+    #: address of the worker that started it last
+    worker: str | None = None
+    #: when that worker started it
+    started: float | None = None
+    #: when its outcome was known here, or when it was cancelled
+    ended: float | None = None
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """Who returned, who did not, and how good the answer is.
+
+    Chunks are named by their index. A straggler is a chunk whose result was not in when decoding
+    started, whatever the reason.
+    """
+
+    #: number of blocks and of coded chunks
+    k: int
+    n: int
+    #: chunks whose results are in, in order of arrival
+    returned: tuple[int, ...]
+    #: chunks whose results are not in
+    missing: tuple[int, ...]
+    #: exception of every chunk that raised, or whose result could not be used
+    erred: dict[int, BaseException]
+    #: chunks that were given up
+    cancelled: tuple[int, ...]
+    #: of those, the chunks that had started, with the worker that may still be at it: a running
+    #: function keeps its thread until it returns
+    still_running: dict[int, str]
+    #: name of the decoder
+    decoder: str
+    #: estimated relative RMS error of the whole answer; 0 if nothing is estimated, None if the
+    #: decoder estimates none or there is no answer
+    error: float | None
+    #: estimated RMS error of every block in the same unit, or None
+    block_error: tuple[float, ...] | None
+    #: why decoding started; None while the run goes on
+    stopped: Stop | None
+    #: seconds from submission to the answer, or until now
+    seconds: float
+    #: every chunk's record
+    chunks: tuple[ChunkRecord, ...]
+
+    @property
+    def error_text(self) -> str:
+        """The error of the answer in words."""
+        if self.error is None:
+            return "its error is not estimated"
+        if self.error == 0:
+            return "nothing is estimated"
+        return f"its estimated relative error is {self.error:.2g}"
+
+    def __str__(self) -> str:
+        lines = [
+            f"{len(self.returned)} of {self.n} chunks returned (k={self.k}) "
+            f"in {self.seconds:.2f} s; {self.stopped or 'still waiting'}",
+            f"decoder {self.decoder}; {self.error_text}",
+        ]
+        if self.missing:
+            lines.append(f"missing: {', '.join(map(str, self.missing))}")
+        lines += [f"chunk {i}: {type(e).__name__}: {e}" for i, e in sorted(self.erred.items())]
+        if self.still_running:
+            places = [f"{i} on {worker}" for i, worker in self.still_running.items()]
+            lines.append(f"may still be running: {', '.join(places)}")
+        return "\n".join(lines)
+
+
+@dataclass
+class Ledger:
+    """The book that a run keeps; written on the event loop, read from any thread."""
+
+    k: int
+    n: int
+    decoder: str
+    #: monotonic time of submission
+    submitted: float = field(default_factory=time.monotonic)
+    records: list[ChunkRecord] = field(init=False)
+    results: dict[int, FlatResult] = field(default_factory=dict)
+    erred: dict[int, BaseException] = field(default_factory=dict)
+    stopped: Stop | None = None
+    #: seconds from submission to the answer
+    finished: float | None = None
+    #: what the user must be told with the answer
+    warning: str | None = None
+    #: ``(k,)`` errors of the answer
+    block_error: FloatArray | None = None
+
+    def __post_init__(self) -> None:
+        self.records = [ChunkRecord() for _ in range(self.n)]
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since submission."""
+        return time.monotonic() - self.submitted
+
+    @property
+    def outstanding(self) -> int:
+        """Chunks that may still return."""
+        return sum(self.is_open(chunk) for chunk in range(self.n))
+
+    def is_open(self, chunk: int) -> bool:
+        """Whether the chunk may still return."""
+        return self.records[chunk].state in ("waiting", "running")
+
+    def start(self, chunk: int, worker: str) -> None:
+        """A worker has started the chunk, for the first time or again."""
+        if self.is_open(chunk):
+            self.records[chunk] = ChunkRecord("running", worker, started=self.elapsed)
+
+    def end(self, chunk: int, state: ChunkState) -> None:
+        """The chunk's outcome is known."""
+        self.records[chunk] = replace(self.records[chunk], state=state, ended=self.elapsed)
+
+    def report(self) -> RunReport:
+        """How things stand."""
+        records = tuple(self.records)
+        returned = tuple(self.results)
+        cancelled = [i for i, record in enumerate(records) if record.state == "cancelled"]
+        errors = self.block_error
+        known = errors is not None and bool(np.isfinite(errors).all())
+        return RunReport(
+            k=self.k,
+            n=self.n,
+            returned=returned,
+            missing=tuple(i for i in range(self.n) if i not in self.results),
+            erred=dict(self.erred),
+            cancelled=tuple(cancelled),
+            still_running={
+                i: worker
+                for i in cancelled
+                if records[i].started is not None and (worker := records[i].worker) is not None
+            },
+            decoder=self.decoder,
+            error=float(np.sqrt(np.mean(errors**2))) if known and errors is not None else None,
+            block_error=tuple(errors.tolist()) if known and errors is not None else None,
+            stopped=self.stopped,
+            seconds=self.elapsed if self.finished is None else self.finished,
+            chunks=records,
+        )

@@ -1,0 +1,157 @@
+"""A run: one submission of a function over all chunks, to its decoded answer."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import warnings
+import weakref
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import Any
+
+from dask.typing import Key
+from distributed import Client
+
+from dask_bacc.cluster.client import resolve_client
+from dask_bacc.cluster.consume import consume
+from dask_bacc.cluster.options import RunOptions
+from dask_bacc.cluster.report import Ledger, RunReport
+from dask_bacc.cluster.starts import listen, unlisten
+from dask_bacc.cluster.submit import run_graph, submit
+from dask_bacc.coding import Code
+
+
+class CodedRun:
+    """A function running over the chunks of a coded array; made by `CodedArray.map`.
+
+    Dropping the last reference to it before it has finished cancels it. With an asynchronous
+    client it is awaitable, and so is what `result` returns.
+    """
+
+    def __init__(
+        self, client: Client, ledger: Ledger, answer: concurrent.futures.Future[Any]
+    ) -> None:
+        self._client = client
+        self._ledger = ledger
+        self._answer = answer
+        # The event loop knows only the answer's future, never this object.
+        weakref.finalize(self, _cancel, answer).atexit = False
+
+    @property
+    def report(self) -> RunReport:
+        """How the run stands, or how it ended."""
+        return self._ledger.report()
+
+    @property
+    def status(self) -> str:
+        """``"pending"``, ``"finished"``, ``"error"`` or ``"cancelled"``, as futures have it."""
+        if not self._answer.done():
+            return "pending"
+        if self._answer.cancelled():
+            return "cancelled"
+        return "error" if self._answer.exception() else "finished"
+
+    def result(self, timeout: float | None = None) -> Any:
+        """The decoded answer; waits for it.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds to wait. The run goes on after that.
+
+        Returns
+        -------
+        answer
+            Arrays in the containers that the function returned; an awaitable of it with an
+            asynchronous client.
+
+        Raises
+        ------
+        TimeoutError
+            If the answer is not there in time.
+        DecodeError
+            If the results give no answer.
+        CancelledError
+            If the run was cancelled.
+        """
+        if self._client.asynchronous:
+            return self._wait(timeout)
+        answer = self._answer.result(timeout)
+        self._warn()
+        return answer
+
+    def cancel(self) -> None:
+        """Give up: cancel all chunks that have not returned and release everything."""
+        _cancel(self._answer)
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self._wait(None).__await__()
+
+    async def _wait(self, timeout: float | None) -> Any:
+        # Shielded: one impatient waiter must not cancel the run for the others.
+        waiting = asyncio.shield(asyncio.wrap_future(self._answer))
+        answer = await asyncio.wait_for(waiting, timeout)
+        self._warn()
+        return answer
+
+    def _warn(self) -> None:
+        if message := self._ledger.warning:
+            warnings.warn(message, RuntimeWarning, stacklevel=3)
+
+    def __repr__(self) -> str:
+        report = self.report
+        return (
+            f"<CodedRun: {self.status}, {len(report.returned)}/{report.n} returned, k={report.k}>"
+        )
+
+    def _repr_html_(self) -> str:
+        # Display builds on this module, so it is looked up only when something is shown.
+        from dask_bacc.display.html import run_html
+
+        return run_html(self.status, self.report)
+
+
+def start_run(
+    chunks: Mapping[Key, Any],
+    keys: Sequence[Sequence[Key]],
+    func: Callable[..., Any],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    code: Code,
+    options: RunOptions,
+    client: Client | None,
+) -> CodedRun:
+    """Submit a function over all chunks and start to consume the results.
+
+    Parameters
+    ----------
+    chunks, keys, func, args, kwargs
+        As in `run_graph`.
+    code, options
+    client : Client, optional
+    """
+    client = resolve_client(client)
+    graph = run_graph(chunks, keys, func, args, kwargs)
+    ledger = Ledger(code.k, code.n, options.decoder.name)
+    # Before the tasks: what is sent to the scheduler arrives in order.
+    listen(client, graph.name, ledger.start)
+    try:
+        parity = {
+            key
+            for chunk, own in enumerate(code.own_blocks)
+            if own < 0
+            for key in (*keys[chunk], (graph.name, chunk))
+        }
+        futures = submit(client, graph, parity, options.retries)
+    except BaseException:
+        unlisten(client, graph.name)
+        raise
+    consumer = consume(client, graph.name, futures, code, options, ledger)
+    loop: Any = client.loop
+    answer = asyncio.run_coroutine_threadsafe(consumer, loop.asyncio_loop)
+    return CodedRun(client, ledger, answer)
+
+
+def _cancel(answer: concurrent.futures.Future[Any]) -> None:
+    if not answer.done():
+        answer.cancel()

@@ -1,0 +1,165 @@
+"""Checking arrays before they are encoded, and cutting them into blocks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import index
+from typing import Any
+
+import numpy as np
+from dask.array import Array
+from dask.base import collections_to_expr, tokenize
+from dask.core import flatten
+from dask.typing import Key
+from numpy.lib.array_utils import normalize_axis_index
+
+from dask_bacc.coding._typing import AnyArray
+from dask_bacc.coding.linear import inexact_dtype
+
+
+@dataclass(frozen=True)
+class Source:
+    """An array to encode, along one of its axes."""
+
+    #: dask or NumPy array
+    array: Any
+    #: non-negative axis along which it is cut
+    axis: int
+
+    @property
+    def length(self) -> int:
+        """Number of elements along the axis."""
+        return int(self.array.shape[self.axis])
+
+    @property
+    def dtype(self) -> np.dtype[np.generic]:
+        """Dtype of the coded chunks."""
+        return inexact_dtype(self.array.dtype)
+
+    def block_shape(self, k: int) -> tuple[int, ...]:
+        """Shape of one of `k` blocks."""
+        shape = self.array.shape
+        return (*shape[: self.axis], self.length // k, *shape[self.axis + 1 :])
+
+    def token(self) -> str:
+        """Identifies the array's content and axis."""
+        return str(tokenize(self.array, self.axis))
+
+
+def check_source(array: Any, axis: int, position: int) -> Source:
+    """Refuse what cannot be encoded, before anything is submitted.
+
+    Parameters
+    ----------
+    array : dask or NumPy array
+    axis : int
+    position : int
+        Of the array among the arguments, for messages.
+
+    Raises
+    ------
+    TypeError
+        For anything but dask and NumPy arrays, masked arrays and dtypes that are not numbers.
+    ValueError
+        For scalars, an axis the array has not, empty arrays and unknown chunk sizes.
+    """
+    what = f"array {position}"
+    if not isinstance(array, Array | np.ndarray):
+        raise TypeError(
+            f"{what} is of type {type(array).__name__}; encode takes dask arrays, NumPy arrays "
+            "and xarray.DataArray"
+        )
+    if isinstance(getattr(array, "_meta", array), np.ma.MaskedArray):
+        raise TypeError(
+            f"{what} is masked, and masked values cannot be combined linearly; fill them first, "
+            "with numpy.ma.filled or dask.array.ma.filled"
+        )
+    try:
+        inexact_dtype(array.dtype)
+    except TypeError as error:
+        raise TypeError(f"{what}: {error}") from None
+    if array.ndim == 0:
+        raise ValueError(f"{what} has no axis to cut into blocks")
+    try:
+        axis = normalize_axis_index(index(axis), array.ndim)
+    except np.exceptions.AxisError:
+        raise ValueError(f"{what} has {array.ndim} dimensions, so no axis {axis}") from None
+    if any(math.isnan(size) for size in array.shape):
+        raise ValueError(
+            f"{what} has chunks of unknown size; call its compute_chunk_sizes() first"
+        )
+    if 0 in array.shape:
+        raise ValueError(f"{what} is empty: its shape is {array.shape}")
+    return Source(array, axis)
+
+
+def number_of_blocks(sources: Sequence[Source], k: int | None) -> int:
+    """The given number of blocks if it fits, else that of the chunks along the axis.
+
+    Raises
+    ------
+    TypeError
+        If `k` is not an integer.
+    ValueError
+        If blocks would not be equal (the message names the nearest `k` that fits), if arrays have
+        different numbers of chunks, or if `k` is needed and missing.
+    """
+    lengths = [source.length for source in sources]
+    if k is None:
+        counts = {
+            source.array.numblocks[source.axis]
+            for source in sources
+            if isinstance(source.array, Array)
+        }
+        if not counts:
+            raise ValueError(
+                f"k is needed: NumPy arrays have no chunks; k must divide {_joined(lengths)}"
+            )
+        if len(counts) > 1:
+            raise ValueError(
+                "arrays that are encoded together must have as many blocks: they have "
+                f"{_joined(source.array.numblocks[source.axis] for source in sources)} chunks "
+                "along the axis; rechunk them or give k"
+            )
+        (k,) = counts
+    k = index(k)
+    if k < 1:
+        raise ValueError(f"k, the number of blocks, must be at least 1, got {k}")
+    common = math.gcd(*lengths)
+    if common % k:
+        fits = min(
+            (d for d in range(1, common + 1) if common % d == 0), key=lambda d: (abs(d - k), -d)
+        )
+        raise ValueError(
+            f"k={k} does not cut length {_joined(lengths)} into equal blocks; the nearest k that "
+            f"fits is {fits}"
+        )
+    return k
+
+
+def numpy_blocks(source: Source, k: int) -> list[AnyArray]:
+    """Views of the blocks of a NumPy array."""
+    return list(np.split(np.asarray(source.array), k, axis=source.axis))
+
+
+def dask_blocks(source: Source, k: int) -> tuple[dict[Key, Any], list[Key]]:
+    """The optimised graph of a dask array cut into blocks, and the blocks' keys in order.
+
+    Chunks along other axes are merged. Nothing of the graph's own keys is changed, so blocks that
+    are already on the cluster stay there.
+    """
+    array = source.array
+    chunks = tuple(
+        (size // k,) * k if axis == source.axis else (size,)
+        for axis, size in enumerate(array.shape)
+    )
+    if array.chunks != chunks:
+        array = array.rechunk(chunks)
+    expr = collections_to_expr([array], True).optimize()
+    return dict(expr.__dask_graph__()), list(flatten(expr.__dask_keys__()))
+
+
+def _joined(values: Any) -> str:
+    return " and ".join(str(value) for value in values)

@@ -1,0 +1,103 @@
+"""Results as flat lists of arrays: an array, or tuples, lists and dicts of arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dask_bacc.cluster.errors import ResultError
+from dask_bacc.coding._typing import AnyArray
+
+
+@dataclass(frozen=True)
+class FlatResult:
+    """A result taken apart."""
+
+    #: the arrays
+    leaves: list[AnyArray]
+    #: the containers, with the position of its leaf in place of every array
+    skeleton: Any
+
+    def matches(self, other: FlatResult) -> bool:
+        """Whether containers and shapes are the same, as those of all chunks must be."""
+        return bool(self.skeleton == other.skeleton) and (
+            [leaf.shape for leaf in self.leaves] == [leaf.shape for leaf in other.leaves]
+        )
+
+    def __str__(self) -> str:
+        return str(rebuild(self.skeleton, [_Shape(leaf.shape) for leaf in self.leaves]))
+
+
+def flatten(value: Any) -> FlatResult:
+    """Take a result apart and check that it can be decoded.
+
+    Raises
+    ------
+    ResultError
+        If a leaf is not an array of numbers, is masked, or has a NaN or an infinity.
+
+    Examples
+    --------
+    >>> flat = flatten({"b": 1.5, "a": [1, 2]})
+    >>> flat.skeleton, flat.leaves
+    ({'b': 2, 'a': [0, 1]}, [array(1), array(2), array(1.5)])
+    """
+    leaves: list[AnyArray] = []
+    return FlatResult(leaves, _walk(value, leaves))
+
+
+def rebuild(skeleton: Any, leaves: list[Any]) -> Any:
+    """The result with these leaves.
+
+    Examples
+    --------
+    >>> rebuild({"a": (1, 0)}, ["x", "y"])
+    {'a': ('y', 'x')}
+    """
+    if isinstance(skeleton, int):
+        return leaves[skeleton]
+    if isinstance(skeleton, dict):
+        return {key: rebuild(part, leaves) for key, part in skeleton.items()}
+    return _like(skeleton, [rebuild(part, leaves) for part in skeleton])
+
+
+def _walk(value: Any, leaves: list[AnyArray]) -> Any:
+    if isinstance(value, dict):
+        # Chunks may fill their dicts in different orders; the leaves' order must not follow.
+        walked = {key: _walk(value[key], leaves) for key in sorted(value, key=repr)}
+        return {key: walked[key] for key in value}
+    if isinstance(value, tuple | list):
+        return _like(value, [_walk(part, leaves) for part in value])
+    leaves.append(_checked(value))
+    return len(leaves) - 1
+
+
+def _like(container: Any, parts: list[Any]) -> Any:
+    """A list or tuple of the same kind, named tuples included."""
+    kind = type(container)
+    return kind(*parts) if hasattr(container, "_fields") else kind(parts)
+
+
+def _checked(value: Any) -> AnyArray:
+    if isinstance(value, np.ma.MaskedArray):
+        raise ResultError("a function must not return masked arrays; fill the masked values")
+    array = np.asarray(value)
+    if array.dtype.kind not in "fciub":
+        raise ResultError(
+            "a function must return an array of numbers, or a tuple, list or dict of them, "
+            f"not {type(value).__name__} of dtype {array.dtype}"
+        )
+    if not np.isfinite(array).all():
+        raise ResultError(f"result of shape {array.shape} has NaN or infinity")
+    return array
+
+
+class _Shape(tuple[int, ...]):
+    """Prints as an array's shape inside the containers of a result."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"array{super().__repr__()}"

@@ -1,0 +1,114 @@
+"""Sending a run to the scheduler: one graph, one task and one future per chunk."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dask
+import dask.threaded
+from dask.base import annotate
+from dask.delayed import unpack_collections
+from dask.task_spec import DataNode, Task, TaskRef
+from dask.typing import Key
+from dask.utils import funcname
+from distributed import Client, Future
+
+from dask_bacc.cluster.task import run_chunk
+
+
+@dataclass(frozen=True)
+class RunGraph:
+    """The tasks of a run as a dask collection, so that any client can persist them."""
+
+    #: name of the run; chunk ``i`` has the key ``(name, i)``
+    name: str
+    n: int
+    graph: Mapping[Key, Any]
+
+    __dask_optimize__ = None
+    __dask_scheduler__ = staticmethod(dask.threaded.get)
+
+    def __dask_graph__(self) -> Mapping[Key, Any]:
+        return self.graph
+
+    def __dask_keys__(self) -> list[tuple[str, int]]:
+        return [(self.name, i) for i in range(self.n)]
+
+    def __dask_tokenize__(self) -> str:
+        return self.name
+
+    def __dask_postcompute__(self) -> tuple[Callable[..., Any], tuple[()]]:
+        return list, ()
+
+    def __dask_postpersist__(self) -> tuple[Callable[..., Any], tuple[()]]:
+        return dict, ()
+
+
+def run_graph(
+    chunks: Mapping[Key, Any],
+    keys: Sequence[Sequence[Key]],
+    func: Callable[..., Any],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+) -> RunGraph:
+    """The graph that makes the chunks and runs the function on each.
+
+    Parameters
+    ----------
+    chunks : mapping
+        Graph of the coded chunks.
+    keys : sequence of sequences
+        For each chunk, its key in every encoded array.
+    func, args, kwargs
+        Called as ``func(*blocks, *args, **kwargs)``; futures and dask collections in `args` and
+        `kwargs` are given as their values.
+    """
+    # Keys are never used twice: a key that was cancelled comes back cancelled.
+    name = f"bacc-{funcname(func)}-{uuid.uuid4().hex}"
+    arguments, collections = unpack_collections((tuple(args), dict(kwargs)))
+    if isinstance(arguments, tuple):
+        positional, named = arguments
+    else:
+        positional = Task(None, _item, arguments, 0)
+        named = Task(None, _item, arguments, 1)
+    graph = dict(chunks)
+    for collection in collections:
+        graph.update(collection.__dask_graph__())
+    for i, parts in enumerate(keys):
+        # Data made by the client travels inside its task: it never waits on another worker.
+        blocks = [
+            graph.pop(key).value if isinstance(graph.get(key), DataNode) else TaskRef(key)
+            for key in parts
+        ]
+        graph[name, i] = Task((name, i), run_chunk, name, i, func, positional, named, *blocks)
+    return RunGraph(name, len(keys), graph)
+
+
+def submit(
+    client: Client, run: RunGraph, parity: Collection[Key], retries: int
+) -> dict[int, Future[Any]]:
+    """Submit the run; the future of every chunk by its index.
+
+    Parameters
+    ----------
+    client : Client
+    run : RunGraph
+    parity : collection of keys
+        Tasks that give way to all others: where workers are few, the blocks' own results come
+        first, and nothing need be estimated.
+    retries : int
+    """
+    with (
+        annotate(priority=lambda key: -1 if key in parity else 0),
+        # The data of NumPy arrays is in the graph on purpose, so its size needs no warning.
+        dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 PB"}),
+    ):
+        futures = client.persist(run, retries=retries)
+    return {i: futures[key] for i, key in enumerate(run.__dask_keys__())}
+
+
+def _item(pair: Sequence[Any], position: int) -> Any:
+    return pair[position]

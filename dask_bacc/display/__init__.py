@@ -1,0 +1,1 @@
+"""What people see: HTML of arrays and runs, progress, plots."""

@@ -1,0 +1,77 @@
+"""HTML of coded arrays and runs, from templates that escape every value."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import cache
+from typing import TYPE_CHECKING
+
+from dask.utils import format_bytes
+from jinja2 import Environment, PackageLoader, Template
+
+from dask_bacc.display.palette import COLOURS
+
+if TYPE_CHECKING:
+    from dask_bacc.cluster.array import CodedArray
+    from dask_bacc.cluster.report import RunReport
+
+#: Lines from blocks to chunks beyond this number would be a grey smear.
+MOST_LINKS = 600
+
+
+def coded_array_html(coded: CodedArray) -> str:
+    """A table of what the array is, beside a picture of which blocks each chunk is made of."""
+    height = min(max(120, 10 * coded.n), 320)
+    block_height, chunk_height = height / coded.k, height / coded.n
+    block_tops = [10 + j * block_height for j in range(coded.k)]
+    chunk_tops = [10 + i * chunk_height for i in range(coded.n)]
+    own = (coded.code.own_blocks >= 0).tolist()
+    rows = [coded.code.row(i)[0].tolist() for i in range(coded.n)]
+    links = [
+        {
+            "y1": block_tops[j] + block_height / 2,
+            "y2": chunk_tops[i] + chunk_height / 2,
+            "own": own[i],
+        }
+        for i, row in enumerate(rows)
+        for j in row
+    ]
+    return _template("coded_array.html.j2").render(
+        coded=coded,
+        size=format_bytes(coded.nbytes),
+        block_size=format_bytes(coded.nbytes // coded.n),
+        height=height,
+        block_height=block_height,
+        chunk_height=chunk_height,
+        block_tops=block_tops,
+        chunks=[
+            {"y": y, "own": own[i], "what": f"block {row[0]}" if own[i] else f"of blocks {row}"}
+            for i, (y, row) in enumerate(zip(chunk_tops, rows, strict=True))
+        ],
+        links=links if len(links) <= MOST_LINKS else [],
+    )
+
+
+def run_html(status: str, report: RunReport) -> str:
+    """A grid of chunks, coloured by their states, above what the report says."""
+    return _template("run.html.j2").render(
+        status=status,
+        report=report,
+        colours=COLOURS,
+        counts=Counter(chunk.state for chunk in report.chunks),
+    )
+
+
+@cache
+def _environment() -> Environment:
+    # dask's own template environment does not escape, and names come from users.
+    return Environment(
+        loader=PackageLoader("dask_bacc.display"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _template(name: str) -> Template:
+    return _environment().get_template(name)

@@ -1,0 +1,22 @@
+"""One colour for every state of a chunk, in HTML and in plots alike."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Colour(NamedTuple):
+    """A fill and the text that can be read on it."""
+
+    fill: str
+    text: str
+
+
+#: Okabe and Ito's palette, which colour-blind readers can tell apart.
+COLOURS = {
+    "returned": Colour("#009E73", "#ffffff"),
+    "running": Colour("#56B4E9", "#000000"),
+    "waiting": Colour("#DDDDDD", "#000000"),
+    "cancelled": Colour("#E69F00", "#000000"),
+    "erred": Colour("#D55E00", "#ffffff"),
+}

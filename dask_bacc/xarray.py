@@ -1,0 +1,69 @@
+"""Encoding labelled arrays, and labelling the answers of runs over them."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any
+
+import xarray
+
+from dask_bacc.coding._typing import AnyArray
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """Labels of an encoded DataArray, put on answers where they still fit."""
+
+    dims: tuple[Hashable, ...]
+    sizes: dict[Hashable, int]
+    coords: dict[Hashable, xarray.DataArray]
+    name: Hashable
+    attrs: dict[Any, Any]
+    #: dimension along which the array was cut
+    dim: Hashable
+
+    @classmethod
+    def of(cls, array: xarray.DataArray, axis: int) -> Labels:
+        """The labels of an array that is cut along `axis`."""
+        return cls(
+            dims=array.dims,
+            sizes=dict(array.sizes),
+            coords=dict(array.coords),
+            name=array.name,
+            attrs=dict(array.attrs),
+            dim=array.dims[axis],
+        )
+
+    def dress(self, answer: AnyArray, combine: str, k: int) -> AnyArray | xarray.DataArray:
+        """The answer as a DataArray where the function kept the block's shape, else as it is."""
+        block = {**self.sizes, self.dim: self.sizes[self.dim] // k}
+        dims = self.dims
+        coords = self.coords
+        if combine == "concat":
+            expected = tuple(self.sizes.values())
+        else:
+            # Blocks lie on top of each other, so coordinates along the cut no longer apply.
+            coords = {name: c for name, c in coords.items() if self.dim not in c.dims}
+            expected = tuple(block.values())
+            if combine == "stack":
+                dims = ("block", *dims)
+                expected = (k, *expected)
+        if answer.shape != expected:
+            return answer
+        return xarray.DataArray(answer, coords, dims, name=self.name, attrs=self.attrs)
+
+
+def resolve_axis(array: xarray.DataArray, dim: Hashable | None, axis: int) -> int:
+    """The axis of a dimension, or the given axis if no dimension is named.
+
+    Raises
+    ------
+    ValueError
+        If the array has no such dimension.
+    """
+    if dim is None:
+        return axis % max(array.ndim, 1) if -array.ndim <= axis < array.ndim else axis
+    if dim not in array.dims:
+        raise ValueError(f"no dimension {dim!r}; the array has {array.dims}")
+    return array.dims.index(dim)

@@ -1,0 +1,151 @@
+"""The parts of a run that need no cluster: structures, the stop rule, combining."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+
+import numpy as np
+import pytest
+
+from dask_bacc import coding
+from dask_bacc.cluster.combine import decode_results
+from dask_bacc.cluster.errors import ResultError
+from dask_bacc.cluster.policy import Stop, why_stop
+from dask_bacc.cluster.report import Ledger
+from dask_bacc.cluster.structure import flatten, rebuild
+
+Pair = namedtuple("Pair", "left right")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.arange(3),
+        (np.arange(3), np.ones((2, 2))),
+        [1.5, np.arange(2)],
+        {"b": np.zeros(2), "a": [np.ones(1), (2, 3j)]},
+        Pair(np.zeros(2), {"x": np.ones(3)}),
+        {},
+    ],
+)
+def test_structures_come_back_as_they_were(value):
+    flat = flatten(value)
+    back = rebuild(flat.skeleton, flat.leaves)
+    assert type(back) is type(value) or isinstance(back, np.ndarray)
+    np.testing.assert_equal(back, value)
+
+
+def test_dicts_match_in_any_order():
+    first = flatten({"a": np.zeros(2), "b": np.ones(3)})
+    second = flatten({"b": np.ones(3), "a": np.zeros(2)})
+    assert first.matches(second)
+    assert [leaf.shape for leaf in first.leaves] == [leaf.shape for leaf in second.leaves]
+    assert not first.matches(flatten({"a": np.zeros(2), "b": np.ones(4)}))
+    assert not first.matches(flatten([np.zeros(2), np.ones(3)]))
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (None, "not NoneType"),
+        ("text", "not str"),
+        ({"a": object()}, "not object"),
+        (np.array(["2020"], "M8[s]"), "datetime64"),
+        (np.ma.masked_less(np.arange(3), 1), "masked"),
+        (np.array([1.0, np.nan]), r"shape \(2,\) has NaN or infinity"),
+        ((1.0, np.complex64(np.inf)), "NaN or infinity"),
+    ],
+)
+def test_results_that_cannot_be_decoded(value, message):
+    with pytest.raises(ResultError, match=message):
+        flatten(value)
+
+
+RULE = {"enough": 4, "elapsed": 1.0, "deadline": 5.0}
+
+
+@pytest.mark.parametrize(
+    ("code", "returned", "outstanding", "rule", "expected"),
+    [
+        (coding.Berrut(4, 8, systematic=True), [0, 1, 2], 5, {}, None),
+        (coding.Berrut(4, 8, systematic=True), [0, 1, 2, 3], 4, {"enough": 8}, Stop.COMPLETE),
+        (coding.Berrut(4, 8, systematic=True), [4, 5, 6, 7], 4, {}, Stop.ENOUGH),
+        (coding.Berrut(4, 8, systematic=True), [7], 7, {"enough": 1}, Stop.ENOUGH),
+        (coding.Berrut(4, 8, systematic=True), [4, 5, 6, 7], 4, {"enough": 5}, None),
+        (coding.Berrut(4, 8, systematic=True), [5], 0, {}, Stop.ENDED),
+        (coding.Berrut(4, 8, systematic=True), [], 8, {"elapsed": 5.0}, Stop.DEADLINE),
+        (coding.Berrut(4, 8, systematic=True), [], 8, {"elapsed": 9.0, "deadline": None}, None),
+        (coding.Repetition(4, 8), [0, 1, 4, 5], 4, {}, None),
+        (coding.Repetition(4, 8), [0, 1, 4, 6, 7], 3, {}, Stop.COMPLETE),
+        (coding.Lagrange(3, 8, degree=2), [0, 1, 2, 3], 4, {}, None),
+        (coding.Lagrange(3, 8, degree=2), [0, 1, 2, 3, 4], 3, {}, Stop.ENOUGH),
+        (coding.Local(4, 6), [0, 1, 2, 4], 2, {}, None),
+        (coding.Local(4, 6), [0, 1, 4, 5], 2, {}, Stop.ENOUGH),
+    ],
+)
+def test_when_to_decode(code, returned, outstanding, rule, expected):
+    decoder = coding.get_decoder(None, code)
+    stop = why_stop(code, decoder, returned=returned, outstanding=outstanding, **{**RULE, **rule})
+    assert stop == expected
+
+
+@pytest.mark.parametrize("returned", [[0, 1, 2, 3], [0, 2, 4, 5, 7], [6]])
+def test_every_way_to_combine_is_that_of_the_decoded_blocks(returned):
+    code = coding.Berrut(4, 8, systematic=True)
+    decoder = coding.get_decoder("berrut", code)
+    values = {i: np.random.default_rng(i).normal(size=(3, 2)) for i in returned}
+    blocks = coding.decode(code, values, decoder).blocks
+    results = {i: flatten({"x": v}) for i, v in values.items()}
+    expected = {
+        "stack": blocks,
+        "sum": blocks.sum(axis=0),
+        "mean": blocks.mean(axis=0),
+    }
+    for combine, answer in expected.items():
+        ours, _ = decode_results(code, decoder, results, combine, 0)
+        np.testing.assert_allclose(ours["x"], answer, atol=1e-12)
+    for axis in (0, 1, -1):
+        ours, _ = decode_results(code, decoder, results, "concat", axis)
+        np.testing.assert_array_equal(ours["x"], np.concatenate(list(blocks), axis=axis))
+
+
+def test_concat_needs_the_axis():
+    code = coding.Uncoded(2, 2)
+    decoder = coding.get_decoder(None, code)
+    with pytest.raises(ValueError, match="scalar results"):
+        decode_results(code, decoder, {0: flatten(1.0), 1: flatten(2.0)}, "concat", 0)
+    results = {0: flatten(np.ones(3)), 1: flatten(np.ones(3))}
+    with pytest.raises(ValueError, match=r"shape \(3,\) have no axis 1"):
+        decode_results(code, decoder, results, "concat", 1)
+
+
+def test_a_lost_block_gives_no_answer():
+    code = coding.Repetition(3, 4)
+    decoder = coding.get_decoder(None, code)
+    answer, error = decode_results(code, decoder, {0: flatten(1.0), 2: flatten(1.0)}, "sum", 0)
+    assert answer is None
+    np.testing.assert_array_equal(error, [0, np.inf, 0])
+
+
+def test_the_report_of_a_ledger():
+    ledger = Ledger(k=2, n=5, decoder="berrut")
+    ledger.start(0, "tcp://a")
+    ledger.start(1, "tcp://b")
+    ledger.start(2, "tcp://a")
+    ledger.results[2] = flatten(1.0)
+    ledger.end(2, "returned")
+    ledger.erred[0] = ValueError("no")
+    ledger.end(0, "erred")
+    for chunk in (1, 3, 4):
+        ledger.end(chunk, "cancelled")
+    ledger.start(2, "tcp://late")
+    report = ledger.report()
+    assert report.returned == (2,)
+    assert report.missing == (0, 1, 3, 4)
+    assert report.cancelled == (1, 3, 4)
+    assert report.still_running == {1: "tcp://b"}
+    assert list(report.erred) == [0]
+    assert report.chunks[2].worker == "tcp://a"
+    assert report.error is None
+    assert "chunk 0: ValueError: no" in str(report)
+    assert "1 on tcp://b" in str(report)
