@@ -41,6 +41,8 @@ def _local_client() -> Client:
     global _local
     with _lock:
         if _local is None or _local.status != "running":
+            if _local is not None and _local.cluster is not None:
+                _local.cluster.close()
             cluster = LocalCluster(
                 processes=False,
                 n_workers=1,

@@ -1,0 +1,35 @@
+"""Without a client there is one, started once, said in the log, closed at exit."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+SCRIPT = """
+import logging, threading
+import numpy as np
+logging.getLogger("dask_bacc").addHandler(logging.StreamHandler())
+logging.getLogger("dask_bacc").setLevel(logging.INFO)
+import dask, dask_bacc
+coded = dask_bacc.encode(np.arange(12.0), k=3, n=5)
+first, second = coded.map(np.negative, enough=5), coded.map(np.negative, enough=5)
+np.testing.assert_allclose(first.result(), -np.arange(12.0), atol=1e-9)
+np.testing.assert_allclose(second.result(), -np.arange(12.0), atol=1e-9)
+assert first._client is second._client
+assert dask.config.get("scheduler", None) is None
+first._client.close()
+np.testing.assert_allclose(coded.map(np.negative, enough=5).result(), -np.arange(12.0), atol=1e-9)
+print("done")
+"""
+
+
+def test_local_client():
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "done\n"
+    lines = done.stderr.splitlines()
+    started = [line for line in lines if line.startswith("no Dask client: started")]
+    assert len(started) == 2
+    assert len(lines) == 2, done.stderr

@@ -1,0 +1,364 @@
+from __future__ import annotations
+
+import asyncio
+import gc
+import uuid
+from concurrent.futures import CancelledError
+
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+from distributed import Client, Event
+
+import dask_bacc
+from dask_bacc import coding
+from tests.conftest import wait_until
+
+#: Varies smoothly from block to block, so that Berrut's decoder does well.
+X = 2 + np.sin(np.arange(48).reshape(24, 2) / 20)
+BLOCKS = np.split(X, 8)
+
+
+def tasks_of_runs(client):
+    """Keys of runs that the scheduler knows."""
+    keys = client.run_on_scheduler(lambda dask_scheduler: list(dask_scheduler.tasks))
+    return [key for key in keys if str(key[0]).startswith(("bacc-", "coded-"))]
+
+
+def assert_nothing_is_left(client):
+    wait_until(lambda: not tasks_of_runs(client))
+    wait_until(lambda: not client.futures and not client.refcount)
+
+
+def own_block(block):
+    """Which of the 8 blocks of X this chunk is, or None for a parity chunk."""
+    return next((j for j, own in enumerate(BLOCKS) if np.array_equal(own, block)), None)
+
+
+@pytest.fixture
+def gate(client):
+    """An event on which tasks can wait; opened at the end, so that no task stays behind."""
+    name = f"gate-{uuid.uuid4()}"
+    event = Event(name, client=client)
+    yield name
+    event.set()
+
+
+def held(block, gate, blocks):
+    """The square; chunks that are one of the blocks wait at the gate."""
+    if own_block(block) in blocks:
+        Event(gate).wait()
+    return block**2
+
+
+def fails(block, blocks, error=ZeroDivisionError):
+    if own_block(block) in blocks:
+        raise error(f"block {own_block(block)}")
+    return 2 * block
+
+
+@pytest.mark.parametrize("make", [np.asarray, lambda x: da.from_array(x, chunks=(3, 1))])
+@pytest.mark.parametrize("code", ["systematic", "local", "convex", "repetition", "lagrange"])
+def test_with_nothing_wrong_the_answer_is_that_of_map_blocks(client, make, code):
+    function = np.tanh if code != "lagrange" else np.negative
+    run = dask_bacc.encode(make(X), k=8, n=12, code=code).map(function, enough=12)
+    expected = da.from_array(X, chunks=(3, 2)).map_blocks(function).compute()
+    np.testing.assert_allclose(run.result(), expected, atol=1e-10)
+    assert run.status == "finished"
+    assert run.report.stopped is not None
+
+
+def test_a_held_chunk_is_not_waited_for(client, gate):
+    run = dask_bacc.encode(X, k=8, n=16).map(held, gate, {5}, enough=15)
+    answer = run.result(timeout=60)
+    truth = X**2
+    kept = np.delete(np.arange(24), range(15, 18))
+    report = run.report
+    own = [i for i in report.returned if i < 8]
+    for block in own:
+        rows = slice(3 * block, 3 * block + 3)
+        np.testing.assert_array_equal(answer[rows], truth[rows])
+    error = np.linalg.norm(answer[15:18] - truth[15:18]) / np.linalg.norm(truth[15:18])
+    assert 0 < error < 0.1
+    assert 5 in report.missing
+    assert report.chunks[5].state == "cancelled"
+    assert report.still_running.get(5) in client.scheduler_info()["workers"]
+    assert report.error is None
+    assert np.isfinite(answer[kept]).all()
+    assert_nothing_is_left(client)
+
+
+def test_map_returns_at_once_and_reports_meanwhile(client, gate):
+    run = dask_bacc.encode(X, k=8, n=8, code="uncoded").map(held, gate, {0})
+    wait_until(lambda: len(run.report.returned) == 7)
+    wait_until(lambda: run.report.chunks[0].state == "running")
+    assert run.status == "pending"
+    assert run.report.missing == (0,)
+    with pytest.raises(TimeoutError):
+        run.result(timeout=0.01)
+    Event(gate, client=client).set()
+    np.testing.assert_array_equal(run.result(), X**2)
+    assert run.report.error == 0
+    assert run.report.missing == ()
+
+
+def test_enough_waits_for_more(client):
+    run = dask_bacc.encode(X, k=8, n=12, code="berrut").map(np.negative, enough=12)
+    run.result()
+    assert len(run.report.returned) == 12
+
+
+def test_persisted_chunks_serve_many_runs(client):
+    coded = dask_bacc.encode(da.from_array(X, chunks=(3, 2)), n=12).persist()
+    for power in (1, 2, 3):
+        np.testing.assert_allclose(coded.map(np.power, power, enough=12).result(), X**power)
+    del coded
+    assert_nothing_is_left(client)
+
+
+def test_several_arrays_come_as_a_block_each(client):
+    labels = np.arange(8) % 3
+    coded = dask_bacc.encode(da.from_array(X, chunks=(3, 2)), labels, n=12)
+    run = coded.map(lambda x, y: x * y.sum(), combine="stack", enough=12)
+    expected = np.split(X, 8) * labels.reshape(8, 1, 1)
+    np.testing.assert_allclose(run.result(), expected)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_axis(client, axis):
+    coded = dask_bacc.encode(X, k=2, n=3, axis=axis)
+    np.testing.assert_allclose(coded.map(np.sqrt, enough=3).result(), np.sqrt(X))
+
+
+def test_structures_and_combine(client):
+    def moments(block):
+        return {"sum": block.sum(axis=0), "gram": (block.T @ block, [block.size])}
+
+    answer = dask_bacc.encode(X, k=8, n=12).map(moments, combine="sum", enough=12).result()
+    np.testing.assert_allclose(answer["sum"], X.sum(axis=0))
+    np.testing.assert_allclose(answer["gram"][0], X.T @ X)
+    assert answer["gram"][1][0] == X.size
+
+
+def test_arguments_may_be_futures_and_collections(client):
+    weights = client.submit(np.ones, (2, 3))
+    shift = da.ones(3, chunks=1)
+    offset = dask.delayed(np.float64)(4.0)
+    run = dask_bacc.encode(X, k=8, n=12).map(
+        lambda x, w, options: x @ w["w"] + options[0] + options[1],
+        {"w": weights},
+        options=[shift, offset],
+        enough=12,
+    )
+    np.testing.assert_allclose(run.result(), X @ np.ones((2, 3)) + 5)
+
+
+def test_a_function_that_raises_on_some_chunks(client, gate):
+    """Local parity of a linear function gives back exactly what two errors took."""
+
+    def fails_or_waits(block, gate):
+        if own_block(block) is None:
+            Event(gate).wait()
+        return fails(block, {1, 4})
+
+    run = dask_bacc.encode(X, k=8, n=10, code="local").map(fails_or_waits, gate)
+    wait_until(lambda: len(run.report.erred) == 2)
+    Event(gate, client=client).set()
+    np.testing.assert_allclose(run.result(), 2 * X)
+    report = run.report
+    assert {i: str(error) for i, error in report.erred.items()} == {1: "block 1", 4: "block 4"}
+    assert report.missing == (1, 4)
+
+
+def test_a_function_that_raises_on_too_many(client):
+    run = dask_bacc.encode(X, k=8, n=10).map(fails, {1, 4, 6})
+    with pytest.raises(DECODE_ERROR, match="7 of 10 chunks returned, and 8 were needed") as info:
+        run.result()
+    assert isinstance(info.value.__cause__, ZeroDivisionError)
+    assert any("fails" in str(entry) for entry in _frames(info.value.__cause__))
+    assert set(info.value.report.erred) == {1, 4, 6}
+    assert run.status == "error"
+    assert_nothing_is_left(client)
+
+
+DECODE_ERROR = dask_bacc.DecodeError
+
+
+def _frames(error):
+    traceback = error.__traceback__
+    while traceback:
+        yield traceback.tb_frame.f_code.co_name
+        traceback = traceback.tb_next
+
+
+def test_retries_try_again(client):
+    attempts = f"attempts-{uuid.uuid4()}"
+
+    def flaky(block):
+        event = Event(attempts)
+        if own_block(block) == 3 and not event.is_set():
+            event.set()
+            raise OSError("first time")
+        return block
+
+    run = dask_bacc.encode(X, k=8, n=8, code="uncoded").map(flaky, retries=1)
+    np.testing.assert_array_equal(run.result(), X)
+    assert not run.report.erred
+
+
+@pytest.mark.parametrize("poison", [np.nan, np.inf])
+def test_results_that_are_not_finite_are_set_aside(client, gate, poison):
+    def poisoned(block, gate):
+        if own_block(block) is None:
+            Event(gate).wait()
+        return block * poison if own_block(block) == 2 else block
+
+    run = dask_bacc.encode(X, k=8, n=14).map(poisoned, gate)
+    wait_until(lambda: run.report.erred)
+    Event(gate, client=client).set()
+    assert np.isfinite(run.result()).all()
+    assert isinstance(run.report.erred[2], dask_bacc.ResultError)
+    assert "NaN or infinity" in str(run.report.erred[2])
+
+
+@pytest.mark.parametrize(
+    ("odd", "message"),
+    [
+        (lambda block: block[:2], r"array\(3, 2\).*array\(2, 2\)|array\(2, 2\).*array\(3, 2\)"),
+        (lambda block: (block, block), r"\(array\(3, 2\), array\(3, 2\)\)"),
+    ],
+)
+def test_results_of_different_structure_name_their_chunks(client, odd, message):
+    run = dask_bacc.encode(X, k=8, n=12).map(
+        lambda b: odd(b) if own_block(b) == 6 else b, enough=12
+    )
+    with pytest.raises(DECODE_ERROR, match=message) as info:
+        run.result()
+    assert "chunk 6 " in str(info.value)
+    assert_nothing_is_left(client)
+
+
+def test_results_that_are_no_arrays(client):
+    run = dask_bacc.encode(X, k=8, n=12).map(lambda block: None)
+    with pytest.raises(DECODE_ERROR, match=r"0 of 12 .* an array of numbers.*not NoneType"):
+        run.result()
+
+
+def test_deadline_takes_what_has_come_and_says_so(client, gate):
+    run = dask_bacc.encode(X, k=8, n=10).map(held, gate, {1, 3, 5}, enough=9, deadline=1.5)
+    with pytest.warns(RuntimeWarning, match=r"decoded from 7 results, fewer than enough=9"):
+        answer = run.result()
+    assert run.report.stopped == "deadline"
+    assert np.isfinite(answer).all()
+    np.testing.assert_array_equal(answer[:3], X[:3] ** 2)
+
+
+def test_deadline_with_nothing_is_no_answer(client, gate):
+    run = dask_bacc.encode(X, k=8, n=8, code="uncoded").map(held, gate, range(8), deadline=0.2)
+    with pytest.raises(DECODE_ERROR, match="0 of 8 chunks returned"):
+        run.result()
+    assert_nothing_is_left(client)
+
+
+def test_deadline_with_a_lost_block_is_no_answer(client, gate):
+    run = dask_bacc.encode(X, k=8, n=9, code="local").map(held, gate, {1, 3}, deadline=1.5)
+    with pytest.raises(DECODE_ERROR, match=r"of 9 chunks returned, and blocks .*\b1, .*are lost"):
+        run.result()
+
+
+def test_cancel(client, gate):
+    run = dask_bacc.encode(X, k=8, n=12).map(held, gate, range(8), enough=12)
+    wait_until(lambda: any(chunk.state == "running" for chunk in run.report.chunks))
+    run.cancel()
+    with pytest.raises(CancelledError):
+        run.result(timeout=10)
+    assert run.status == "cancelled"
+    assert_nothing_is_left(client)
+
+
+def test_dropping_a_run_cancels_it(client, gate):
+    run = dask_bacc.encode(X, k=8, n=12).map(held, gate, range(8), enough=12)
+    wait_until(lambda: tasks_of_runs(client))
+    del run
+    gc.collect()
+    assert_nothing_is_left(client)
+
+
+def test_many_runs_leave_nothing(client):
+    """The first of the issue's promises: 200 runs with leftovers, no key and no future left."""
+    coded = dask_bacc.encode(X, k=8, n=12)
+    cancelled = 0
+    for _ in range(200):
+        run = coded.map(np.tanh, enough=4, decoder="spline")
+        run.result()
+        cancelled += len(run.report.cancelled)
+    assert cancelled > 200
+    del run
+    assert_nothing_is_left(client)
+
+
+def test_two_runs_at_once(client):
+    coded = dask_bacc.encode(da.from_array(X, chunks=(3, 2)), n=12)
+    runs = [coded.map(np.power, power, enough=12) for power in range(6)]
+    for power, run in enumerate(runs):
+        np.testing.assert_allclose(run.result(), X**power)
+
+
+def test_an_asynchronous_client(processes):
+    async def main():
+        async with Client(processes.scheduler_address, asynchronous=True) as client:
+            coded = dask_bacc.encode(X, k=8, n=12)
+            run = coded.map(np.negative, enough=12)
+            np.testing.assert_allclose(await run, -X, atol=1e-10)
+            np.testing.assert_allclose(await run.result(), -X, atol=1e-10)
+            failing = coded.map(fails, range(8))
+            with pytest.raises(DECODE_ERROR):
+                await failing
+            gate = Event(f"gate-{uuid.uuid4()}")
+            waiting = coded.map(held, gate.name, range(8), enough=12)
+            with pytest.raises(TimeoutError):
+                await waiting.result(timeout=0.05)
+            assert waiting.status == "pending"
+            await gate.set()
+            np.testing.assert_allclose(await waiting, X**2)
+            for _ in range(1000):
+                if not client.futures and not client.refcount:
+                    break
+                await asyncio.sleep(0.01)
+            assert not client.futures
+            assert not client.refcount
+
+    asyncio.run(main())
+
+
+def test_a_client_that_is_not_the_default(processes):
+    with Client(processes, set_as_default=False) as other:
+        run = dask_bacc.encode(X, k=8, n=12).map(np.negative, client=other, enough=12)
+        np.testing.assert_allclose(run.result(), -X)
+
+
+def test_a_run_inside_a_task(client):
+    def outer():
+        from distributed import worker_client
+
+        with worker_client() as inner:
+            return (
+                dask_bacc.encode(X, k=8, n=12).map(np.negative, client=inner, enough=12).result()
+            )
+
+    np.testing.assert_allclose(client.submit(outer).result(), -X, atol=1e-10)
+
+
+def test_the_decoder_is_configured(client):
+    with dask.config.set({"bacc.decoder": "floater-hormann"}):
+        run = dask_bacc.encode(X, k=8, n=12).map(np.negative)
+    run.result()
+    assert run.report.decoder == "floater-hormann"
+
+
+def test_any_code_object_and_decoder_object(client):
+    code = coding.Grouped(8, 12, size=4, code=coding.Local)
+    coded = dask_bacc.encode(X, k=8, n=12, code=code)
+    run = coded.map(np.negative, decoder=coding.LeastSquares())
+    np.testing.assert_allclose(run.result(), -X, atol=1e-12)
