@@ -1,0 +1,1 @@
+"""Commands that give every number of the documentation."""

@@ -1,0 +1,1 @@
+"""``dask bacc demo``."""
