@@ -21,7 +21,7 @@ MOST_LINKS = 600
 
 def coded_array_html(coded: CodedArray) -> str:
     """A table of what the array is, beside a picture of which blocks each chunk is made of."""
-    height = min(max(120, 10 * coded.n), 320)
+    height = min(max(120, 6 * coded.n), 240)
     block_height, chunk_height = height / coded.k, height / coded.n
     block_tops = [10 + j * block_height for j in range(coded.k)]
     chunk_tops = [10 + i * chunk_height for i in range(coded.n)]
@@ -45,7 +45,7 @@ def coded_array_html(coded: CodedArray) -> str:
         chunk_height=chunk_height,
         block_tops=block_tops,
         chunks=[
-            {"y": y, "own": own[i], "what": f"block {row[0]}" if own[i] else f"of blocks {row}"}
+            {"y": y, "own": own[i], "what": f"block {row[0]}" if own[i] else f"of {len(row)} blocks"}
             for i, (y, row) in enumerate(zip(chunk_tops, rows, strict=True))
         ],
         links=links if len(links) <= MOST_LINKS else [],

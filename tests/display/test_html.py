@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+import dask_bacc
+from dask_bacc import coding
+from dask_bacc.cluster.report import ChunkRecord, Ledger
+from dask_bacc.display.html import run_html
+
+
+class Balance(HTMLParser):
+    """Collects texts and checks that every element is closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.texts: list[str] = []
+        self.tags: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        self.open.append(tag)
+        self.tags.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append(data.strip())
+
+
+def parsed(html: str) -> Balance:
+    parser = Balance()
+    parser.feed(html)
+    parser.close()
+    assert not parser.open
+    return parser
+
+
+@pytest.mark.parametrize("code", ["systematic", "berrut", "local"])
+def test_a_coded_array_shows_its_chunks(code):
+    coded = dask_bacc.encode(np.zeros((64, 3)), np.zeros(64), k=8, n=12, code=code)
+    page = parsed(coded._repr_html_())
+    assert page.tags.count("rect") == 8 + 12
+    assert "(8, 3)" in page.texts
+    assert "(12, 8, 3)" in page.texts
+    assert "8 blocks" in page.texts
+    assert page.tags.count("line") == sum(len(coded.code.row(i)[0]) for i in range(12))
+
+
+def test_a_large_coded_array_stays_readable():
+    code = coding.Berrut(200, 400, systematic=True)
+    html = dask_bacc.encode(np.zeros(200), k=200, n=400, code=code)._repr_html_()
+    assert "line" not in parsed(html).tags
+    assert len(html) < 100_000
+
+
+def test_a_run_shows_a_grid_of_its_chunks_and_escapes_what_they_raise():
+    ledger = Ledger(k=2, n=4, decoder="berrut")
+    ledger.start(1, "tcp://<i>")
+    ledger.erred[0] = ValueError("<script>alert(1)</script>")
+    ledger.end(0, "erred")
+    ledger.end(3, "returned")
+    html = run_html("pending", ledger.report())
+    page = parsed(html)
+    assert [text for text in page.texts if text.isdigit()][:4] == ["0", "1", "2", "3"]
+    assert "script" not in page.tags
+    assert "ValueError: <script>alert(1)</script>" in "".join(page.texts)
+    assert "<i>" not in html
+
+
+def test_every_state_has_a_colour():
+    for state in ("waiting", "running", "returned", "erred", "cancelled"):
+        ledger = Ledger(k=1, n=1, decoder="berrut")
+        ledger.records = [ChunkRecord(state)]
+        assert f"{state} 1" in run_html("pending", ledger.report())
