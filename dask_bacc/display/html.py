@@ -45,7 +45,11 @@ def coded_array_html(coded: CodedArray) -> str:
         chunk_height=chunk_height,
         block_tops=block_tops,
         chunks=[
-            {"y": y, "own": own[i], "what": f"block {row[0]}" if own[i] else f"of {len(row)} blocks"}
+            {
+                "y": y,
+                "own": own[i],
+                "what": f"block {row[0]}" if own[i] else f"of {len(row)} blocks",
+            }
             for i, (y, row) in enumerate(zip(chunk_tops, rows, strict=True))
         ],
         links=links if len(links) <= MOST_LINKS else [],
