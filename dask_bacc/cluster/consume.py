@@ -14,6 +14,7 @@ from dask_bacc.cluster.options import RunOptions
 from dask_bacc.cluster.policy import Stop, why_stop
 from dask_bacc.cluster.report import Ledger
 from dask_bacc.cluster.starts import unlisten
+from dask_bacc.cluster.structure import FlatResult
 from dask_bacc.coding import Code, lost_blocks
 
 
@@ -45,13 +46,14 @@ async def consume(
     DecodeError
         If the results give no answer.
     """
+    results: dict[int, FlatResult] = {}
     try:
-        ledger.stopped = await _collect(client, futures, code, options, ledger)
+        ledger.stopped = await _collect(client, futures, code, options, ledger, results)
     finally:
         unlisten(client, name)
         await _release(client, futures, ledger)
     # Off the event loop, which must go on answering the scheduler.
-    return await asyncio.to_thread(_decode, code, options, ledger)
+    return await asyncio.to_thread(_decode, code, options, ledger, results)
 
 
 async def _collect(
@@ -60,6 +62,7 @@ async def _collect(
     code: Code,
     options: RunOptions,
     ledger: Ledger,
+    results: dict[int, FlatResult],
 ) -> Stop:
     def lane(chunk: int) -> str:
         # A chunk whose start is not known yet is fetched by itself.
@@ -70,7 +73,7 @@ async def _collect(
             stop = why_stop(
                 code,
                 options.decoder,
-                returned=ledger.results,
+                returned=ledger.returned,
                 outstanding=ledger.outstanding,
                 enough=options.enough,
                 elapsed=ledger.elapsed,
@@ -80,10 +83,10 @@ async def _collect(
                 return stop
             left = None if options.deadline is None else options.deadline - ledger.elapsed
             if (outcome := await arrivals.next(left)) is not None:
-                _record(ledger, outcome)
+                _record(ledger, results, outcome)
 
 
-def _record(ledger: Ledger, outcome: Outcome) -> None:
+def _record(ledger: Ledger, results: dict[int, FlatResult], outcome: Outcome) -> None:
     chunk = outcome.index
     if outcome.cancelled:
         ledger.end(chunk, "cancelled")
@@ -91,13 +94,14 @@ def _record(ledger: Ledger, outcome: Outcome) -> None:
         ledger.erred[chunk] = outcome.exception
         ledger.end(chunk, "erred")
     else:
-        ledger.results[chunk] = outcome.value
+        ledger.returned.append(chunk)
         ledger.end(chunk, "returned")
-        first = next(iter(ledger.results))
-        if not outcome.value.matches(ledger.results[first]):
+        results[chunk] = outcome.value
+        first = ledger.returned[0]
+        if not outcome.value.matches(results[first]):
             raise DecodeError(
                 "chunks returned results of different structure: "
-                f"chunk {first} {ledger.results[first]}, chunk {chunk} {outcome.value}",
+                f"chunk {first} {results[first]}, chunk {chunk} {outcome.value}",
                 ledger.report(),
             )
 
@@ -115,8 +119,9 @@ async def _release(client: Client, futures: dict[int, Future[Any]], ledger: Ledg
     futures.clear()
 
 
-def _decode(code: Code, options: RunOptions, ledger: Ledger) -> Any:
-    results = ledger.results
+def _decode(
+    code: Code, options: RunOptions, ledger: Ledger, results: dict[int, FlatResult]
+) -> Any:
     enough = len(results) >= options.enough
     # At the deadline the user takes what has come; short of it, too few is too few.
     if not results or (ledger.stopped is Stop.ENDED and not enough):
@@ -138,12 +143,16 @@ def _decode(code: Code, options: RunOptions, ledger: Ledger) -> Any:
 
 def _no_answer(ledger: Ledger, reason: str) -> DecodeError:
     ledger.finished = ledger.elapsed
-    message = f"no answer: {len(ledger.results)} of {ledger.n} chunks returned, and {reason}"
+    message = f"no answer: {len(ledger.returned)} of {ledger.n} chunks returned, and {reason}"
+    report = ledger.report()
+    if ledger.stopped is Stop.ENDED and report.cancelled:
+        message += (
+            f"; the cluster gave up {len(report.cancelled)} chunks, as it does when its client "
+            "closes or its scheduler is lost"
+        )
     if not ledger.erred:
-        return DecodeError(message, ledger.report())
+        return DecodeError(message, report)
     chunk, cause = next(iter(ledger.erred.items()))
-    error = DecodeError(
-        f"{message}; chunk {chunk} raised {type(cause).__name__}: {cause}", ledger.report()
-    )
+    error = DecodeError(f"{message}; chunk {chunk} raised {type(cause).__name__}: {cause}", report)
     error.__cause__ = cause
     return error

@@ -9,7 +9,6 @@ from typing import Literal
 import numpy as np
 
 from dask_bacc.cluster.policy import Stop
-from dask_bacc.cluster.structure import FlatResult
 from dask_bacc.coding._typing import FloatArray
 
 ChunkState = Literal["waiting", "running", "returned", "erred", "cancelled"]
@@ -99,7 +98,8 @@ class Ledger:
     #: monotonic time of submission
     submitted: float = field(default_factory=time.monotonic)
     records: list[ChunkRecord] = field(init=False)
-    results: dict[int, FlatResult] = field(default_factory=dict)
+    #: chunks whose results are in, in order of arrival
+    returned: list[int] = field(default_factory=list)
     erred: dict[int, BaseException] = field(default_factory=dict)
     stopped: Stop | None = None
     #: seconds from submission to the answer
@@ -138,7 +138,7 @@ class Ledger:
     def report(self) -> RunReport:
         """How things stand."""
         records = tuple(self.records)
-        returned = tuple(self.results)
+        returned = tuple(self.returned)
         cancelled = [i for i, record in enumerate(records) if record.state == "cancelled"]
         errors = self.block_error
         known = errors is not None and bool(np.isfinite(errors).all())
@@ -146,7 +146,7 @@ class Ledger:
             k=self.k,
             n=self.n,
             returned=returned,
-            missing=tuple(i for i in range(self.n) if i not in self.results),
+            missing=tuple(sorted(set(range(self.n)) - set(returned))),
             erred=dict(self.erred),
             cancelled=tuple(cancelled),
             still_running={

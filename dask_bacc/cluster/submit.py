@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from dask.utils import funcname
 from distributed import Client, Future
 
 from dask_bacc.cluster.task import run_chunk
+
+#: dask's configuration is set for all threads at once, so threads submit in turn.
+_submitting = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,7 @@ def submit(
     retries : int
     """
     with (
+        _submitting,
         annotate(priority=lambda key: -1 if key in parity else 0),
         # The data of NumPy arrays is in the graph on purpose, so its size needs no warning.
         dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 PB"}),

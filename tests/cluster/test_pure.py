@@ -132,7 +132,7 @@ def test_the_report_of_a_ledger():
     ledger.start(0, "tcp://a")
     ledger.start(1, "tcp://b")
     ledger.start(2, "tcp://a")
-    ledger.results[2] = flatten(1.0)
+    ledger.returned.append(2)
     ledger.end(2, "returned")
     ledger.erred[0] = ValueError("no")
     ledger.end(0, "erred")

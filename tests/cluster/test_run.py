@@ -338,6 +338,14 @@ def test_a_client_that_is_not_the_default(processes):
         np.testing.assert_allclose(run.result(), -X)
 
 
+def test_a_client_that_closes_in_the_middle(processes, gate):
+    with Client(processes, set_as_default=False) as other:
+        run = dask_bacc.encode(X, k=8, n=12).map(held, gate, range(8), enough=12, client=other)
+        wait_until(lambda: any(chunk.state == "running" for chunk in run.report.chunks))
+    with pytest.raises(DECODE_ERROR, match=r"gave up .* when its client closes"):
+        run.result(timeout=30)
+
+
 def test_a_run_inside_a_task(client):
     def outer():
         from distributed import worker_client
