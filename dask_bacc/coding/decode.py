@@ -70,7 +70,10 @@ def recovered_blocks(code: Code, chunks: Iterable[int], decoder: Decoder) -> Boo
 
 
 def decoding_matrix(
-    code: Code, results: Mapping[int, AnyArray], decoder: Decoder
+    code: Code,
+    results: Mapping[int, AnyArray],
+    decoder: Decoder,
+    gram: FloatArray | None = None,
 ) -> DecodingMatrix:
     """The matrix that decodes these results.
 
@@ -81,6 +84,8 @@ def decoding_matrix(
         Result of every returned chunk, all of one shape; looked at only by decoders that use the
         inner products of the results.
     decoder : Decoder
+    gram : (k, k) ndarray, optional
+        Inner products of the blocks.
     """
     chunks = np.array(sorted(results), dtype=np.intp)
     recovered = recovered_blocks(code, results, decoder)
@@ -99,6 +104,8 @@ def decoding_matrix(
                 code=group.code,
                 chunks=chunks[positions] - group.chunks.start,
                 results_gram=_gram(members) if decoder.uses_results else None,
+                outputs=_outputs(members[0]),
+                gram=None if gram is None else gram[group.blocks, group.blocks],
             )
             solution = decoder.solve(evidence)
             local = np.flatnonzero(wanted) - group.blocks.start
@@ -117,6 +124,7 @@ def decode(
     code: Code,
     results: Mapping[int, ArrayLike],
     decoder: str | Decoder | None = None,
+    gram: ArrayLike | None = None,
 ) -> Decoded:
     """Decode results on plain arrays.
 
@@ -129,6 +137,8 @@ def decode(
         and complex dtypes are kept, integers and booleans become float64.
     decoder : str or Decoder, optional
         By default the one that suits the code.
+    gram : (k, k) array_like, optional
+        Inner products of the blocks, real parts; the kriging decoder measures distances by them.
 
     Returns
     -------
@@ -139,7 +149,7 @@ def decode(
     ------
     ValueError
         If there is no result, an index is no chunk, shapes differ, a result has a NaN or an
-        infinity, or the decoder is unknown or cannot decode this code.
+        infinity, `gram` is not ``(k, k)``, or the decoder is unknown or cannot decode this code.
     TypeError
         If a result is not numeric.
 
@@ -156,7 +166,10 @@ def decode(
     solver = get_decoder(decoder, code)
     arrays = _checked(code, results)
     dtype = inexact_dtype(np.result_type(*arrays.values()))
-    matrix = decoding_matrix(code, arrays, solver)
+    inner = None if gram is None else np.asarray(gram, dtype=np.float64)
+    if inner is not None and inner.shape != (code.k, code.k):
+        raise ValueError(f"gram must have shape {(code.k, code.k)}, got {inner.shape}")
+    matrix = decoding_matrix(code, arrays, solver, inner)
     blocks = np.full((code.k, *next(iter(arrays.values())).shape), np.nan, dtype=dtype)
     kept = np.flatnonzero(~np.isinf(matrix.error))
     combine_rows(
@@ -173,9 +186,16 @@ def _within(chunks: IndexArray, part: slice) -> IndexArray:
 
 
 def _gram(values: Sequence[AnyArray]) -> FloatArray:
+    # In double precision: rounded to single, it would not be positive semidefinite.
     flat = np.stack(values).reshape(len(values), -1)
-    gram: FloatArray = (flat @ flat.conj().T).real.astype(np.float64)
+    flat = flat.astype(np.result_type(flat, np.float64), copy=False)
+    gram: FloatArray = (flat @ flat.conj().T).real
     return gram
+
+
+def _outputs(result: AnyArray) -> int:
+    """How many real numbers a result has, at least one."""
+    return max(result.size, 1) * (2 if result.dtype.kind == "c" else 1)
 
 
 def _checked(code: Code, results: Mapping[int, ArrayLike]) -> dict[int, AnyArray]:

@@ -8,6 +8,7 @@ from dask_bacc.coding.codes import Code
 from dask_bacc.coding.decoders.algebraic import FirstCopy, LeastSquares, Polynomial
 from dask_bacc.coding.decoders.base import Decoder, Evidence, Interpolant, Solution
 from dask_bacc.coding.decoders.floater_hormann import FloaterHormann
+from dask_bacc.coding.decoders.kriging import Kriging
 from dask_bacc.coding.decoders.spline import SmoothingSpline
 
 DECODERS: Mapping[str, Decoder] = {
@@ -19,6 +20,7 @@ DECODERS: Mapping[str, Decoder] = {
         Polynomial(),
         LeastSquares(),
         FirstCopy(),
+        Kriging(),
     )
 }
 
@@ -59,6 +61,7 @@ __all__ = [
     "FirstCopy",
     "FloaterHormann",
     "Interpolant",
+    "Kriging",
     "LeastSquares",
     "Polynomial",
     "SmoothingSpline",

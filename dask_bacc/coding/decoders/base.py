@@ -22,6 +22,10 @@ class Evidence:
     chunks: IndexArray
     #: ``(m, m)`` inner products of the results, real part; None unless the decoder asks for it
     results_gram: FloatArray | None = None
+    #: numbers in a result, a complex one counting twice
+    outputs: int = 1
+    #: ``(k, k)`` inner products of the blocks, or None if they are not known
+    gram: FloatArray | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,115 @@
+"""Covariance families of the process, each with the derivative that fitting needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from dask_bacc.coding._typing import FloatArray
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How two sets of points lie to each other, from their inner products alone."""
+
+    #: ``(a, b)`` inner products
+    inner: FloatArray
+    #: ``(a, b)`` squared distances
+    squared_distance: FloatArray
+    #: ``(a,)`` and ``(b,)`` squared norms
+    left: FloatArray
+    right: FloatArray
+
+    @classmethod
+    def of(cls, points: FloatArray, gram: FloatArray) -> Geometry:
+        """The geometry of linear combinations of blocks.
+
+        Parameters
+        ----------
+        points : (a, k) ndarray
+            Coefficients of every point.
+        gram : (k, k) ndarray
+            Inner products of the blocks.
+        """
+        inner = points @ gram @ points.T
+        norms = np.diag(inner).copy()
+        distance = np.maximum(norms[:, None] + norms - 2 * inner, 0.0)
+        return cls(inner, distance, norms, norms)
+
+    def part(self, rows: slice, columns: slice) -> Geometry:
+        """The geometry of some points to others."""
+        return Geometry(
+            self.inner[rows, columns],
+            self.squared_distance[rows, columns],
+            self.left[rows],
+            self.right[columns],
+        )
+
+
+#: Covariance and its derivative by the logarithm of the length scale.
+Shape = Callable[[Geometry, float], tuple[FloatArray, FloatArray]]
+
+
+@dataclass(frozen=True)
+class Family:
+    """One shape of covariance beside the constant and the linear term."""
+
+    name: str
+    shape: Shape
+    #: logarithm of the length scale, in units of the RMS norm of a block, where fitting starts
+    log_length: float
+
+
+def squared_exponential(geometry: Geometry, log_length: float) -> tuple[FloatArray, FloatArray]:
+    """Infinitely smooth functions."""
+    ratio = geometry.squared_distance * np.exp(-2 * log_length)
+    value = np.exp(-0.5 * ratio)
+    return value, value * ratio
+
+
+def matern_3_2(geometry: Geometry, log_length: float) -> tuple[FloatArray, FloatArray]:
+    """Functions with one derivative."""
+    ratio = np.sqrt(3 * geometry.squared_distance) * np.exp(-log_length)
+    decay = np.exp(-ratio)
+    return (1 + ratio) * decay, ratio**2 * decay
+
+
+def matern_5_2(geometry: Geometry, log_length: float) -> tuple[FloatArray, FloatArray]:
+    """Functions with two derivatives."""
+    ratio = np.sqrt(5 * geometry.squared_distance) * np.exp(-log_length)
+    decay = np.exp(-ratio)
+    return (1 + ratio + ratio**2 / 3) * decay, ratio**2 * (1 + ratio) / 3 * decay
+
+
+def quadratic(geometry: Geometry, _: float) -> tuple[FloatArray, FloatArray]:
+    """Quadratic functions; has no length scale."""
+    return geometry.inner**2, np.zeros_like(geometry.inner)
+
+
+def arc_cosine(geometry: Geometry, log_length: float) -> tuple[FloatArray, FloatArray]:
+    """Wide layers of rectified linear units, with a bias in place of a length.
+
+    References
+    ----------
+    Cho and Saul, "Kernel Methods for Deep Learning", NIPS 2009, eq. 1 with n = 1.
+    """
+    bias = np.exp(log_length)
+    left, right = geometry.left[:, None] + bias, geometry.right + bias
+    norms = np.sqrt(left * right)
+    cosine = np.clip((geometry.inner + bias) / norms, -1, 1)
+    angle = np.pi - np.arccos(cosine)
+    bend = np.sqrt(1 - cosine**2) + angle * cosine
+    by_norms = 0.5 * (left + right) / norms
+    by_cosine = 1 / norms - 0.5 * cosine * (1 / left + 1 / right)
+    return norms * bend / np.pi, bias * (by_norms * bend + norms * angle * by_cosine) / np.pi
+
+
+FAMILIES = (
+    Family("squared exponential", squared_exponential, 0.5),
+    Family("Matérn 3/2", matern_3_2, 1.0),
+    Family("Matérn 5/2", matern_5_2, 0.7),
+    Family("quadratic", quadratic, 0.0),
+    Family("arc-cosine", arc_cosine, -1.0),
+)
