@@ -34,6 +34,7 @@ def decode_results(
     combine: str,
     axis: int,
     dress: Callable[[AnyArray, str, int], Any] | None = None,
+    gram: FloatArray | None = None,
 ) -> tuple[Any, FloatArray]:
     """Decode every leaf of the results and put the blocks' answers together.
 
@@ -48,13 +49,16 @@ def decode_results(
         Axis of every leaf for ``"concat"``.
     dress : callable, optional
         ``dress(array, combine, k)`` gives an array of the answer its labels.
+    gram : (k, k) ndarray, optional
+        Inner products of the blocks.
 
     Returns
     -------
     answer
         In the containers of the results; None if a block is lost.
     error : (k,) ndarray of float64
-        Estimated error of every block, the worst over leaves.
+        Estimated RMS error of every block over the RMS value of the results, the worst over
+        leaves.
 
     Raises
     ------
@@ -66,13 +70,20 @@ def decode_results(
     error = np.zeros(code.k)
     for leaf in range(len(results[order[0]].leaves)):
         arrays = {i: results[i].leaves[leaf] for i in order}
-        matrix = decoding_matrix(code, arrays, decoder)
-        error = np.maximum(error, matrix.error)
+        matrix = decoding_matrix(code, arrays, decoder, gram)
+        error = np.maximum(error, _relative(matrix.error, list(arrays.values())))
         if np.isinf(matrix.error).any():
             return None, error
         answer = _combined(matrix.weights, list(arrays.values()), combine, axis)
         answers.append(answer if dress is None else dress(answer, combine, code.k))
     return rebuild(results[order[0]].skeleton, answers), error
+
+
+def _relative(error: FloatArray, arrays: list[AnyArray]) -> FloatArray:
+    """Errors in units of the results' RMS value; those of zero results stay as they are."""
+    squares = [np.mean(np.abs(array, dtype=np.float64) ** 2) for array in arrays if array.size]
+    size = float(np.sqrt(np.mean(squares))) if squares else 0.0
+    return error / size if size > 0 else error
 
 
 def _combined(weights: FloatArray, arrays: list[AnyArray], combine: str, axis: int) -> AnyArray:

@@ -127,7 +127,13 @@ def _decode(
     if not results or (ledger.stopped is Stop.ENDED and not enough):
         raise _no_answer(ledger, f"{options.enough} were needed")
     answer, error = decode_results(
-        code, options.decoder, results, options.combine, options.axis, options.dress
+        code,
+        options.decoder,
+        results,
+        options.combine,
+        options.axis,
+        options.dress,
+        options.gram,
     )
     if lost := lost_blocks(error):
         raise _no_answer(ledger, f"blocks {', '.join(map(str, lost))} are lost")

@@ -52,8 +52,8 @@ class RunReport:
     still_running: dict[int, str]
     #: name of the decoder
     decoder: str
-    #: estimated relative RMS error of the whole answer; 0 if nothing is estimated, None if the
-    #: decoder estimates none or there is no answer
+    #: estimated RMS error of the whole answer over the RMS value of the results; 0 if nothing is
+    #: estimated, None if the decoder estimates none or there is no answer
     error: float | None
     #: estimated RMS error of every block in the same unit, or None
     block_error: tuple[float, ...] | None

@@ -138,7 +138,13 @@ def _coded(
     with _progress(console) as progress:
         bar = progress.add_task("chunks returned", total=ENOUGH)
         run = coded.map(
-            analyse, classifier, PACE, combine="stack", enough=ENOUGH, deadline=patience
+            analyse,
+            classifier,
+            PACE,
+            decoder="kriging",
+            combine="stack",
+            enough=ENOUGH,
+            deadline=patience,
         )
         # Stop them in the middle of their first chunks.
         _poll(lambda: _busy(run.report) >= WORKERS, patience)

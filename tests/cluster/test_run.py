@@ -89,6 +89,27 @@ def test_a_held_chunk_is_not_waited_for(client, gate):
     assert_nothing_is_left(client)
 
 
+def test_kriging_says_how_large_the_error_is(client, gate):
+    """Many outputs, two blocks held: the relative error of the answer against the truth."""
+    rng = np.random.default_rng(0)
+    blocks = rng.normal(size=(8, 20, 10))
+    array, weights = blocks.reshape(160, 10), rng.normal(size=(10, 30)) / 3
+
+    def network(block, gate):
+        if any(np.array_equal(block, held) for held in blocks[[2, 5]]):
+            Event(gate).wait()
+        return np.tanh(block @ weights)
+
+    run = dask_bacc.encode(array, k=8, n=12).map(network, gate, decoder="kriging", enough=10)
+    answer = run.result(timeout=60)
+    truth = np.tanh(array @ weights)
+    error = np.linalg.norm(answer - truth) / np.linalg.norm(truth)
+    report = run.report
+    assert 0.5 < report.error / error < 2
+    assert [i for i, e in enumerate(report.block_error) if e > 0] == [2, 5]
+    assert "estimated relative error" in str(report)
+
+
 def test_map_returns_at_once_and_reports_meanwhile(client, gate):
     run = dask_bacc.encode(X, k=8, n=8, code="uncoded").map(held, gate, {0})
     wait_until(lambda: len(run.report.returned) == 7)
