@@ -82,6 +82,9 @@ def main() -> None:
     right.set_title("Lagrange loses its digits, Berrut does not")
     for ax in (left, right):
         ax.set_xlabel("coded chunks n")
+        ticks = ax.lines[0].get_xdata()
+        ax.set_xticks(ticks, [f"{n:g}" for n in ticks])
+        ax.minorticks_off()
         ax.set_ylabel("relative error (median)")
         ax.legend(frameon=False)
         ax.spines[["top", "right"]].set_visible(False)

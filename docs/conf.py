@@ -10,5 +10,5 @@ exclude_patterns = ["_build"]
 autosummary_generate = True
 autodoc_typehints = "none"
 numpydoc_show_class_members = False
-myst_enable_extensions = ["dollarmath", "amsmath"]
+myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
