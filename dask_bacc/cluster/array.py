@@ -20,7 +20,7 @@ from distributed import Client
 from dask_bacc.cluster.options import Dress, RunOptions
 from dask_bacc.cluster.run import CodedRun, start_run
 from dask_bacc.coding import Code, Decoder
-from dask_bacc.coding._typing import AnyArray, FloatArray
+from dask_bacc.coding._typing import AnyArray
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,10 @@ class CodedArray(DaskMethodsMixin):
         parts: tuple[Part, ...],
         code: Code,
         dress: Dress | None = None,
-        gram: FloatArray | None = None,
+        sketches: dict[int, list[AnyArray]] | None = None,
     ) -> None:
         self._graph = graph
-        self._gram = gram
+        self._sketches = {} if sketches is None else sketches
         self._dress = dress
         self.parts = parts
         self.code = code
@@ -113,7 +113,7 @@ class CodedArray(DaskMethodsMixin):
     ) -> CodedArray:
         names = rename or {}
         parts = tuple(replace(p, name=names.get(p.name, p.name)) for p in self.parts)
-        return CodedArray(graph, parts, self.code, self._dress, self._gram)
+        return CodedArray(graph, parts, self.code, self._dress, self._sketches)
 
     def to_dask_array(self) -> da.Array | tuple[da.Array, ...]:
         """The chunks as a dask array, stacked on a new first axis.
@@ -205,7 +205,7 @@ class CodedArray(DaskMethodsMixin):
             axis=self.parts[0].axis,
             retries=retries,
             dress=self._dress,
-            gram=self._gram,
+            sketches=self._sketches,
         )
         keys = [[(part.name, i) for part in self.parts] for i in range(self.n)]
         return start_run(self._graph, keys, func, args, kwargs, self.code, options, client)

@@ -16,6 +16,7 @@ from dask_bacc.cluster.report import Ledger
 from dask_bacc.cluster.starts import unlisten
 from dask_bacc.cluster.structure import FlatResult
 from dask_bacc.coding import Code, lost_blocks
+from dask_bacc.coding.kriging.sketch import gram_of_sketches
 
 
 async def consume(
@@ -84,6 +85,8 @@ async def _collect(
             left = None if options.deadline is None else options.deadline - ledger.elapsed
             if (outcome := await arrivals.next(left)) is not None:
                 _record(ledger, results, outcome)
+                if (brought := outcome.value) is not None and brought.sketches is not None:
+                    options.sketches[outcome.index] = brought.sketches
 
 
 def _record(ledger: Ledger, results: dict[int, FlatResult], outcome: Outcome) -> None:
@@ -96,12 +99,13 @@ def _record(ledger: Ledger, results: dict[int, FlatResult], outcome: Outcome) ->
     else:
         ledger.returned.append(chunk)
         ledger.end(chunk, "returned")
-        results[chunk] = outcome.value
+        result: FlatResult = outcome.value.result
+        results[chunk] = result
         first = ledger.returned[0]
-        if not outcome.value.matches(results[first]):
+        if not result.matches(results[first]):
             raise DecodeError(
                 "chunks returned results of different structure: "
-                f"chunk {first} {results[first]}, chunk {chunk} {outcome.value}",
+                f"chunk {first} {results[first]}, chunk {chunk} {result}",
                 ledger.report(),
             )
 
@@ -126,6 +130,9 @@ def _decode(
     # At the deadline the user takes what has come; short of it, too few is too few.
     if not results or (ledger.stopped is Stop.ENDED and not enough):
         raise _no_answer(ledger, f"{options.enough} were needed")
+    gram = None
+    if options.decoder.uses_gram:
+        gram = gram_of_sketches(code, dict(options.sketches))
     answer, error = decode_results(
         code,
         options.decoder,
@@ -133,7 +140,7 @@ def _decode(
         options.combine,
         options.axis,
         options.dress,
-        options.gram,
+        gram,
     )
     if lost := lost_blocks(error):
         raise _no_answer(ledger, f"blocks {', '.join(map(str, lost))} are lost")

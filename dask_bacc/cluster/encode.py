@@ -60,7 +60,7 @@ def encode_arrays(
         else:
             graph.update(_encode_here(name, source, code))
         parts.append(Part(name, source.block_shape(k), source.dtype, source.axis))
-    return CodedArray(graph, tuple(parts), code, dress, _gram(sources, k))
+    return CodedArray(graph, tuple(parts), code, dress)
 
 
 def weighted_sum(coefficients: FloatArray, *blocks: AnyArray) -> AnyArray:
@@ -74,20 +74,6 @@ def weighted_sum(coefficients: FloatArray, *blocks: AnyArray) -> AnyArray:
     chunk = np.empty(blocks[0].shape, dtype=inexact_dtype(blocks[0].dtype))
     combine_rows(coefficients[None, :], blocks, [chunk])
     return chunk
-
-
-def _gram(sources: Sequence[Source], k: int) -> FloatArray | None:
-    """Inner products of the blocks, every array's in its own scale; None unless all are here."""
-    total = np.zeros((k, k))
-    for source in sources:
-        if isinstance(source.array, Array):
-            return None
-        rows = np.stack(numpy_blocks(source, k)).reshape(k, -1)
-        rows = rows.astype(np.result_type(rows, np.float64), copy=False)
-        gram = (rows @ rows.conj().T).real
-        if (size := np.trace(gram) / k) > 0:
-            total += gram / size
-    return total
 
 
 def _encode_on_cluster(name: str, source: Source, code: Code) -> dict[Key, Any]:

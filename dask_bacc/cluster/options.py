@@ -10,7 +10,7 @@ from typing import Any
 
 from dask_bacc.cluster.combine import check_combine
 from dask_bacc.coding import Code, Decoder, get_decoder
-from dask_bacc.coding._typing import AnyArray, FloatArray
+from dask_bacc.coding._typing import AnyArray
 
 #: ``dress(array, combine, k)`` gives an array of the answer its labels, if it can.
 Dress = Callable[[AnyArray, str, int], Any]
@@ -27,8 +27,8 @@ class RunOptions:
     axis: int
     retries: int
     dress: Dress | None
-    #: ``(k, k)`` inner products of the blocks, or None if they are not known
-    gram: FloatArray | None
+    #: sketches of chunks that earlier runs brought, added to by this one; see `gram_of_sketches`
+    sketches: dict[int, list[AnyArray]]
 
     @classmethod
     def checked(
@@ -42,7 +42,7 @@ class RunOptions:
         axis: int,
         retries: int,
         dress: Dress | None,
-        gram: FloatArray | None,
+        sketches: dict[int, list[AnyArray]],
     ) -> RunOptions:
         """Refuse options out of their ranges; see `CodedArray.map`."""
         enough = code.k if enough is None else index(enough)
@@ -54,5 +54,5 @@ class RunOptions:
             raise ValueError(f"retries must be at least 0, got {retries}")
         check_combine(combine)
         return cls(
-            get_decoder(decoder, code), enough, deadline, combine, axis, retries, dress, gram
+            get_decoder(decoder, code), enough, deadline, combine, axis, retries, dress, sketches
         )

@@ -131,7 +131,9 @@ def start_run(
     client : Client, optional
     """
     client = resolve_client(client)
-    graph = run_graph(chunks, keys, func, args, kwargs)
+    wanted = range(code.n) if options.decoder.uses_gram else ()
+    sketched = set(wanted) - options.sketches.keys()
+    graph = run_graph(chunks, keys, func, args, kwargs, sketched)
     ledger = Ledger(code.k, code.n, options.decoder.name)
     # Before the tasks: what is sent to the scheduler arrives in order.
     listen(client, graph.name, ledger.start)

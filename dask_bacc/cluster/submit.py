@@ -57,6 +57,7 @@ def run_graph(
     func: Callable[..., Any],
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
+    sketched: Collection[int],
 ) -> RunGraph:
     """The graph that makes the chunks and runs the function on each.
 
@@ -69,6 +70,8 @@ def run_graph(
     func, args, kwargs
         Called as ``func(*blocks, *args, **kwargs)``; futures and dask collections in `args` and
         `kwargs` are given as their values.
+    sketched : collection of int
+        Chunks that bring sketches of their blocks beside the result.
     """
     # Keys are never used twice: a key that was cancelled comes back cancelled.
     name = f"bacc-{funcname(func)}-{uuid.uuid4().hex}"
@@ -87,7 +90,9 @@ def run_graph(
             graph.pop(key).value if isinstance(graph.get(key), DataNode) else TaskRef(key)
             for key in parts
         ]
-        graph[name, i] = Task((name, i), run_chunk, name, i, func, positional, named, *blocks)
+        graph[name, i] = Task(
+            (name, i), run_chunk, name, i, i in sketched, func, positional, named, *blocks
+        )
     return RunGraph(name, len(keys), graph)
 
 

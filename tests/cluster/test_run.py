@@ -89,18 +89,19 @@ def test_a_held_chunk_is_not_waited_for(client, gate):
     assert_nothing_is_left(client)
 
 
-def test_kriging_says_how_large_the_error_is(client, gate):
-    """Many outputs, two blocks held: the relative error of the answer against the truth."""
+@pytest.mark.parametrize("make", [np.asarray, lambda x: da.from_array(x, chunks=(20, 10))])
+def test_kriging_says_how_large_the_error_is(client, make):
+    """Many outputs, two blocks lost: the relative error of the answer against the truth."""
     rng = np.random.default_rng(0)
     blocks = rng.normal(size=(8, 20, 10))
     array, weights = blocks.reshape(160, 10), rng.normal(size=(10, 30)) / 3
 
-    def network(block, gate):
-        if any(np.array_equal(block, held) for held in blocks[[2, 5]]):
-            Event(gate).wait()
+    def network(block):
+        if any(np.array_equal(block, lost) for lost in blocks[[2, 5]]):
+            raise OSError
         return np.tanh(block @ weights)
 
-    run = dask_bacc.encode(array, k=8, n=12).map(network, gate, decoder="kriging", enough=10)
+    run = dask_bacc.encode(make(array), k=8, n=12).map(network, decoder="kriging", enough=10)
     answer = run.result(timeout=60)
     truth = np.tanh(array @ weights)
     error = np.linalg.norm(answer - truth) / np.linalg.norm(truth)
@@ -108,6 +109,17 @@ def test_kriging_says_how_large_the_error_is(client, gate):
     assert 0.5 < report.error / error < 2
     assert [i for i, e in enumerate(report.block_error) if e > 0] == [2, 5]
     assert "estimated relative error" in str(report)
+
+
+def test_chunks_are_sketched_once_for_many_runs(client):
+    """A second run must know the blocks' distances without asking for them again."""
+    coded = dask_bacc.encode(da.from_array(X, chunks=(3, 2)), n=12).persist()
+    coded.map(np.square, decoder="kriging", enough=12).result()
+    known = dict(coded._sketches)
+    assert len(known) >= 8
+    run = coded.persist().map(np.square, decoder="kriging", enough=12)
+    run.result()
+    assert all(coded._sketches[i] is sketches for i, sketches in known.items())
 
 
 def test_map_returns_at_once_and_reports_meanwhile(client, gate):

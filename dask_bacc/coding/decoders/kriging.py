@@ -53,6 +53,7 @@ class Kriging(Decoder):
     """
 
     uses_results: ClassVar[bool] = True
+    uses_gram: ClassVar[bool] = True
 
     @property
     def name(self) -> str:

@@ -1,0 +1,108 @@
+"""The blocks' inner products from small random projections of the chunks that returned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from dask_bacc.coding._typing import AnyArray, FloatArray
+from dask_bacc.coding.codes import Code
+
+#: Length of a sketch. A prime, so that regular patterns in the data do not fall in step with it.
+#: Distances are kept to about ``sqrt(2 / SIZE)``, 2%.
+SIZE = 4093
+
+
+def sketch(array: AnyArray) -> AnyArray:
+    """Random projection that keeps inner products in the mean and distances nearly.
+
+    Every element gets a random sign, the same in every array, and is added to one of `SIZE` sums.
+    The projection is linear: the sketch of a coded chunk is the same combination of the blocks'
+    sketches.
+
+    Parameters
+    ----------
+    array : ndarray
+        Real or complex; its elements in their order are what is projected.
+
+    Returns
+    -------
+    (SIZE,) ndarray, or the flattened array in double precision if that is shorter
+
+    References
+    ----------
+    Charikar, Chen and Farach-Colton, "Finding frequent items in data streams", ICALP 2002.
+
+    Examples
+    --------
+    >>> sketch(np.ones((2, 2)))
+    array([1., 1., 1., 1.])
+    >>> long = sketch(np.ones(10_000))
+    >>> bool(0.9 < (long @ long) / 10_000 < 1.1)
+    True
+    """
+    flat = array.reshape(-1)
+    flat = flat.astype(np.result_type(flat, np.float64), copy=False)
+    if len(flat) <= SIZE:
+        return flat
+    rows = len(flat) // SIZE
+    signs = np.random.default_rng(0).integers(0, 2, size=len(flat), dtype=np.int8) * 2 - 1
+    whole = rows * SIZE
+    total: AnyArray = np.einsum(
+        "ij,ij->j", flat[:whole].reshape(rows, SIZE), signs[:whole].reshape(rows, SIZE)
+    )
+    total[: len(flat) - whole] += flat[whole:] * signs[whole:]
+    return total
+
+
+def gram_of_sketches(code: Code, sketches: Mapping[int, Sequence[AnyArray]]) -> FloatArray:
+    """Estimated inner products of the blocks from the sketches of some chunks.
+
+    What the chunks do not determine is taken for the blocks' mean and a deviation that is as large
+    as the others' and unrelated to them.
+
+    Parameters
+    ----------
+    code : Code
+        Its rows sum to one.
+    sketches : mapping of int to sequence of ndarrays
+        For every chunk at hand, at least one, the sketches of its part of each encoded array.
+
+    Returns
+    -------
+    (k, k) ndarray of float64
+        The sum over encoded arrays, each scaled to a mean square norm of 1.
+
+    Examples
+    --------
+    >>> from dask_bacc.coding import Uncoded
+    >>> blocks = np.array([[1.0, 0.0], [0.0, 1.0]])
+    >>> gram_of_sketches(Uncoded(2, 2), {i: [block] for i, block in enumerate(blocks)})
+    array([[1., 0.],
+           [0., 1.]])
+    """
+    chunks = sorted(sketches)
+    inverse = np.linalg.pinv(np.vstack([_dense_row(code, i) for i in chunks]), rcond=1e-8)
+    rank = round(float(np.trace(inverse @ np.linalg.pinv(inverse))))
+    total = np.zeros((code.k, code.k))
+    for part in range(len(sketches[chunks[0]])):
+        stacked = np.stack([sketches[i][part] for i in chunks])
+        mean = stacked.mean(axis=0)
+        deviations = inverse @ (stacked - mean)
+        blocks = mean + deviations
+        gram = (blocks @ blocks.conj().T).real
+        if rank < code.k:
+            spread = np.linalg.norm(deviations) ** 2 / rank
+            unknown = np.eye(code.k) - inverse @ np.linalg.pinv(inverse)
+            gram = gram + spread * unknown
+        size = np.trace(gram) / code.k
+        total += gram / size if size > 0 else gram
+    return total
+
+
+def _dense_row(code: Code, chunk: int) -> FloatArray:
+    blocks, coefficients = code.row(chunk)
+    row = np.zeros(code.k)
+    row[blocks] = coefficients
+    return row

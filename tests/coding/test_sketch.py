@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dask_bacc import coding
+from dask_bacc.coding.kriging.sketch import SIZE, gram_of_sketches, sketch
+
+
+def distances(gram):
+    norms = np.diag(gram)
+    return norms[:, None] + norms - 2 * gram
+
+
+@pytest.mark.parametrize("length", [SIZE + 1, 10 * SIZE, 123_457])
+def test_distances_are_kept(length):
+    rng = np.random.default_rng(0)
+    blocks = rng.normal(size=length) + 0.3 * rng.normal(size=(6, length))
+    sketched = np.stack([sketch(block) for block in blocks])
+    upper = np.triu_indices(6, 1)
+    ratio = distances(sketched @ sketched.T)[upper] / distances(blocks @ blocks.T)[upper]
+    assert 0.9 < ratio.min() <= ratio.max() < 1.1
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64"])
+def test_the_sketch_is_linear(dtype):
+    rng = np.random.default_rng(1)
+    one, other = rng.normal(size=(2, 20_000)).astype(dtype)
+    np.testing.assert_allclose(
+        sketch(2 * one - 3 * other), 2 * sketch(one) - 3 * sketch(other), rtol=1e-3, atol=1e-3
+    )
+
+
+@pytest.mark.parametrize("name", ["berrut", "systematic", "convex"])
+def test_blocks_follow_from_any_k_chunks(name):
+    rng = np.random.default_rng(2)
+    blocks = rng.normal(size=(6, 50))
+    code = coding.get_code(name, 6, 10)
+    chunks = code.encode(blocks)
+    returned = rng.permutation(10)[:6].tolist()
+    gram = gram_of_sketches(code, {i: [sketch(chunks[i])] for i in returned})
+    exact = blocks @ blocks.T
+    np.testing.assert_allclose(gram, exact / np.trace(exact) * 6, rtol=1e-6, atol=1e-6)
+
+
+def test_a_lost_block_is_as_far_from_the_others_as_they_are():
+    rng = np.random.default_rng(3)
+    blocks = rng.normal(size=400) + rng.normal(size=(8, 400))
+    gram = gram_of_sketches(coding.Uncoded(8, 8), {i: [sketch(blocks[i])] for i in range(7)})
+    apart = distances(gram)
+    typical = np.median(apart[:7, :7][np.triu_indices(7, 1)])
+    assert 0.4 < np.median(apart[7, :7]) / typical < 1.6
+
+
+def test_arrays_count_alike_whatever_their_scale():
+    rng = np.random.default_rng(4)
+    first, second = rng.normal(size=(5, 30)), 1e6 * rng.normal(size=(5, 40))
+    code = coding.Uncoded(5, 5)
+    both = gram_of_sketches(code, {i: [first[i], second[i]] for i in range(5)})
+    expected = sum(x @ x.T / np.trace(x @ x.T) * 5 for x in (first, second))
+    np.testing.assert_allclose(both, expected, atol=1e-9)
