@@ -34,11 +34,12 @@ def relative_error(answer: np.ndarray, truth: np.ndarray) -> float:
 def median_error(
     code: coding.Code, results: np.ndarray, truth: np.ndarray, count: int, rng: np.random.Generator
 ) -> float:
-    """Median over draws of `count` returned chunks, decoded as suits the code."""
+    """Median over draws of `count` returned chunks, decoded as its paper does."""
+    decoder = "polynomial" if isinstance(code, coding.Lagrange) else "berrut"
     errors = []
     for _ in range(DRAWS):
         returned = rng.permutation(code.n)[:count]
-        decoded = coding.decode(code, {int(i): results[i] for i in returned})
+        decoded = coding.decode(code, {int(i): results[i] for i in returned}, decoder)
         errors.append(relative_error(decoded.blocks, truth))
     return float(np.median(errors))
 

@@ -151,6 +151,7 @@ class CodedArray(DaskMethodsMixin):
         func: Callable[..., Any],
         *args: Any,
         enough: int | None = None,
+        rtol: float | None = None,
         deadline: float | None = None,
         decoder: str | Decoder | None = None,
         combine: str = "concat",
@@ -160,9 +161,10 @@ class CodedArray(DaskMethodsMixin):
     ) -> CodedRun:
         """Run a function on every coded chunk, and decode from whichever results come first.
 
-        Returns at once. Decoding starts when at least `enough` results are in and every block has
-        an answer, when every block's own result is in, when all chunks have ended, or at the
-        deadline with what has come. What is left is cancelled.
+        Returns at once. Decoding starts when at least `enough` results are in, every block has an
+        answer and the estimated error is at most `rtol`; when every block's own result is in, so
+        that nothing is estimated; when all chunks have ended; or at the deadline with what has
+        come. What is left is cancelled.
 
         Parameters
         ----------
@@ -173,6 +175,10 @@ class CodedArray(DaskMethodsMixin):
             Passed on; futures and dask collections among them arrive as their values.
         enough : int, optional
             Results to wait for at least, 1 to `n`; by default `k`.
+        rtol : float, optional
+            Largest estimated error of the answer, RMS error over the results' RMS value, at which
+            it is good enough; by default the configured one (``bacc.rtol``), ``inf`` for any.
+            Decoders that estimate none stop by `enough` alone.
         deadline : float, optional
             Seconds from now after which the answer is decoded from what has come.
         decoder : str or Decoder, optional
@@ -199,6 +205,7 @@ class CodedArray(DaskMethodsMixin):
         options = RunOptions.checked(
             self.code,
             enough=enough,
+            rtol=dask.config.get("bacc.rtol") if rtol is None else rtol,
             deadline=deadline,
             decoder=dask.config.get("bacc.decoder") if decoder is None else decoder,
             combine=combine,

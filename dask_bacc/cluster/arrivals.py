@@ -8,6 +8,7 @@ own.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -44,7 +45,7 @@ class Arrivals:
     --------
     >>> async def first(client, futures):
     ...     async with Arrivals(client, futures, lambda index: "") as arrivals:
-    ...         return await arrivals.next()
+    ...         return await arrivals.take()
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Arrivals:
         self._futures = futures
         self._lane_of = lane_of
         self._outcomes: asyncio.Queue[Outcome] = asyncio.Queue()
+        self._taken: Outcome | None = None
         self._lanes: defaultdict[str, list[int]] = defaultdict(list)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -68,13 +70,22 @@ class Arrivals:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def next(self, timeout: float | None = None) -> Outcome | None:
-        """The next outcome, or None if none came within `timeout` seconds."""
-        try:
+    async def take(self) -> Outcome:
+        """The next outcome."""
+        if self._taken is not None:
+            outcome, self._taken = self._taken, None
+            return outcome
+        return await self._outcomes.get()
+
+    def ready(self) -> bool:
+        """Whether an outcome is at hand."""
+        return self._taken is not None or not self._outcomes.empty()
+
+    async def wait(self, timeout: float | None = None) -> None:
+        """Wait until an outcome is at hand, `timeout` seconds at most."""
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
-                return await self._outcomes.get()
-        except TimeoutError:
-            return None
+                self._taken = await self.take()
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(coroutine)

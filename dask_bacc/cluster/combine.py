@@ -8,8 +8,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
+from dask_bacc.cluster.solver import Solved
 from dask_bacc.cluster.structure import FlatResult, rebuild
-from dask_bacc.coding import Code, Decoder, decoding_matrix
 from dask_bacc.coding._typing import AnyArray, FloatArray
 from dask_bacc.coding.linear import combine_rows, inexact_dtype
 
@@ -27,63 +27,42 @@ def check_combine(combine: str) -> None:
         raise ValueError(f"unknown combine {combine!r}; use one of {', '.join(get_args(Combine))}")
 
 
-def decode_results(
-    code: Code,
-    decoder: Decoder,
+def combine_results(
+    solved: Solved,
     results: Mapping[int, FlatResult],
     combine: str,
     axis: int,
     dress: Callable[[AnyArray, str, int], Any] | None = None,
-    gram: FloatArray | None = None,
-) -> tuple[Any, FloatArray]:
+) -> Any:
     """Decode every leaf of the results and put the blocks' answers together.
 
     Parameters
     ----------
-    code, decoder
-        Of the run.
+    solved : Solved
+        The decoding matrices of the results; no block is lost.
     results : mapping of int to FlatResult
-        The returned set, at least one; all of one structure.
     combine : {"concat", "stack", "sum", "mean"}
     axis : int
         Axis of every leaf for ``"concat"``.
     dress : callable, optional
         ``dress(array, combine, k)`` gives an array of the answer its labels.
-    gram : (k, k) ndarray, optional
-        Inner products of the blocks.
 
     Returns
     -------
     answer
-        In the containers of the results; None if a block is lost.
-    error : (k,) ndarray of float64
-        Estimated RMS error of every block over the RMS value of the results, the worst over
-        leaves.
+        In the containers of the results.
 
     Raises
     ------
     ValueError
         If results have no such axis to concatenate along.
     """
-    order = sorted(results)
     answers: list[Any] = []
-    error = np.zeros(code.k)
-    for leaf in range(len(results[order[0]].leaves)):
-        arrays = {i: results[i].leaves[leaf] for i in order}
-        matrix = decoding_matrix(code, arrays, decoder, gram)
-        error = np.maximum(error, _relative(matrix.error, list(arrays.values())))
-        if np.isinf(matrix.error).any():
-            return None, error
-        answer = _combined(matrix.weights, list(arrays.values()), combine, axis)
-        answers.append(answer if dress is None else dress(answer, combine, code.k))
-    return rebuild(results[order[0]].skeleton, answers), error
-
-
-def _relative(error: FloatArray, arrays: list[AnyArray]) -> FloatArray:
-    """Errors in units of the results' RMS value; those of zero results stay as they are."""
-    squares = [np.mean(np.abs(array, dtype=np.float64) ** 2) for array in arrays if array.size]
-    size = float(np.sqrt(np.mean(squares))) if squares else 0.0
-    return error / size if size > 0 else error
+    for leaf, matrix in enumerate(solved.matrices):
+        arrays = [results[i].leaves[leaf] for i in solved.chunks]
+        answer = _combined(matrix.weights, arrays, combine, axis)
+        answers.append(answer if dress is None else dress(answer, combine, len(matrix.weights)))
+    return rebuild(results[solved.chunks[0]].skeleton, answers)
 
 
 def _combined(weights: FloatArray, arrays: list[AnyArray], combine: str, axis: int) -> AnyArray:

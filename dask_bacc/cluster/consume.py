@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Any
 
 from distributed import Client, Future
 
 from dask_bacc.cluster.arrivals import Arrivals, Outcome
-from dask_bacc.cluster.combine import decode_results
+from dask_bacc.cluster.combine import combine_results
 from dask_bacc.cluster.errors import DecodeError
 from dask_bacc.cluster.options import RunOptions
 from dask_bacc.cluster.policy import Stop, why_stop
 from dask_bacc.cluster.report import Ledger
+from dask_bacc.cluster.solver import Solved, Solver
 from dask_bacc.cluster.starts import unlisten
 from dask_bacc.cluster.structure import FlatResult
+from dask_bacc.cluster.task import ChunkResult
 from dask_bacc.coding import Code, lost_blocks
 from dask_bacc.coding.kriging.sketch import gram_of_sketches
 
@@ -47,67 +50,137 @@ async def consume(
     DecodeError
         If the results give no answer.
     """
-    results: dict[int, FlatResult] = {}
+    work = _Work(code, options, ledger)
     try:
-        ledger.stopped = await _collect(client, futures, code, options, ledger, results)
+        try:
+            ledger.stopped = await _collect(client, futures, work)
+        finally:
+            unlisten(client, name)
+            await _release(client, futures, ledger)
+        # Off the event loop, which must go on answering the scheduler.
+        return await asyncio.to_thread(work.answer)
     finally:
-        unlisten(client, name)
-        await _release(client, futures, ledger)
-    # Off the event loop, which must go on answering the scheduler.
-    return await asyncio.to_thread(_decode, code, options, ledger, results)
+        ledger.finished = ledger.elapsed
 
 
-async def _collect(
-    client: Client,
-    futures: dict[int, Future[Any]],
-    code: Code,
-    options: RunOptions,
-    ledger: Ledger,
-    results: dict[int, FlatResult],
-) -> Stop:
+class _Work:
+    """The results of a run and what is made of them, in threads other than the event loop's."""
+
+    def __init__(self, code: Code, options: RunOptions, ledger: Ledger) -> None:
+        self.code = code
+        self.options = options
+        self.ledger = ledger
+        self._results: dict[int, FlatResult] = {}
+        self._solver = Solver(code, options.decoder)
+        self._solved: Solved | None = None
+
+    def record(self, outcome: Outcome) -> None:
+        """Enter an outcome into the book; refuse a result that does not fit the others."""
+        chunk, ledger = outcome.index, self.ledger
+        if outcome.cancelled:
+            ledger.end(chunk, "cancelled")
+        elif outcome.exception is not None:
+            ledger.erred[chunk] = outcome.exception
+            ledger.end(chunk, "erred")
+        else:
+            brought: ChunkResult = outcome.value
+            ledger.returned.append(chunk)
+            ledger.end(chunk, "returned")
+            self._results[chunk] = brought.result
+            if brought.sketches is not None:
+                self.options.sketches[chunk] = brought.sketches
+            first = ledger.returned[0]
+            if not brought.result.matches(self._results[first]):
+                raise DecodeError(
+                    "chunks returned results of different structure: "
+                    f"chunk {first} {self._results[first]}, chunk {chunk} {brought.result}",
+                    ledger.report(),
+                )
+
+    def wants_estimate(self) -> bool:
+        """Whether the error decides if the results that are in are good enough."""
+        options = self.options
+        return (
+            options.decoder.estimates_error
+            and math.isfinite(options.rtol)
+            and len(self._results) >= options.enough
+        )
+
+    def solved(self) -> Solved:
+        """The decoding matrices of all results that are in."""
+        results = dict(self._results)
+        if self._solved is None or len(self._solved.chunks) < len(results):
+            gram = None
+            if self.options.decoder.uses_gram:
+                gram = gram_of_sketches(self.code, dict(self.options.sketches))
+            self._solved = self._solver.solve(results, gram)
+        return self._solved
+
+    def accurate(self) -> bool:
+        """Whether the estimated error is within the user's tolerance."""
+        return self.solved().overall <= self.options.rtol
+
+    def answer(self) -> Any:
+        """Decode, or say why there is no answer."""
+        options, ledger = self.options, self.ledger
+        enough = len(self._results) >= options.enough
+        # At the deadline the user takes what has come; short of it, too few is too few.
+        if not self._results or (ledger.stopped is Stop.ENDED and not enough):
+            raise no_answer(ledger, f"{options.enough} were needed")
+        solved = self.solved()
+        if lost := lost_blocks(solved.error):
+            raise no_answer(ledger, f"blocks {', '.join(map(str, lost))} are lost")
+        answer = combine_results(
+            solved, self._results, options.combine, options.axis, options.dress
+        )
+        ledger.block_error = solved.error
+        ledger.warning = self._warning(enough, solved.overall)
+        return answer
+
+    def _warning(self, enough: bool, error: float) -> str | None:
+        options, ledger = self.options, self.ledger
+        doubts = []
+        if not enough and ledger.stopped is Stop.DEADLINE:
+            doubts.append(
+                f"decoded from {len(self._results)} results, fewer than enough={options.enough}, "
+                f"because {options.deadline} s have passed"
+            )
+        if error > options.rtol:
+            doubts.append(f"the estimate is above rtol={options.rtol:g}")
+        return f"{'; '.join(doubts)}: {ledger.report().error_text}" if doubts else None
+
+
+async def _collect(client: Client, futures: dict[int, Future[Any]], work: _Work) -> Stop:
+    code, options, ledger = work.code, work.options, work.ledger
+
     def lane(chunk: int) -> str:
         # A chunk whose start is not known yet is fetched by itself.
         return ledger.records[chunk].worker or f"chunk {chunk}"
 
+    def stop(accurate: bool) -> Stop | None:
+        return why_stop(
+            code,
+            options.decoder,
+            returned=ledger.returned,
+            outstanding=ledger.outstanding,
+            enough=options.enough,
+            accurate=accurate,
+            elapsed=ledger.elapsed,
+            deadline=options.deadline,
+        )
+
     async with Arrivals(client, futures, lane) as arrivals:
         while True:
-            stop = why_stop(
-                code,
-                options.decoder,
-                returned=ledger.returned,
-                outstanding=ledger.outstanding,
-                enough=options.enough,
-                elapsed=ledger.elapsed,
-                deadline=options.deadline,
-            )
-            if stop is not None:
-                return stop
+            # Estimating takes a while; what has come meanwhile is taken in before the next time.
+            while arrivals.ready():
+                work.record(await arrivals.take())
+            estimate = work.wants_estimate()
+            if (reason := stop(accurate=not estimate)) is not None:
+                return reason
+            if estimate and await asyncio.to_thread(work.accurate):
+                return stop(accurate=True) or Stop.ENOUGH
             left = None if options.deadline is None else options.deadline - ledger.elapsed
-            if (outcome := await arrivals.next(left)) is not None:
-                _record(ledger, results, outcome)
-                if (brought := outcome.value) is not None and brought.sketches is not None:
-                    options.sketches[outcome.index] = brought.sketches
-
-
-def _record(ledger: Ledger, results: dict[int, FlatResult], outcome: Outcome) -> None:
-    chunk = outcome.index
-    if outcome.cancelled:
-        ledger.end(chunk, "cancelled")
-    elif outcome.exception is not None:
-        ledger.erred[chunk] = outcome.exception
-        ledger.end(chunk, "erred")
-    else:
-        ledger.returned.append(chunk)
-        ledger.end(chunk, "returned")
-        result: FlatResult = outcome.value.result
-        results[chunk] = result
-        first = ledger.returned[0]
-        if not result.matches(results[first]):
-            raise DecodeError(
-                "chunks returned results of different structure: "
-                f"chunk {first} {results[first]}, chunk {chunk} {result}",
-                ledger.report(),
-            )
+            await arrivals.wait(left)
 
 
 async def _release(client: Client, futures: dict[int, Future[Any]], ledger: Ledger) -> None:
@@ -123,45 +196,14 @@ async def _release(client: Client, futures: dict[int, Future[Any]], ledger: Ledg
     futures.clear()
 
 
-def _decode(
-    code: Code, options: RunOptions, ledger: Ledger, results: dict[int, FlatResult]
-) -> Any:
-    enough = len(results) >= options.enough
-    # At the deadline the user takes what has come; short of it, too few is too few.
-    if not results or (ledger.stopped is Stop.ENDED and not enough):
-        raise _no_answer(ledger, f"{options.enough} were needed")
-    gram = None
-    if options.decoder.uses_gram:
-        gram = gram_of_sketches(code, dict(options.sketches))
-    answer, error = decode_results(
-        code,
-        options.decoder,
-        results,
-        options.combine,
-        options.axis,
-        options.dress,
-        gram,
-    )
-    if lost := lost_blocks(error):
-        raise _no_answer(ledger, f"blocks {', '.join(map(str, lost))} are lost")
-    ledger.block_error = error
-    ledger.finished = ledger.elapsed
-    if not enough and ledger.stopped is Stop.DEADLINE:
-        ledger.warning = (
-            f"decoded from {len(results)} results, fewer than enough={options.enough}, "
-            f"because {options.deadline} s have passed; {ledger.report().error_text}"
-        )
-    return answer
-
-
-def _no_answer(ledger: Ledger, reason: str) -> DecodeError:
-    ledger.finished = ledger.elapsed
+def no_answer(ledger: Ledger, reason: str) -> DecodeError:
+    """The error that says why, with the first exception of a chunk as its cause."""
     message = f"no answer: {len(ledger.returned)} of {ledger.n} chunks returned, and {reason}"
     report = ledger.report()
     if ledger.stopped is Stop.ENDED and report.cancelled:
         message += (
-            f"; the cluster gave up {len(report.cancelled)} chunks, as it does when its client "
-            "closes or its scheduler is lost"
+            f"; the cluster gave up {len(report.cancelled)} chunks, as it does when the client "
+            "closes, the scheduler is lost, or something they need was cancelled"
         )
     if not ledger.erred:
         return DecodeError(message, report)

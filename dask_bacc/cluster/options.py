@@ -22,6 +22,7 @@ class RunOptions:
 
     decoder: Decoder
     enough: int
+    rtol: float
     deadline: float | None
     combine: str
     axis: int
@@ -37,6 +38,7 @@ class RunOptions:
         *,
         decoder: str | Decoder | None,
         enough: int | None,
+        rtol: float,
         deadline: float | None,
         combine: str,
         axis: int,
@@ -48,11 +50,13 @@ class RunOptions:
         enough = code.k if enough is None else index(enough)
         if not 1 <= enough <= code.n:
             raise ValueError(f"enough must be 1 to n={code.n} results, got {enough}")
+        if not rtol >= 0:
+            raise ValueError(f"rtol must be at least 0, or inf for none, got {rtol}")
         if deadline is not None and not 0 < deadline < math.inf:
             raise ValueError(f"deadline must be a positive number of seconds, got {deadline}")
-        if index(retries) < 0:
+        retries = index(retries)
+        if retries < 0:
             raise ValueError(f"retries must be at least 0, got {retries}")
         check_combine(combine)
-        return cls(
-            get_decoder(decoder, code), enough, deadline, combine, axis, retries, dress, sketches
-        )
+        solver = get_decoder(decoder, code)
+        return cls(solver, enough, float(rtol), deadline, combine, axis, retries, dress, sketches)

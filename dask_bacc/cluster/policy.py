@@ -15,7 +15,7 @@ class Stop(StrEnum):
 
     #: every block's own result is in, so nothing is estimated
     COMPLETE = "every block returned"
-    #: enough results are in and every block has an answer
+    #: enough results are in and every block has an answer that is good enough
     ENOUGH = "enough results"
     #: no chunk is outstanding any more
     ENDED = "all chunks ended"
@@ -30,6 +30,7 @@ def why_stop(
     returned: Collection[int],
     outstanding: int,
     enough: int,
+    accurate: bool,
     elapsed: float,
     deadline: float | None,
 ) -> Stop | None:
@@ -45,6 +46,8 @@ def why_stop(
         Chunks that may still return.
     enough : int
         Results that the user wants at least.
+    accurate : bool
+        Whether the estimated error is small enough, or none is asked for.
     elapsed, deadline : float
         Seconds since the run was submitted, and those it was given.
 
@@ -52,7 +55,7 @@ def why_stop(
     --------
     >>> from dask_bacc import coding
     >>> code, decoder = coding.Local(2, 3), coding.LeastSquares()
-    >>> rule = dict(enough=2, elapsed=1.0, deadline=5.0)
+    >>> rule = dict(enough=2, accurate=True, elapsed=1.0, deadline=5.0)
     >>> why_stop(code, decoder, returned=[2], outstanding=2, **rule)
     >>> why_stop(code, decoder, returned=[2, 0], outstanding=1, **rule)
     <Stop.ENOUGH: 'enough results'>
@@ -60,7 +63,7 @@ def why_stop(
     own = np.unique(code.own_blocks[list(returned)])
     if np.count_nonzero(own >= 0) == code.k:
         return Stop.COMPLETE
-    if len(returned) >= enough and recovered_blocks(code, returned, decoder).all():
+    if accurate and len(returned) >= enough and recovered_blocks(code, returned, decoder).all():
         return Stop.ENOUGH
     if outstanding == 0:
         return Stop.ENDED

@@ -65,6 +65,14 @@ class RunReport:
     chunks: tuple[ChunkRecord, ...]
 
     @property
+    def state(self) -> str:
+        """Why decoding started, or that it did not."""
+        if self.stopped is not None:
+            return str(self.stopped)
+        waiting = any(chunk.state in ("waiting", "running") for chunk in self.chunks)
+        return "still waiting" if waiting else "given up"
+
+    @property
     def error_text(self) -> str:
         """The error of the answer in words."""
         if self.error is None:
@@ -76,7 +84,7 @@ class RunReport:
     def __str__(self) -> str:
         lines = [
             f"{len(self.returned)} of {self.n} chunks returned (k={self.k}) "
-            f"in {self.seconds:.2f} s; {self.stopped or 'still waiting'}",
+            f"in {self.seconds:.2f} s; {self.state}",
             f"decoder {self.decoder}; {self.error_text}",
         ]
         if self.missing:

@@ -81,15 +81,18 @@ def run_graph(
     else:
         positional = Task(None, _item, arguments, 0)
         named = Task(None, _item, arguments, 1)
-    graph = dict(chunks)
+    # Data made by the client travels inside its task: it never waits on another worker.
+    inside = {
+        key: node.value
+        for parts in keys
+        for key in parts
+        if isinstance(node := chunks.get(key), DataNode)
+    }
+    graph = {key: node for key, node in chunks.items() if key not in inside}
     for collection in collections:
         graph.update(collection.__dask_graph__())
     for i, parts in enumerate(keys):
-        # Data made by the client travels inside its task: it never waits on another worker.
-        blocks = [
-            graph.pop(key).value if isinstance(graph.get(key), DataNode) else TaskRef(key)
-            for key in parts
-        ]
+        blocks = [inside[key] if key in inside else TaskRef(key) for key in parts]
         graph[name, i] = Task(
             (name, i), run_chunk, name, i, i in sketched, func, positional, named, *blocks
         )

@@ -36,7 +36,8 @@ def run_chunk(
 ) -> ChunkResult:
     """Say that the chunk has started, run the function and check what it returns.
 
-    Blocks are sketched before the function runs, since it may change them.
+    The function gets copies, which it may change: a block may be another chunk's source, or serve
+    later runs.
 
     Raises
     ------
@@ -45,4 +46,5 @@ def run_chunk(
     """
     get_worker().log_event(TOPIC, {"run": run, "chunk": chunk})
     sketches = [sketch(block) for block in blocks] if sketched else None
-    return ChunkResult(flatten(func(*blocks, *args, **kwargs)), sketches)
+    own = [block.copy() for block in blocks]
+    return ChunkResult(flatten(func(*own, *args, **kwargs)), sketches)

@@ -71,24 +71,31 @@ def recovered_blocks(code: Code, chunks: Iterable[int], decoder: Decoder) -> Boo
 
 def decoding_matrix(
     code: Code,
-    results: Mapping[int, AnyArray],
+    returned: Iterable[int],
     decoder: Decoder,
+    *,
+    inner: FloatArray | None = None,
+    outputs: int = 1,
     gram: FloatArray | None = None,
 ) -> DecodingMatrix:
-    """The matrix that decodes these results.
+    """The matrix that decodes a returned set.
 
     Parameters
     ----------
     code : Code
-    results : mapping of int to ndarray
-        Result of every returned chunk, all of one shape; looked at only by decoders that use the
-        inner products of the results.
+    returned : iterable of int
+        The returned chunks, at least one.
     decoder : Decoder
+    inner : (m, m) ndarray, optional
+        Inner products of the results in ascending order of their chunks, real parts; needed by
+        decoders that use the results.
+    outputs : int
+        Numbers in a result, a complex one counting twice.
     gram : (k, k) ndarray, optional
         Inner products of the blocks.
     """
-    chunks = np.array(sorted(results), dtype=np.intp)
-    recovered = recovered_blocks(code, results, decoder)
+    chunks = np.array(sorted(returned), dtype=np.intp)
+    recovered = recovered_blocks(code, chunks, decoder)
     own = code.own_blocks[chunks]
     weights = np.zeros((code.k, len(chunks)))
     weights[~recovered] = np.nan
@@ -99,12 +106,11 @@ def decoding_matrix(
         wanted[own[own >= 0]] = False
         if wanted.any():
             positions = _within(chunks, group.chunks)
-            members = [results[int(i)] for i in chunks[positions]]
             evidence = Evidence(
                 code=group.code,
                 chunks=chunks[positions] - group.chunks.start,
-                results_gram=_gram(members) if decoder.uses_results else None,
-                outputs=_outputs(members[0]),
+                results_gram=None if inner is None else inner[np.ix_(positions, positions)],
+                outputs=outputs,
                 gram=None if gram is None else gram[group.blocks, group.blocks],
             )
             solution = decoder.solve(evidence)
@@ -159,22 +165,30 @@ def decode(
     >>> from dask_bacc.coding import Berrut
     >>> code = Berrut(2, 5, systematic=True)
     >>> chunks = code.encode(np.array([[1.0, 2.0], [3.0, 4.0]]))
-    >>> decoded = decode(code, {0: chunks[0], 2: chunks[2], 4: chunks[4]})
+    >>> decoded = decode(code, {0: chunks[0], 2: chunks[2], 4: chunks[4]}, "berrut")
     >>> decoded.blocks[0], decoded.error
     (array([1., 2.]), array([ 0., nan]))
     """
     solver = get_decoder(decoder, code)
     arrays = _checked(code, results)
     dtype = inexact_dtype(np.result_type(*arrays.values()))
-    inner = None if gram is None else np.asarray(gram, dtype=np.float64)
-    if inner is not None and inner.shape != (code.k, code.k):
-        raise ValueError(f"gram must have shape {(code.k, code.k)}, got {inner.shape}")
-    matrix = decoding_matrix(code, arrays, solver, inner)
-    blocks = np.full((code.k, *next(iter(arrays.values())).shape), np.nan, dtype=dtype)
+    products = None if gram is None else np.asarray(gram, dtype=np.float64)
+    if products is not None and products.shape != (code.k, code.k):
+        raise ValueError(f"gram must have shape {(code.k, code.k)}, got {products.shape}")
+    ordered = [arrays[i] for i in sorted(arrays)]
+    matrix = decoding_matrix(
+        code,
+        arrays,
+        solver,
+        inner=_gram(ordered) if solver.uses_results else None,
+        outputs=count_outputs(ordered[0]),
+        gram=products,
+    )
+    blocks = np.full((code.k, *ordered[0].shape), np.nan, dtype=dtype)
     kept = np.flatnonzero(~np.isinf(matrix.error))
     combine_rows(
         matrix.weights[kept],
-        [arrays[i] for i in sorted(arrays)],
+        ordered,
         [blocks[block, ...] for block in kept],
     )
     return Decoded(blocks, matrix.error, solver.name)
@@ -193,7 +207,7 @@ def _gram(values: Sequence[AnyArray]) -> FloatArray:
     return gram
 
 
-def _outputs(result: AnyArray) -> int:
+def count_outputs(result: AnyArray) -> int:
     """How many real numbers a result has, at least one."""
     return max(result.size, 1) * (2 if result.dtype.kind == "c" else 1)
 

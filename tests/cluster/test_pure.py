@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from dask_bacc import coding
-from dask_bacc.cluster.combine import decode_results
+from dask_bacc.cluster.combine import combine_results
 from dask_bacc.cluster.errors import ResultError
 from dask_bacc.cluster.policy import Stop, why_stop
 from dask_bacc.cluster.report import Ledger
+from dask_bacc.cluster.solver import GrowingGram, Solver
 from dask_bacc.cluster.structure import flatten, rebuild
 
 Pair = namedtuple("Pair", "left right")
@@ -61,7 +62,7 @@ def test_results_that_cannot_be_decoded(value, message):
         flatten(value)
 
 
-RULE = {"enough": 4, "elapsed": 1.0, "deadline": 5.0}
+RULE = {"enough": 4, "accurate": True, "elapsed": 1.0, "deadline": 5.0}
 
 
 @pytest.mark.parametrize(
@@ -75,6 +76,8 @@ RULE = {"enough": 4, "elapsed": 1.0, "deadline": 5.0}
         (coding.Berrut(4, 8, systematic=True), [5], 0, {}, Stop.ENDED),
         (coding.Berrut(4, 8, systematic=True), [], 8, {"elapsed": 5.0}, Stop.DEADLINE),
         (coding.Berrut(4, 8, systematic=True), [], 8, {"elapsed": 9.0, "deadline": None}, None),
+        (coding.Berrut(4, 8, systematic=True), [4, 5, 6, 7], 4, {"accurate": False}, None),
+        (coding.Berrut(4, 8, systematic=True), [0, 4], 0, {"accurate": False}, Stop.ENDED),
         (coding.Repetition(4, 8), [0, 1, 4, 5], 4, {}, None),
         (coding.Repetition(4, 8), [0, 1, 4, 6, 7], 3, {}, Stop.COMPLETE),
         (coding.Lagrange(3, 8, degree=2), [0, 1, 2, 3], 4, {}, None),
@@ -84,7 +87,7 @@ RULE = {"enough": 4, "elapsed": 1.0, "deadline": 5.0}
     ],
 )
 def test_when_to_decode(code, returned, outstanding, rule, expected):
-    decoder = coding.get_decoder(None, code)
+    decoder = coding.get_decoder("least-squares" if isinstance(code, coding.Local) else None, code)
     stop = why_stop(code, decoder, returned=returned, outstanding=outstanding, **{**RULE, **rule})
     assert stop == expected
 
@@ -96,35 +99,65 @@ def test_every_way_to_combine_is_that_of_the_decoded_blocks(returned):
     values = {i: np.random.default_rng(i).normal(size=(3, 2)) for i in returned}
     blocks = coding.decode(code, values, decoder).blocks
     results = {i: flatten({"x": v}) for i, v in values.items()}
+    solved = Solver(code, decoder).solve(results, None)
     expected = {
         "stack": blocks,
         "sum": blocks.sum(axis=0),
         "mean": blocks.mean(axis=0),
     }
     for combine, answer in expected.items():
-        ours, _ = decode_results(code, decoder, results, combine, 0)
+        ours = combine_results(solved, results, combine, 0)
         np.testing.assert_allclose(ours["x"], answer, atol=1e-12)
     for axis in (0, 1, -1):
-        ours, _ = decode_results(code, decoder, results, "concat", axis)
+        ours = combine_results(solved, results, "concat", axis)
         np.testing.assert_array_equal(ours["x"], np.concatenate(list(blocks), axis=axis))
 
 
 def test_concat_needs_the_axis():
-    code = coding.Uncoded(2, 2)
-    decoder = coding.get_decoder(None, code)
+    solver = Solver(coding.Uncoded(2, 2), coding.FirstCopy())
+    scalars = {0: flatten(1.0), 1: flatten(2.0)}
     with pytest.raises(ValueError, match="scalar results"):
-        decode_results(code, decoder, {0: flatten(1.0), 1: flatten(2.0)}, "concat", 0)
+        combine_results(solver.solve(scalars, None), scalars, "concat", 0)
+    flat = Solver(coding.Uncoded(2, 2), coding.FirstCopy())
     results = {0: flatten(np.ones(3)), 1: flatten(np.ones(3))}
     with pytest.raises(ValueError, match=r"shape \(3,\) have no axis 1"):
-        decode_results(code, decoder, results, "concat", 1)
+        combine_results(flat.solve(results, None), results, "concat", 1)
 
 
-def test_a_lost_block_gives_no_answer():
-    code = coding.Repetition(3, 4)
-    decoder = coding.get_decoder(None, code)
-    answer, error = decode_results(code, decoder, {0: flatten(1.0), 2: flatten(1.0)}, "sum", 0)
-    assert answer is None
-    np.testing.assert_array_equal(error, [0, np.inf, 0])
+def test_a_lost_block_is_lost_in_every_leaf():
+    solver = Solver(coding.Repetition(3, 4), coding.FirstCopy())
+    solved = solver.solve({0: flatten((1.0, 2.0)), 2: flatten((1.0, 2.0))}, None)
+    np.testing.assert_array_equal(solved.error, [0, np.inf, 0])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex128"])
+def test_a_gram_grows_into_the_product(dtype):
+    rng = np.random.default_rng(0)
+    turn = np.exp(2j * np.arange(6)) if dtype == "complex128" else np.ones(6)
+    arrays = (turn[:, None, None] * rng.normal(size=(6, 4, 5))).astype(dtype)
+    gram = GrowingGram()
+    for array in arrays:
+        gram.add(array)
+    flat = arrays.reshape(6, -1)
+    np.testing.assert_allclose(gram.matrix, (flat @ flat.conj().T).real, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("decoder", ["kriging", "spline", "berrut"])
+def test_results_that_arrive_one_by_one_decode_as_all_at_once(decoder):
+    code = coding.Berrut(4, 9, systematic=True)
+    rng = np.random.default_rng(1)
+    values = {i: rng.normal(size=(3, 2)) for i in (8, 1, 5, 4, 6, 2)}
+    solver = Solver(code, coding.get_decoder(decoder, code))
+    results = {}
+    for i, value in values.items():
+        results[i] = flatten(value)
+        solved = solver.solve(results, None)
+    whole = coding.decode(code, values, decoder)
+    answer = combine_results(solved, results, "stack", 0)
+    np.testing.assert_allclose(answer, whole.blocks, rtol=1e-6, atol=1e-9)
+    scale = np.sqrt(np.mean([v**2 for v in values.values()]))
+    if decoder == "kriging":
+        np.testing.assert_allclose(solved.error, whole.error / scale, rtol=1e-6, atol=1e-9)
 
 
 def test_the_report_of_a_ledger():

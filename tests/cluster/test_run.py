@@ -70,7 +70,7 @@ def test_with_nothing_wrong_the_answer_is_that_of_map_blocks(client, make, code)
 
 
 def test_a_held_chunk_is_not_waited_for(client, gate):
-    run = dask_bacc.encode(X, k=8, n=16).map(held, gate, {5}, enough=15)
+    run = dask_bacc.encode(X, k=8, n=16).map(held, gate, {5}, enough=15, decoder="berrut")
     answer = run.result(timeout=60)
     truth = X**2
     kept = np.delete(np.arange(24), range(15, 18))
@@ -101,7 +101,7 @@ def test_kriging_says_how_large_the_error_is(client, make):
             raise OSError
         return np.tanh(block @ weights)
 
-    run = dask_bacc.encode(make(array), k=8, n=12).map(network, decoder="kriging", enough=10)
+    run = dask_bacc.encode(make(array), k=8, n=12).map(network, rtol=np.inf, enough=10)
     answer = run.result(timeout=60)
     truth = np.tanh(array @ weights)
     error = np.linalg.norm(answer - truth) / np.linalg.norm(truth)
@@ -295,7 +295,9 @@ def test_deadline_with_nothing_is_no_answer(client, gate):
 
 
 def test_deadline_with_a_lost_block_is_no_answer(client, gate):
-    run = dask_bacc.encode(X, k=8, n=9, code="local").map(held, gate, {1, 3}, deadline=1.5)
+    run = dask_bacc.encode(X, k=8, n=9, code="local").map(
+        held, gate, {1, 3}, decoder="least-squares", deadline=1.5
+    )
     with pytest.raises(DECODE_ERROR, match=r"of 9 chunks returned, and blocks .*\b1, .*are lost"):
         run.result()
 
@@ -375,7 +377,7 @@ def test_a_client_that_closes_in_the_middle(processes, gate):
     with Client(processes, set_as_default=False) as other:
         run = dask_bacc.encode(X, k=8, n=12).map(held, gate, range(8), enough=12, client=other)
         wait_until(lambda: any(chunk.state == "running" for chunk in run.report.chunks))
-    with pytest.raises(DECODE_ERROR, match=r"gave up .* when its client closes"):
+    with pytest.raises(DECODE_ERROR, match=r"gave up .* when the client closes"):
         run.result(timeout=30)
 
 

@@ -69,6 +69,8 @@ def test_encode_refuses(arrays, options, error, message):
         (3, {}, TypeError, "func must be callable, got int"),
         (np.tanh, {"enough": 0}, ValueError, "1 to n=6 results, got 0"),
         (np.tanh, {"enough": 7}, ValueError, "1 to n=6 results, got 7"),
+        (np.tanh, {"rtol": -1}, ValueError, "rtol must be at least 0"),
+        (np.tanh, {"rtol": float("nan")}, ValueError, "rtol must be at least 0"),
         (np.tanh, {"decoder": "magic"}, ValueError, "known decoders: berrut"),
         (np.tanh, {"decoder": "first-copy"}, ValueError, "no chunk that is block"),
         (np.tanh, {"combine": "glue"}, ValueError, "one of concat, stack, sum, mean"),

@@ -68,7 +68,7 @@ class Berrut(InterpolatingCode):
     @property
     def default_decoder(self) -> str:
         """The decoder that suits the code."""
-        return "berrut"
+        return "kriging"
 
     @cached_property
     def chunk_nodes(self) -> FloatArray:

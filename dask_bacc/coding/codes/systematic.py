@@ -43,7 +43,7 @@ class Local(Code):
     @property
     def default_decoder(self) -> str:
         """The decoder that suits the code."""
-        return "least-squares"
+        return "kriging"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -91,7 +91,7 @@ class Convex(Code):
     @property
     def default_decoder(self) -> str:
         """The decoder that suits the code."""
-        return "least-squares"
+        return "kriging"
 
     def __post_init__(self) -> None:
         super().__post_init__()

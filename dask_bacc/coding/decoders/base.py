@@ -48,6 +48,8 @@ class Decoder(ABC):
 
     #: whether `solve` needs the inner products of the results
     uses_results: ClassVar[bool] = False
+    #: whether `solve` says how large the error is
+    estimates_error: ClassVar[bool] = False
     #: whether `solve` is better for the inner products of the blocks
     uses_gram: ClassVar[bool] = False
 

@@ -54,6 +54,7 @@ class Kriging(Decoder):
 
     uses_results: ClassVar[bool] = True
     uses_gram: ClassVar[bool] = True
+    estimates_error: ClassVar[bool] = True
 
     @property
     def name(self) -> str:
