@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from operator import index
 from typing import Any
 
 import xarray
@@ -60,10 +61,12 @@ def resolve_axis(array: xarray.DataArray, dim: Hashable | None, axis: int) -> in
     Raises
     ------
     ValueError
-        If the array has no such dimension.
+        If the array has no such dimension or axis.
     """
     if dim is None:
-        return axis % max(array.ndim, 1) if -array.ndim <= axis < array.ndim else axis
+        if not -array.ndim <= index(axis) < array.ndim:
+            raise ValueError(f"the array has dimensions {array.dims}, so no axis {axis}")
+        return index(axis) % array.ndim
     if dim not in array.dims:
         raise ValueError(f"no dimension {dim!r}; the array has {array.dims}")
     return array.dims.index(dim)

@@ -56,11 +56,16 @@ def combine_results(
     ------
     ValueError
         If results have no such axis to concatenate along.
+    OverflowError
+        If the answer is too large for the dtype of the results.
     """
     answers: list[Any] = []
     for leaf, matrix in enumerate(solved.matrices):
         arrays = [results[i].leaves[leaf] for i in solved.chunks]
-        answer = _combined(matrix.weights, arrays, combine, axis)
+        with np.errstate(over="ignore"):  # checked below, with a clearer word
+            answer = _combined(matrix.weights, arrays, combine, axis)
+        if not np.isfinite(answer).all():
+            raise OverflowError(f"the decoded answer overflows {answer.dtype}")
         answers.append(answer if dress is None else dress(answer, combine, len(matrix.weights)))
     return rebuild(results[solved.chunks[0]].skeleton, answers)
 

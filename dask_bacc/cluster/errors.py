@@ -22,6 +22,9 @@ class DecodeError(RuntimeError):
         super().__init__(message)
         self.report = report
 
+    def __reduce__(self) -> tuple[type[DecodeError], tuple[str, RunReport]]:
+        return type(self), (str(self), self.report)
+
 
 class ResultError(ValueError):
     """A chunk's result cannot be decoded: not arrays of numbers, or not finite."""

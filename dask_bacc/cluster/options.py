@@ -52,8 +52,15 @@ class RunOptions:
             raise ValueError(f"enough must be 1 to n={code.n} results, got {enough}")
         if not rtol >= 0:
             raise ValueError(f"rtol must be at least 0, or inf for none, got {rtol}")
-        if deadline is not None and not 0 < deadline < math.inf:
-            raise ValueError(f"deadline must be a positive number of seconds, got {deadline}")
+        if deadline is not None:
+            try:
+                deadline = float(deadline)
+            except (TypeError, ValueError, OverflowError):
+                raise TypeError(
+                    f"deadline must be a number of seconds, got {deadline!r}"
+                ) from None
+            if not 0 < deadline < math.inf:
+                raise ValueError(f"deadline must be a positive number of seconds, got {deadline}")
         retries = index(retries)
         if retries < 0:
             raise ValueError(f"retries must be at least 0, got {retries}")

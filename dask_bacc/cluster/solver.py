@@ -9,7 +9,7 @@ import numpy as np
 from dask_bacc.cluster.structure import FlatResult
 from dask_bacc.coding import Code, Decoder, DecodingMatrix, decoding_matrix
 from dask_bacc.coding._typing import AnyArray, FloatArray
-from dask_bacc.coding.decode import count_outputs
+from dask_bacc.coding.decode import count_outputs, power_of_two
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,26 +33,32 @@ class Solved:
 class GrowingGram:
     """Inner products of arrays, grown by one row for each: nothing is multiplied twice.
 
+    They are in units of a power of two, about the first array's largest value.
+
     Examples
     --------
     >>> gram = GrowingGram()
     >>> gram.add(np.array([1.0, 2.0]))
-    >>> gram.add(np.array([3.0, 0.0]))
+    >>> gram.add(np.array([4.0, 0.0]))
     >>> gram.matrix
-    array([[5., 3.],
-           [3., 9.]])
+    array([[0.3125, 0.25  ],
+           [0.25  , 1.    ]])
     """
 
     def __init__(self) -> None:
         self._arrays: list[AnyArray] = []
+        self._scale = 1.0
         self.matrix: FloatArray = np.zeros((0, 0))
 
     def add(self, array: AnyArray) -> None:
         """One more array, of the shape of the others."""
         flat = array.reshape(-1)
+        if not self._arrays:
+            self._scale = power_of_two(np.abs(flat).max(initial=0.0))
         # In double precision: rounded to single, it would not be positive semidefinite.
-        self._arrays.append(flat.astype(np.result_type(flat, np.float64), copy=False))
-        row = np.array([np.vdot(other, self._arrays[-1]).real for other in self._arrays])
+        flat = flat.astype(np.result_type(flat, np.float64), copy=False) / self._scale
+        self._arrays.append(flat)
+        row = np.array([np.vdot(other, flat).real for other in self._arrays])
         size = len(row)
         grown = np.zeros((size, size))
         grown[:-1, :-1] = self.matrix

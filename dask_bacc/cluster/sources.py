@@ -76,6 +76,12 @@ def check_source(array: Any, axis: int, position: int) -> Source:
             f"{what} is masked, and masked values cannot be combined linearly; fill them first, "
             "with numpy.ma.filled or dask.array.ma.filled"
         )
+    meta = getattr(array, "_meta", array)
+    if not isinstance(meta, np.ndarray):
+        raise TypeError(
+            f"{what} has chunks of type {type(meta).__module__}.{type(meta).__name__}; only NumPy "
+            "chunks can be encoded, so convert them with map_blocks"
+        )
     try:
         inexact_dtype(array.dtype)
     except TypeError as error:
@@ -129,9 +135,9 @@ def number_of_blocks(sources: Sequence[Source], k: int | None) -> int:
         raise ValueError(f"k, the number of blocks, must be at least 1, got {k}")
     common = math.gcd(*lengths)
     if common % k:
-        fits = min(
-            (d for d in range(1, common + 1) if common % d == 0), key=lambda d: (abs(d - k), -d)
-        )
+        small = [d for d in range(1, math.isqrt(common) + 1) if common % d == 0]
+        divisors = {*small, *(common // d for d in small)}
+        fits = min(divisors, key=lambda d: (abs(d - k), -d))
         raise ValueError(
             f"k={k} does not cut length {_joined(lengths)} into equal blocks; the nearest k that "
             f"fits is {fits}"

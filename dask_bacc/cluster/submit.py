@@ -10,7 +10,7 @@ from typing import Any
 
 import dask
 import dask.threaded
-from dask.base import annotate
+from dask.base import annotate, get_annotations
 from dask.delayed import unpack_collections
 from dask.task_spec import DataNode, Task, TaskRef
 from dask.typing import Key
@@ -113,9 +113,15 @@ def submit(
         first, and nothing need be estimated.
     retries : int
     """
+    wished = get_annotations().get("priority", 0)
+
+    def priority(key: Key) -> int:
+        base = wished(key) if callable(wished) else wished
+        return int(base) - (key in parity)
+
     with (
         _submitting,
-        annotate(priority=lambda key: -1 if key in parity else 0),
+        annotate(priority=priority),
         # The data of NumPy arrays is in the graph on purpose, so its size needs no warning.
         dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 PB"}),
     ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -157,7 +158,9 @@ def decode(
         If there is no result, an index is no chunk, shapes differ, a result has a NaN or an
         infinity, `gram` is not ``(k, k)``, or the decoder is unknown or cannot decode this code.
     TypeError
-        If a result is not numeric.
+        If a result is not numeric, or is masked.
+    OverflowError
+        If the answer is too large for the dtype of the results.
 
     Examples
     --------
@@ -176,22 +179,39 @@ def decode(
     if products is not None and products.shape != (code.k, code.k):
         raise ValueError(f"gram must have shape {(code.k, code.k)}, got {products.shape}")
     ordered = [arrays[i] for i in sorted(arrays)]
+    scale = power_of_two(max((np.abs(a).max() for a in ordered if a.size), default=0.0))
     matrix = decoding_matrix(
         code,
         arrays,
         solver,
-        inner=_gram(ordered) if solver.uses_results else None,
+        inner=_gram(ordered, scale) if solver.uses_results else None,
         outputs=count_outputs(ordered[0]),
         gram=products,
     )
     blocks = np.full((code.k, *ordered[0].shape), np.nan, dtype=dtype)
     kept = np.flatnonzero(~np.isinf(matrix.error))
-    combine_rows(
-        matrix.weights[kept],
-        ordered,
-        [blocks[block, ...] for block in kept],
-    )
-    return Decoded(blocks, matrix.error, solver.name)
+    with np.errstate(over="ignore"):  # checked below, with a clearer word
+        combine_rows(
+            matrix.weights[kept],
+            ordered,
+            [blocks[block, ...] for block in kept],
+        )
+    if not np.isfinite(blocks[kept]).all():
+        raise OverflowError(f"the decoded blocks overflow {dtype}; scale the results down")
+    return Decoded(blocks, matrix.error * scale, solver.name)
+
+
+def power_of_two(size: float) -> float:
+    """A power of two of about this size, by which dividing loses no digit; 1 for zero.
+
+    Squares of very large and very small numbers would overflow and vanish.
+
+    Examples
+    --------
+    >>> power_of_two(1000.0)
+    1024.0
+    """
+    return math.ldexp(1.0, min(math.frexp(size)[1], 1023)) if size > 0 else 1.0
 
 
 def _within(chunks: IndexArray, part: slice) -> IndexArray:
@@ -199,10 +219,10 @@ def _within(chunks: IndexArray, part: slice) -> IndexArray:
     return np.flatnonzero((chunks >= part.start) & (chunks < part.stop))
 
 
-def _gram(values: Sequence[AnyArray]) -> FloatArray:
+def _gram(values: Sequence[AnyArray], scale: float) -> FloatArray:
     # In double precision: rounded to single, it would not be positive semidefinite.
     flat = np.stack(values).reshape(len(values), -1)
-    flat = flat.astype(np.result_type(flat, np.float64), copy=False)
+    flat = flat.astype(np.result_type(flat, np.float64), copy=False) / scale
     gram: FloatArray = (flat @ flat.conj().T).real
     return gram
 
@@ -217,6 +237,8 @@ def _checked(code: Code, results: Mapping[int, ArrayLike]) -> dict[int, AnyArray
         raise ValueError("no results to decode")
     if strays := [i for i in results if not 0 <= i < code.n]:
         raise ValueError(f"{code} has chunks 0 to {code.n - 1}, got results for {strays}")
+    if masked := [i for i, result in results.items() if isinstance(result, np.ma.MaskedArray)]:
+        raise TypeError(f"results must not be masked; chunks {masked} are; fill them first")
     arrays = {i: np.asarray(result) for i, result in results.items()}
     for array in arrays.values():
         inexact_dtype(array.dtype)

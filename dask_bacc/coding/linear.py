@@ -45,8 +45,9 @@ def combine_rows(matrix: FloatArray, arrays: Sequence[AnyArray], out: Sequence[A
                 out[i][...] = 0
             continue
         stack = np.stack([arrays[j] for j in columns.tolist()]).reshape(len(columns), -1)
-        stack = stack.astype(target.dtype, copy=False)
-        weights = matrix[rows][:, columns].astype(target.real.dtype, copy=False)
+        # Half precision would overflow and lose digits in the sums.
+        stack = stack.astype(np.result_type(target.dtype, np.float32), copy=False)
+        weights = matrix[rows][:, columns].astype(stack.real.dtype, copy=False)
         for i, values in zip(rows, weights @ stack, strict=True):
             out[i][...] = values.reshape(target.shape)
 

@@ -19,7 +19,7 @@ def chebyshev_first(count: int) -> FloatArray:
     >>> chebyshev_first(2).round(4)
     array([ 0.7071, -0.7071])
     """
-    return np.cos(np.pi * _first_kind_angles(count))
+    return _cosines(_first_kind_angles(count))
 
 
 def chebyshev_second(count: int) -> FloatArray:
@@ -30,7 +30,7 @@ def chebyshev_second(count: int) -> FloatArray:
     >>> chebyshev_second(3).round(4)
     array([ 1.,  0., -1.])
     """
-    return np.cos(np.pi * (np.arange(count) / max(count - 1, 1)))
+    return _cosines(np.arange(count) / max(count - 1, 1))
 
 
 def bisected(count: int, extra: int) -> FloatArray:
@@ -65,7 +65,14 @@ def bisected(count: int, extra: int) -> FloatArray:
         extra -= len(middles)
         halvings *= 2
         middles = (2 * np.arange(halvings) + 1) / (2 * halvings)
-    return np.cos(np.pi * np.concatenate([_first_kind_angles(count), *added]))
+    return _cosines(np.concatenate([_first_kind_angles(count), *added]))
+
+
+def _cosines(quotients: FloatArray) -> FloatArray:
+    """Nodes at these parts of a half turn; read-only, since codes share them."""
+    nodes = np.cos(np.pi * quotients)
+    nodes.setflags(write=False)
+    return nodes
 
 
 def _first_kind_angles(count: int) -> FloatArray:

@@ -111,6 +111,115 @@ def test_kriging_says_how_large_the_error_is(client, make):
     assert "estimated relative error" in str(report)
 
 
+def test_rtol_waits_until_the_estimate_is_small_enough(client, gate):
+    """Rough data: eight results are enough in number, and not good enough until all are in."""
+    rng = np.random.default_rng(1)
+    array, weights = rng.normal(size=(160, 10)), rng.normal(size=(10, 30)) / 3
+    first = array[:20]
+
+    def network(block, gate):
+        if np.array_equal(block, first):
+            Event(gate).wait()
+        return np.tanh(block @ weights)
+
+    run = dask_bacc.encode(array, k=8, n=12).map(network, gate, rtol=1e-6)
+    wait_until(lambda: len(run.report.returned) >= 9)
+    assert run.status == "pending"
+    Event(gate, client=client).set()
+    np.testing.assert_array_equal(run.result(), np.tanh(array @ weights))
+    assert run.report.error == 0
+
+
+def test_an_estimate_above_rtol_is_said(client):
+    rng = np.random.default_rng(2)
+    array, weights = rng.normal(size=(160, 10)), rng.normal(size=(10, 30))
+    first = array[:20]
+
+    def network(block):
+        if np.array_equal(block, first):
+            raise OSError
+        return np.tanh(block @ weights)
+
+    run = dask_bacc.encode(array, k=8, n=9).map(network)
+    with pytest.warns(RuntimeWarning, match=r"above rtol=0.1: its estimated relative error is"):
+        answer = run.result()
+    truth = np.tanh(array @ weights)
+    error = np.linalg.norm(answer - truth) / np.linalg.norm(truth)
+    assert run.report.error > 0.1
+    assert error < 3 * run.report.error
+    assert run.report.stopped == "all chunks ended"
+
+
+def test_a_function_may_change_its_block(client):
+    """Neither parity made of the block, nor its other copies, nor later runs may see it."""
+
+    def shift(block):
+        if own_block(block) == 0:
+            raise OSError
+        block -= 1
+        return block
+
+    for make in (np.asarray, lambda x: da.from_array(x, chunks=(3, 2))):
+        coded = dask_bacc.encode(make(X), k=8, n=12).persist()
+        run = coded.map(shift, decoder="least-squares", enough=11)
+        np.testing.assert_allclose(run.result(), X - 1, atol=1e-9)
+        np.testing.assert_array_equal(coded.map(np.copy, enough=12).result(), X)
+
+
+def test_the_same_array_twice_and_itself_as_an_argument(client):
+    twice = dask_bacc.encode(X, X, k=8, n=12)
+    np.testing.assert_array_equal(twice.map(np.add, enough=12).result(), 2 * X)
+    coded = dask_bacc.encode(X, k=8, n=12)
+    answer = coded.map(lambda block, chunks: block + chunks.shape[0], coded, enough=12).result()
+    np.testing.assert_array_equal(answer, X + 12)
+
+
+def test_numpy_integers_as_options(client):
+    coded = dask_bacc.encode(X, k=np.int64(8), n=np.int64(12), axis=np.int8(0))
+    run = coded.map(np.negative, enough=np.int64(12), retries=np.int64(1))
+    np.testing.assert_array_equal(run.result(), -X)
+
+
+def test_an_answer_that_overflows_is_refused(client):
+    coded = dask_bacc.encode(X, k=8, n=8, code="uncoded")
+    run = coded.map(lambda block: np.full(3, 30000, "f2"), combine="sum")
+    with pytest.raises(OverflowError, match="overflows float16"):
+        run.result()
+    assert run.status == "error"
+
+
+def test_the_users_priority_is_kept(client, gate):
+    with dask.annotate(priority=7):
+        run = dask_bacc.encode(X, k=8, n=12).map(held, gate, range(8), enough=12)
+    wait_until(lambda: tasks_of_runs(client))
+    priorities = client.run_on_scheduler(
+        lambda dask_scheduler: {
+            ts.priority[0] for key, ts in dask_scheduler.tasks.items() if "bacc-held" in key[0]
+        }
+    )
+    assert priorities == {-7, -6}
+    run.cancel()
+
+
+def test_a_cancelled_runs_report_stands_still(client, gate):
+    run = dask_bacc.encode(X, k=8, n=12).map(held, gate, range(8), enough=12)
+    wait_until(lambda: any(chunk.state == "running" for chunk in run.report.chunks))
+    run.cancel()
+    wait_until(lambda: run.report.seconds == run.report.seconds)
+    wait_until(lambda: "given up" in str(run.report))
+
+
+def test_a_decode_error_survives_pickling(client):
+    import pickle
+
+    run = dask_bacc.encode(X, k=8, n=8, code="uncoded").map(fails, range(8))
+    with pytest.raises(DECODE_ERROR) as info:
+        run.result()
+    copy = pickle.loads(pickle.dumps(info.value))
+    assert str(copy) == str(info.value)
+    assert set(copy.report.erred) == set(range(8))
+
+
 def test_chunks_are_sketched_once_for_many_runs(client):
     """A second run must know the blocks' distances without asking for them again."""
     coded = dask_bacc.encode(da.from_array(X, chunks=(3, 2)), n=12).persist()

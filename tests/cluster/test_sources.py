@@ -6,6 +6,7 @@ import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
+from scipy import sparse
 
 import dask_bacc
 
@@ -38,6 +39,13 @@ def unknown_chunks():
             TypeError,
             "dask.array.ma.filled",
         ),
+        (
+            [da.zeros((12, 3), chunks=(3, 3)).map_blocks(sparse.csr_matrix)],
+            {"n": 9},
+            TypeError,
+            "chunks of type scipy.sparse.*csr_matrix",
+        ),
+        ([xr.DataArray(X)], {"n": 9, "k": 4, "axis": 7}, ValueError, "so no axis 7"),
         ([np.zeros((0, 3))], {"n": 9, "k": 4}, ValueError, r"empty: its shape is \(0, 3\)"),
         ([np.zeros((4, 0))], {"n": 9, "k": 4}, ValueError, "empty"),
         ([np.float64(3)], {"n": 9, "k": 4}, TypeError, "float64; encode takes dask arrays"),
@@ -76,6 +84,12 @@ def test_encode_refuses(arrays, options, error, message):
         (np.tanh, {"combine": "glue"}, ValueError, "one of concat, stack, sum, mean"),
         (np.tanh, {"deadline": 0}, ValueError, "positive number of seconds"),
         (np.tanh, {"deadline": float("nan")}, ValueError, "positive number of seconds"),
+        (
+            np.tanh,
+            {"deadline": "soon"},
+            TypeError,
+            "deadline must be a number of seconds, got 'soon'",
+        ),
         (np.tanh, {"retries": -1}, ValueError, "retries must be at least 0"),
         (np.tanh, {"client": "here"}, TypeError, "distributed.Client, got str"),
     ],

@@ -99,6 +99,36 @@ def test_lagrange_is_exact_at_its_threshold_and_silent_below(degree):
     assert np.isnan(below.blocks).all()
 
 
+def test_a_polynomial_that_its_nodes_do_not_determine_is_lost():
+    """Twelve neighbouring nodes of forty are enough in number and not in double precision."""
+    code = coding.Lagrange(12, 40)
+    chunks = code.encode(random_blocks(0, 12))
+    assert decode(code, {i: chunks[i] for i in range(12)}).lost == tuple(range(12))
+    spread = decode(code, {i: chunks[i] for i in range(0, 40, 3)})
+    np.testing.assert_allclose(spread.blocks, random_blocks(0, 12), atol=1e-9)
+
+
+@pytest.mark.parametrize("decoder", ["spline", "kriging", "berrut", "least-squares"])
+@pytest.mark.parametrize("exponent", [-1000, -500, 500, 1000])
+def test_very_large_and_small_results_decode_alike(decoder, exponent):
+    code = SYSTEMATIC(4, 9)
+    values = {i: np.random.default_rng(i).normal(size=6) for i in (1, 3, 4, 6, 7, 8)}
+    scale = 2.0**exponent
+    decoded = decode(code, values, decoder)
+    other = decode(code, {i: scale * v for i, v in values.items()}, decoder)
+    np.testing.assert_array_equal(other.blocks / scale, decoded.blocks)
+    np.testing.assert_array_equal(other.error / scale, decoded.error)
+
+
+def test_half_precision_does_not_overflow_on_the_way():
+    code = SYSTEMATIC(8, 20)
+    values = {i: np.full(2, 60000 * (-1.0) ** i, "f2") for i in range(1, 17)}
+    with pytest.raises(OverflowError, match="overflow float16"):
+        decode(code, values, "berrut")
+    mean = decode(coding.Local(2, 3), {0: np.float16(6e4), 2: np.float16(6e4)}, "least-squares")
+    np.testing.assert_allclose(mean.blocks, 6e4, rtol=1e-3)
+
+
 @given(codes(), st.data())
 def test_least_squares_is_exact_for_affine_functions_where_it_claims_to_be(code, data):
     returned = data.draw(returned_sets(code))
@@ -308,6 +338,7 @@ def test_lagrange_loses_its_digits_as_n_grows_and_berrut_does_not():
         (lambda c: decode(c, {9: 1.0}), ValueError, r"chunks 0 to 4.*\[9\]"),
         (lambda c: decode(c, {0: [1.0], 1: [1.0, 2.0]}), ValueError, "one shape"),
         (lambda c: decode(c, {0: 1.0, 3: np.nan}), ValueError, r"chunks \[3\] have NaN"),
+        (lambda c: decode(c, {0: np.ma.masked_less([1.0], 2)}), TypeError, "must not be masked"),
         (lambda c: decode(c, {0: "a"}), TypeError, "dtype <U1"),
         (lambda c: decode(c, {0: 1.0}, "berut"), ValueError, "known decoders: berrut, floater"),
         (lambda c: decode(c, {0: 1.0}, 3), TypeError, "a name or a Decoder, got int"),

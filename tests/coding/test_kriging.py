@@ -83,7 +83,7 @@ def test_covariances_are_positive_semidefinite(family):
 
 
 @pytest.mark.parametrize("name", ["berrut", "systematic", "local"])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(12))
 def test_linear_functions_are_exact_from_one_result_more_than_blocks(name, seed):
     code = coding.get_code(name, 8, 14)
     blocks, functions = sample(seed, 8)

@@ -137,6 +137,8 @@ class Code(ABC):
         TypeError
             If `blocks` are not numbers.
         """
+        if isinstance(blocks, np.ma.MaskedArray):
+            raise TypeError("blocks must not be masked; fill them first")
         values = np.asarray(blocks)
         dtype = inexact_dtype(values.dtype)
         if values.ndim == 0 or len(values) != self.k:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from operator import index
 
 import numpy as np
 
@@ -121,7 +122,7 @@ class Lagrange(InterpolatingCode):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.degree < 1:
+        if index(self.degree) < 1:
             raise ValueError(f"degree must be at least 1, got {self.degree}")
         if self.n < self.recovery_threshold:
             raise ValueError(

@@ -14,6 +14,9 @@ from dask_bacc.coding.decoders.base import Decoder, Evidence, NodeDecoder, Solut
 #: Singular values below this share of the largest one are taken for zero: what they would
 #: recover is rounding error magnified.
 RANK_TOLERANCE = 1e-8
+#: The same for polynomials, whose bases are worse conditioned by nature: what is left has at least
+#: four digits.
+POLYNOMIAL_TOLERANCE = 1e-12
 
 
 @dataclass(frozen=True)
@@ -56,10 +59,14 @@ class Polynomial(NodeDecoder):
             )
 
     def recovered(self, code: Code, chunks: IndexArray) -> BoolArray:
-        """All blocks once there are as many distinct nodes as coefficients, none before."""
+        """All blocks once the nodes determine the coefficients to some digits, none before."""
         assert code.chunk_nodes is not None
-        distinct = len(np.unique(code.chunk_nodes[chunks]))
-        return np.full(code.k, distinct >= self._coefficients(code))
+        count = self._coefficients(code)
+        if len(np.unique(code.chunk_nodes[chunks])) < count:
+            return np.zeros(code.k, dtype=bool)
+        basis = chebyshev.chebvander(code.chunk_nodes[chunks], count - 1)
+        singular = np.linalg.svd(basis, compute_uv=False)
+        return np.full(code.k, singular[-1] > POLYNOMIAL_TOLERANCE * singular[0])
 
     def solve(self, evidence: Evidence) -> Solution:
         """The polynomial of this degree that is closest to the results."""

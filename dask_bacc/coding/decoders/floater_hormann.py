@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import index
 
 from dask_bacc.coding._typing import FloatArray
 from dask_bacc.coding.barycentric import floater_hormann_weights, interpolation_matrix
@@ -42,7 +43,7 @@ class FloaterHormann(Interpolant):
     degree: int = 1
 
     def __post_init__(self) -> None:
-        if self.degree < 0:
+        if index(self.degree) < 0:
             raise ValueError(f"degree must be at least 0, got {self.degree}")
 
     @property

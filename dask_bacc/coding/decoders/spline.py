@@ -77,7 +77,7 @@ def _cross_validated_smoother(nodes: FloatArray, gram: FloatArray) -> FloatArray
     for strength in np.logspace(-6, 3, 37) / eigenvalues[2:].min():
         removed = strength * eigenvalues / (1 + strength * eigenvalues)
         rest = vectors * removed
-        residual = np.einsum("ij,jk,ik->i", rest, rotated, rest)
+        residual = np.sum((rest @ rotated) * rest, axis=1)
         leverage = np.einsum("ij,ij->i", rest, vectors)
         error = np.sum(residual / leverage**2)
         # With three results every strength predicts alike: rounding must not choose among them.

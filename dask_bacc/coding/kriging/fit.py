@@ -15,6 +15,8 @@ from dask_bacc.coding.kriging.kernels import Family, Geometry
 LOWEST, HIGHEST = -34.0, 6.0
 #: Share of the mean variance that is always added, so that factorising succeeds.
 JITTER = 1e-14
+#: Gain in the log posterior below which the nugget is dropped.
+NOISE_EVIDENCE = 0.5
 #: Cost where rounding leaves no positive definite covariance; the search turns back from it.
 IMPOSSIBLE = 1e10
 #: Standard deviations of the prior: of the logarithm of one term's weight over another's, and of
@@ -126,7 +128,12 @@ def fit_family(family: Family, geometry: Geometry, gram: FloatArray, outputs: in
         bounds=[(LOWEST, HIGHEST)] * 3 + [(-4.0, 5.0), (LOWEST, 0.0)],
         options={"maxiter": 60},
     )
-    return Fit(family, np.asarray(found.x), float(found.fun))
+    parameters = np.asarray(found.x)
+    exact = np.append(parameters[:4], LOWEST)
+    # Noise is not assumed where it explains nothing: it would cost exact functions their digits.
+    if cost(exact)[0] <= found.fun + NOISE_EVIDENCE / outputs:
+        parameters = exact
+    return Fit(family, parameters, float(found.fun))
 
 
 def _with_nugget(covariance: FloatArray, nugget: float) -> FloatArray:
