@@ -30,7 +30,7 @@ from dask_bacc.coding._typing import AnyArray, FloatArray
 from dask_bacc.demo.workload import Classifier, analyse
 from dask_bacc.display.timeline import timeline
 
-K, N, ENOUGH = 8, 16, 12
+K, N, ENOUGH, TOLERANCE = 8, 16, 12, 0.25
 WORKERS = 8
 #: Seconds of compute that a block stands for; the arithmetic on 625 digits is soon done.
 PACE = 1.0
@@ -141,7 +141,7 @@ def _coded(
             analyse,
             classifier,
             PACE,
-            decoder="kriging",
+            rtol=TOLERANCE,
             combine="stack",
             enough=ENOUGH,
             deadline=patience,

@@ -33,7 +33,7 @@ class Kriging(Decoder):
     -----
     Give the blocks' inner products to `dask_bacc.coding.decode` as `gram`. Without them blocks are
     taken for unrelated and equally large. With one to five outputs the error estimate is widened
-    by ``sqrt(1 + 2 / p)``, because hyper-parameters that few outputs choose are themselves
+    by ``sqrt(1 + 2 / p)``, since hyper-parameters that few outputs choose are themselves
     uncertain.
 
     References
