@@ -12,7 +12,7 @@ import dask
 import dask.threaded
 from dask.base import annotate, get_annotations
 from dask.delayed import unpack_collections
-from dask.task_spec import DataNode, Task, TaskRef
+from dask.task_spec import Alias, DataNode, Task, TaskRef
 from dask.typing import Key
 from dask.utils import funcname
 from distributed import Client, Future
@@ -92,11 +92,18 @@ def run_graph(
     for collection in collections:
         graph.update(collection.__dask_graph__())
     for i, parts in enumerate(keys):
-        blocks = [inside[key] if key in inside else TaskRef(key) for key in parts]
+        blocks = [inside[key] if key in inside else TaskRef(_target(chunks, key)) for key in parts]
         graph[name, i] = Task(
             (name, i), run_chunk, name, i, i in sketched, func, positional, named, *blocks
         )
     return RunGraph(name, len(keys), graph)
+
+
+def _target(graph: Mapping[Key, Any], key: Key) -> Key:
+    """What a key stands for in the end: an alias would be a task of its own on the cluster."""
+    while isinstance(node := graph.get(key), Alias) and node.target != key:
+        key = node.target
+    return key
 
 
 def submit(
