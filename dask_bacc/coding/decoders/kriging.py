@@ -32,9 +32,8 @@ class Kriging(Decoder):
     Notes
     -----
     Give the blocks' inner products to `dask_bacc.coding.decode` as `gram`. Without them blocks are
-    taken for unrelated and equally large. With one to five outputs the error estimate is widened
-    by ``sqrt(1 + 2 / p)``, since hyper-parameters that few outputs choose are themselves
-    uncertain.
+    taken for unrelated and equally large. With `p` outputs the error estimate is widened by
+    ``sqrt(1 + 2 / p)``, since hyper-parameters that few outputs choose are themselves uncertain.
 
     References
     ----------
