@@ -18,7 +18,7 @@ class Labels:
 
     dims: tuple[Hashable, ...]
     sizes: dict[Hashable, int]
-    coords: dict[Hashable, xarray.DataArray]
+    coords: xarray.Coordinates
     name: Hashable
     attrs: dict[Any, Any]
     #: dimension along which the array was cut
@@ -30,7 +30,8 @@ class Labels:
         return cls(
             dims=array.dims,
             sizes=dict(array.sizes),
-            coords=dict(array.coords),
+            # A deep copy: changing a coordinate later must not change the labels of answers.
+            coords=array.coords.copy(deep=True),
             name=array.name,
             attrs=dict(array.attrs),
             dim=array.dims[axis],
@@ -45,14 +46,20 @@ class Labels:
             expected = tuple(self.sizes.values())
         else:
             # Blocks lie on top of each other, so coordinates along the cut no longer apply.
-            coords = {name: c for name, c in coords.items() if self.dim not in c.dims}
+            coords = coords.drop_vars([n for n, c in coords.items() if self.dim in c.dims])
             expected = tuple(block.values())
             if combine == "stack":
-                dims = ("block", *dims)
+                dims = (self._new_dim("block"), *dims)
                 expected = (k, *expected)
         if answer.shape != expected:
             return answer
         return xarray.DataArray(answer, coords, dims, name=self.name, attrs=self.attrs)
+
+    def _new_dim(self, name: str) -> str:
+        """The name, or the name with as many underscores as make it new."""
+        while name in self.dims or name in self.coords:
+            name += "_"
+        return name
 
 
 def resolve_axis(array: xarray.DataArray, dim: Hashable | None, axis: int) -> int:

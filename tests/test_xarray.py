@@ -56,3 +56,19 @@ def test_other_shapes_come_without_labels(client, field):
 def test_axis_works_as_well(client, field):
     answer = dask_bacc.encode(field, axis=-1, k=4, n=6).map(np.negative, enough=6).result()
     xr.testing.assert_identical(answer, (-field).compute().assign_attrs(field.attrs))
+
+
+def test_labels_are_those_of_the_time_of_encoding(client, field):
+    field = field.drop_indexes("station").assign_coords(height=("station", np.arange(5.0)))
+    coded = dask_bacc.encode(field, dim="time", k=4, n=6)
+    expected = (field**2).compute().assign_attrs(field.attrs).copy(deep=True)
+    field.coords["height"].values[:] = -1
+    answer = coded.map(np.square, enough=6).result()
+    xr.testing.assert_identical(answer, expected)
+    assert set(answer.xindexes) == {"time"}
+
+
+def test_a_new_axis_gets_a_name_that_is_free(client, field):
+    coded = dask_bacc.encode(field.rename(station="block"), dim="time", k=4, n=6)
+    stacked = coded.map(np.square, enough=6, combine="stack").result()
+    assert stacked.dims == ("block_", "block", "time")
