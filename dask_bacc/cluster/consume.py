@@ -19,7 +19,6 @@ from dask_bacc.cluster.starts import unlisten
 from dask_bacc.cluster.structure import FlatResult
 from dask_bacc.cluster.task import ChunkResult
 from dask_bacc.coding import Code, lost_blocks
-from dask_bacc.coding.kriging.sketch import gram_of_sketches
 
 
 async def consume(
@@ -110,10 +109,7 @@ class _Work:
         """The decoding matrices of all results that are in."""
         results = dict(self._results)
         if self._solved is None or len(self._solved.chunks) < len(results):
-            gram = None
-            if self.options.decoder.uses_gram:
-                gram = gram_of_sketches(self.code, dict(self.options.sketches))
-            self._solved = self._solver.solve(results, gram)
+            self._solved = self._solver.solve(results, dict(self.options.sketches))
         return self._solved
 
     def accurate(self) -> bool:
@@ -157,28 +153,26 @@ async def _collect(client: Client, futures: dict[int, Future[Any]], work: _Work)
         # A chunk whose start is not known yet is fetched by itself.
         return ledger.records[chunk].worker or f"chunk {chunk}"
 
-    def stop(accurate: bool) -> Stop | None:
-        return why_stop(
-            code,
-            options.decoder,
-            returned=ledger.returned,
-            outstanding=ledger.outstanding,
-            enough=options.enough,
-            accurate=accurate,
-            elapsed=ledger.elapsed,
-            deadline=options.deadline,
-        )
-
     async with Arrivals(client, futures, lane) as arrivals:
         while True:
             # Estimating takes a while; what has come meanwhile is taken in before the next time.
             while arrivals.ready():
                 work.record(await arrivals.take())
             estimate = work.wants_estimate()
-            if (reason := stop(accurate=not estimate)) is not None:
+            reason = why_stop(
+                code,
+                options.decoder,
+                returned=ledger.returned,
+                outstanding=ledger.outstanding,
+                enough=options.enough,
+                accurate=not estimate,
+                elapsed=ledger.elapsed,
+                deadline=options.deadline,
+            )
+            if reason is not None:
                 return reason
             if estimate and await asyncio.to_thread(work.accurate):
-                return stop(accurate=True) or Stop.ENOUGH
+                return Stop.ENOUGH
             left = None if options.deadline is None else options.deadline - ledger.elapsed
             await arrivals.wait(left)
 

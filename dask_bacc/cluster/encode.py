@@ -54,7 +54,7 @@ def encode_arrays(
     graph: dict[Key, Any] = {}
     parts = []
     for source in sources:
-        name = f"coded-{tokenize(source.token(), code)}"
+        name = f"coded-{tokenize(source.array, source.axis, code)}"
         if isinstance(source.array, Array):
             graph.update(_encode_on_cluster(name, source, code))
         else:

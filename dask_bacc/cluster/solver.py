@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from dask_bacc.cluster.structure import FlatResult
 from dask_bacc.coding import Code, Decoder, DecodingMatrix, decoding_matrix
 from dask_bacc.coding._typing import AnyArray, FloatArray
 from dask_bacc.coding.decode import count_outputs, power_of_two
+from dask_bacc.coding.kriging.sketch import gram_of_sketches
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,9 +58,11 @@ class GrowingGram:
         if not self._arrays:
             self._scale = power_of_two(np.abs(flat).max(initial=0.0))
         # In double precision: rounded to single, it would not be positive semidefinite.
-        flat = flat.astype(np.result_type(flat, np.float64), copy=False) / self._scale
+        flat = flat.astype(np.result_type(flat, np.float64), copy=False)
         self._arrays.append(flat)
-        row = np.array([np.vdot(other, flat).real for other in self._arrays])
+        # Only the new array is scaled, by both factors, so that no scaled copies are kept.
+        scaled = flat / self._scale / self._scale
+        row = np.array([np.vdot(other, scaled).real for other in self._arrays])
         size = len(row)
         grown = np.zeros((size, size))
         grown[:-1, :-1] = self.matrix
@@ -78,41 +82,53 @@ class Solver:
     def __init__(self, code: Code, decoder: Decoder) -> None:
         self._code = code
         self._decoder = decoder
-        self._order: list[int] = []
+        self._taken = 0
         self._grams: list[GrowingGram] = []
 
-    def solve(self, results: dict[int, FlatResult], gram: FloatArray | None) -> Solved:
-        """Take in the results that are new and solve.
+    def solve(
+        self, results: dict[int, FlatResult], sketches: Mapping[int, Sequence[AnyArray]]
+    ) -> Solved:
+        """Solve with what is new among the results.
 
         Parameters
         ----------
         results : dict of int to FlatResult
             At least one, in order of arrival; those of earlier calls first.
-        gram : (k, k) ndarray, optional
-            Inner products of the blocks.
+        sketches : mapping of int to sequence of ndarrays
+            Sketches of chunks, as `gram_of_sketches` takes them; empty if there are none.
         """
-        for chunk in list(results)[len(self._order) :]:
-            self._take(chunk, results[chunk])
-        ascending = np.argsort(self._order)
+        code, decoder = self._code, self._decoder
+        order = list(results)
+        leaves = results[order[0]].leaves
+        # Where every block's own result is in, nothing is estimated and nothing is multiplied.
+        estimated = len(np.setdiff1d(np.arange(code.k), code.own_blocks[order])) > 0
+        gram = None
+        if estimated and decoder.uses_gram and sketches:
+            gram = gram_of_sketches(code, sketches)
+        inner: list[FloatArray | None] = [None] * len(leaves)
+        if estimated and decoder.uses_results:
+            self._grow(results)
+            ascending = np.argsort(order)
+            inner = [grown.matrix[np.ix_(ascending, ascending)] for grown in self._grams]
         matrices = []
-        error = np.zeros(self._code.k)
-        for leaf, array in enumerate(results[self._order[0]].leaves):
-            inner = None
-            if self._decoder.uses_results:
-                inner = self._grams[leaf].matrix[np.ix_(ascending, ascending)]
+        error = np.zeros(code.k)
+        for array, products in zip(leaves, inner, strict=True):
             outputs = count_outputs(array)
             matrix = decoding_matrix(
-                self._code, self._order, self._decoder, inner=inner, outputs=outputs, gram=gram
+                code, order, decoder, inner=products, outputs=outputs, gram=gram
             )
-            size = 0.0 if inner is None else np.sqrt(np.trace(inner) / len(inner) / outputs)
+            size = 0.0
+            if products is not None:
+                size = np.sqrt(np.trace(products) / len(products) / outputs)
             error = np.maximum(error, matrix.error / size if size > 0 else matrix.error)
             matrices.append(matrix)
-        return Solved(sorted(self._order), matrices, error)
+        return Solved(sorted(order), matrices, error)
 
-    def _take(self, chunk: int, result: FlatResult) -> None:
-        self._order.append(chunk)
-        if self._decoder.uses_results:
+    def _grow(self, results: dict[int, FlatResult]) -> None:
+        """Take the results that are new into the inner products."""
+        for result in list(results.values())[self._taken :]:
             if not self._grams:
                 self._grams = [GrowingGram() for _ in result.leaves]
             for gram, leaf in zip(self._grams, result.leaves, strict=True):
                 gram.add(leaf)
+        self._taken = len(results)

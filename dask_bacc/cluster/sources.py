@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from dask.array import Array
-from dask.base import collections_to_expr, tokenize
+from dask.base import collections_to_expr
 from dask.core import flatten
 from dask.typing import Key
 from numpy.lib.array_utils import normalize_axis_index
@@ -42,10 +42,6 @@ class Source:
         """Shape of one of `k` blocks."""
         shape = self.array.shape
         return (*shape[: self.axis], self.length // k, *shape[self.axis + 1 :])
-
-    def token(self) -> str:
-        """Identifies the array's content and axis."""
-        return str(tokenize(self.array, self.axis))
 
 
 def check_source(array: Any, axis: int, position: int) -> Source:

@@ -99,7 +99,7 @@ def test_every_way_to_combine_is_that_of_the_decoded_blocks(returned):
     values = {i: np.random.default_rng(i).normal(size=(3, 2)) for i in returned}
     blocks = coding.decode(code, values, decoder).blocks
     results = {i: flatten({"x": v}) for i, v in values.items()}
-    solved = Solver(code, decoder).solve(results, None)
+    solved = Solver(code, decoder).solve(results, {})
     expected = {
         "stack": blocks,
         "sum": blocks.sum(axis=0),
@@ -117,16 +117,16 @@ def test_concat_needs_the_axis():
     solver = Solver(coding.Uncoded(2, 2), coding.FirstCopy())
     scalars = {0: flatten(1.0), 1: flatten(2.0)}
     with pytest.raises(ValueError, match="scalar results"):
-        combine_results(solver.solve(scalars, None), scalars, "concat", 0)
+        combine_results(solver.solve(scalars, {}), scalars, "concat", 0)
     flat = Solver(coding.Uncoded(2, 2), coding.FirstCopy())
     results = {0: flatten(np.ones(3)), 1: flatten(np.ones(3))}
     with pytest.raises(ValueError, match=r"shape \(3,\) have no axis 1"):
-        combine_results(flat.solve(results, None), results, "concat", 1)
+        combine_results(flat.solve(results, {}), results, "concat", 1)
 
 
 def test_a_lost_block_is_lost_in_every_leaf():
     solver = Solver(coding.Repetition(3, 4), coding.FirstCopy())
-    solved = solver.solve({0: flatten((1.0, 2.0)), 2: flatten((1.0, 2.0))}, None)
+    solved = solver.solve({0: flatten((1.0, 2.0)), 2: flatten((1.0, 2.0))}, {})
     np.testing.assert_array_equal(solved.error, [0, np.inf, 0])
 
 
@@ -152,7 +152,7 @@ def test_results_that_arrive_one_by_one_decode_as_all_at_once(decoder):
     results = {}
     for i, value in values.items():
         results[i] = flatten(value)
-        solved = solver.solve(results, None)
+        solved = solver.solve(results, {})
     whole = coding.decode(code, values, decoder)
     answer = combine_results(solved, results, "stack", 0)
     np.testing.assert_allclose(answer, whole.blocks, rtol=1e-6, atol=1e-9)

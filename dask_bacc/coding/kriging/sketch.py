@@ -83,8 +83,10 @@ def gram_of_sketches(code: Code, sketches: Mapping[int, Sequence[AnyArray]]) -> 
            [0., 1.]])
     """
     chunks = sorted(sketches)
-    inverse = np.linalg.pinv(np.vstack([_dense_row(code, i) for i in chunks]), rcond=1e-8)
-    rank = round(float(np.trace(inverse @ np.linalg.pinv(inverse))))
+    rows = code.generator[chunks]
+    inverse = np.linalg.pinv(rows, rcond=1e-8)
+    determined = inverse @ rows
+    rank = round(float(np.trace(determined)))
     total = np.zeros((code.k, code.k))
     for part in range(len(sketches[chunks[0]])):
         stacked = np.stack([sketches[i][part] for i in chunks])
@@ -94,15 +96,7 @@ def gram_of_sketches(code: Code, sketches: Mapping[int, Sequence[AnyArray]]) -> 
         gram = (blocks @ blocks.conj().T).real
         if rank < code.k:
             spread = np.linalg.norm(deviations) ** 2 / rank
-            unknown = np.eye(code.k) - inverse @ np.linalg.pinv(inverse)
-            gram = gram + spread * unknown
+            gram = gram + spread * (np.eye(code.k) - determined)
         size = np.trace(gram) / code.k
         total += gram / size if size > 0 else gram
     return total
-
-
-def _dense_row(code: Code, chunk: int) -> FloatArray:
-    blocks, coefficients = code.row(chunk)
-    row = np.zeros(code.k)
-    row[blocks] = coefficients
-    return row
