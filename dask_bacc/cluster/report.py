@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from dask_bacc.cluster.policy import Stop
+from dask_bacc.cluster.solver import Solved
 from dask_bacc.coding._typing import FloatArray
 
 ChunkState = Literal["waiting", "running", "returned", "erred", "cancelled"]
@@ -63,6 +64,17 @@ class RunReport:
     seconds: float
     #: every chunk's record
     chunks: tuple[ChunkRecord, ...]
+    #: covariance that explains the results best, or several for several groups of the code or
+    #: arrays of the answer; None if the decoder has none or nothing is estimated
+    kernel: str | None = None
+    #: RMS of what differs between results of the same block, in the unit of `error`; 0 unless the
+    #: function is found to be noisy
+    noise: float = 0.0
+    #: chunks whose results look corrupted and were put aside
+    suspects: tuple[int, ...] = ()
+    #: seconds of the run that went into decoding matrices and error estimates; results that came
+    #: meanwhile were not kept waiting
+    solving: float = 0.0
 
     @property
     def state(self) -> str:
@@ -79,7 +91,8 @@ class RunReport:
             return "its error is not estimated"
         if self.error == 0:
             return "nothing is estimated"
-        return f"its estimated relative error is {self.error:.2g}"
+        text = f"its estimated relative error is {self.error:.2g}"
+        return f"{text}, and the function is noisy by {self.noise:.2g}" if self.noise else text
 
     def __str__(self) -> str:
         lines = [
@@ -87,6 +100,8 @@ class RunReport:
             f"in {self.seconds:.2f} s; {self.state}",
             f"decoder {self.decoder}; {self.error_text}",
         ]
+        if self.suspects:
+            lines.append(f"corrupted, it seems: {', '.join(map(str, self.suspects))}")
         if self.missing:
             lines.append(f"missing: {', '.join(map(str, self.missing))}")
         lines += [f"chunk {i}: {type(e).__name__}: {e}" for i, e in sorted(self.erred.items())]
@@ -116,6 +131,10 @@ class Ledger:
     warning: str | None = None
     #: ``(k,)`` errors of the answer
     block_error: FloatArray | None = None
+    #: how the results decode
+    solved: Solved | None = None
+    #: seconds spent on that
+    solving: float = 0.0
 
     def __post_init__(self) -> None:
         self.records = [ChunkRecord() for _ in range(self.n)]
@@ -148,7 +167,7 @@ class Ledger:
         records = tuple(self.records)
         returned = tuple(self.returned)
         cancelled = [i for i, record in enumerate(records) if record.state == "cancelled"]
-        errors = self.block_error
+        errors, solved = self.block_error, self.solved
         known = errors is not None and bool(np.isfinite(errors).all())
         return RunReport(
             k=self.k,
@@ -165,6 +184,10 @@ class Ledger:
             decoder=self.decoder,
             error=float(np.sqrt(np.mean(errors**2))) if known and errors is not None else None,
             block_error=tuple(errors.tolist()) if known and errors is not None else None,
+            kernel=", ".join(solved.kernels) or None if solved else None,
+            noise=solved.noise if solved else 0.0,
+            suspects=solved.suspects if solved else (),
+            solving=self.solving,
             stopped=self.stopped,
             seconds=self.elapsed if self.finished is None else self.finished,
             chunks=records,

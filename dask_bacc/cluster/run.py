@@ -15,9 +15,11 @@ from distributed import Client
 from dask_bacc.cluster.client import resolve_client
 from dask_bacc.cluster.consume import consume
 from dask_bacc.cluster.options import RunOptions
+from dask_bacc.cluster.partials import Partials
 from dask_bacc.cluster.report import Ledger, RunReport
 from dask_bacc.cluster.starts import listen, unlisten
 from dask_bacc.cluster.submit import run_graph, submit
+from dask_bacc.cluster.work import Work
 from dask_bacc.coding import Code
 
 
@@ -28,11 +30,10 @@ class CodedRun:
     client it is awaitable, and so is what `result` returns.
     """
 
-    def __init__(
-        self, client: Client, ledger: Ledger, answer: concurrent.futures.Future[Any]
-    ) -> None:
+    def __init__(self, client: Client, work: Work, answer: concurrent.futures.Future[Any]) -> None:
         self._client = client
-        self._ledger = ledger
+        self._work = work
+        self._ledger = work.ledger
         self._answer = answer
         # The event loop knows only the answer's future, never this object.
         weakref.finalize(self, _cancel, answer).atexit = False
@@ -79,6 +80,24 @@ class CodedRun:
         answer = self._answer.result(timeout)
         self._warn()
         return answer
+
+    def partials(self) -> Partials:
+        """Ever better answers while results come in, the last one being the run's.
+
+        Iterate over it, with ``async for`` if the client is asynchronous. The run goes on whether
+        or not anybody looks; with ``rtol=0`` until nothing more can come.
+
+        Returns
+        -------
+        Partials
+            An iterator over `Partial`.
+
+        Raises
+        ------
+        DecodeError, CancelledError
+            Where `result` would raise them.
+        """
+        return Partials(self._client, self._work, self._answer)
 
     def cancel(self) -> None:
         """Give up: cancel all chunks that have not returned and release everything."""
@@ -148,10 +167,11 @@ def start_run(
     except BaseException:
         unlisten(client, graph.name)
         raise
-    consumer = consume(client, graph.name, futures, code, options, ledger)
+    work = Work(code, options, ledger)
+    consumer = consume(client, graph.name, futures, work)
     loop: Any = client.loop
     answer = asyncio.run_coroutine_threadsafe(consumer, loop.asyncio_loop)
-    return CodedRun(client, ledger, answer)
+    return CodedRun(client, work, answer)
 
 
 def _cancel(answer: concurrent.futures.Future[Any]) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from dask_bacc.cluster.structure import FlatResult
-from dask_bacc.coding import Code, Decoder, DecodingMatrix, decoding_matrix
+from dask_bacc.coding import Code, Decoder, DecodingMatrix, decoding_matrix, needs_solving
 from dask_bacc.coding._typing import AnyArray, FloatArray
 from dask_bacc.coding.decode import count_outputs, power_of_two
 from dask_bacc.coding.kriging.sketch import gram_of_sketches
@@ -18,6 +19,8 @@ from dask_bacc.coding.kriging.sketch import gram_of_sketches
 class Solved:
     """How the results decode, leaf by leaf, and how well."""
 
+    #: number of results that were looked at
+    count: int
     #: chunks that were used, ascending
     chunks: list[int]
     #: one for every leaf of the results
@@ -25,6 +28,14 @@ class Solved:
     #: ``(k,)`` estimated RMS error of every block over the RMS value of the results, the worst
     #: over leaves; 0, inf and NaN as in `DecodingMatrix`
     error: FloatArray
+    #: covariances that explain the results best
+    kernels: tuple[str, ...]
+    #: RMS noise in the same unit as the error; 0 if the function is not found to be noisy
+    noise: float
+    #: chunks whose results look corrupted and were put aside, ascending
+    suspects: tuple[int, ...]
+    #: whether it depends on the results alone and not on the order of their arrival
+    thorough: bool = False
 
     @property
     def overall(self) -> float:
@@ -82,11 +93,17 @@ class Solver:
     def __init__(self, code: Code, decoder: Decoder) -> None:
         self._code = code
         self._decoder = decoder
-        self._taken = 0
         self._grams: list[GrowingGram] = []
+        self._taken: list[int] = []
+        #: what the decoder left for its next call, for every leaf and group
+        self._memories: dict[int, dict[int, dict[str, Any]]] = {}
 
     def solve(
-        self, results: dict[int, FlatResult], sketches: Mapping[int, Sequence[AnyArray]]
+        self,
+        results: dict[int, FlatResult],
+        sketches: Mapping[int, Sequence[AnyArray]],
+        *,
+        thorough: bool = False,
     ) -> Solved:
         """Solve with what is new among the results.
 
@@ -96,39 +113,79 @@ class Solver:
             At least one, in order of arrival; those of earlier calls first.
         sketches : mapping of int to sequence of ndarrays
             Sketches of chunks, as `gram_of_sketches` takes them; empty if there are none.
+        thorough : bool
+            Whether to forget what earlier calls found, so that the order of arrival does not
+            matter.
         """
+        if thorough:
+            self._memories.clear()
+        afresh = not self._memories
+        aside: tuple[int, ...] = ()
+        while True:
+            kept = [chunk for chunk in results if chunk not in aside]
+            solved = self._solve_once(results, kept, sketches)
+            if not solved.suspects:
+                return replace(solved, count=len(results), suspects=aside, thorough=afresh)
+            # A result that is corrupted in one leaf is not to be trusted in the others.
+            aside = tuple(sorted((*aside, *solved.suspects)))
+
+    def _solve_once(
+        self,
+        results: dict[int, FlatResult],
+        kept: list[int],
+        sketches: Mapping[int, Sequence[AnyArray]],
+    ) -> Solved:
         code, decoder = self._code, self._decoder
-        order = list(results)
-        leaves = results[order[0]].leaves
-        # Where every block's own result is in, nothing is estimated and nothing is multiplied.
-        estimated = len(np.setdiff1d(np.arange(code.k), code.own_blocks[order])) > 0
+        chunks = sorted(kept)
+        leaves = results[kept[0]].leaves
+        # Where every block's own result is in and no other, nothing is estimated and nothing is
+        # multiplied.
+        estimated = needs_solving(code, chunks, decoder)
         gram = None
         if estimated and decoder.uses_gram and sketches:
             gram = gram_of_sketches(code, sketches)
         inner: list[FloatArray | None] = [None] * len(leaves)
         if estimated and decoder.uses_results:
             self._grow(results)
-            ascending = np.argsort(order)
-            inner = [grown.matrix[np.ix_(ascending, ascending)] for grown in self._grams]
+            places = [self._taken.index(chunk) for chunk in chunks]
+            inner = [grown.matrix[np.ix_(places, places)] for grown in self._grams]
         matrices = []
-        error = np.zeros(code.k)
-        for array, products in zip(leaves, inner, strict=True):
+        error, noise = np.zeros(code.k), 0.0
+        for leaf, (array, products) in enumerate(zip(leaves, inner, strict=True)):
             outputs = count_outputs(array)
             matrix = decoding_matrix(
-                code, order, decoder, inner=products, outputs=outputs, gram=gram
+                code,
+                chunks,
+                decoder,
+                inner=products,
+                outputs=outputs,
+                gram=gram,
+                memory=self._memories.setdefault(leaf, {}),
             )
             size = 0.0
             if products is not None:
                 size = np.sqrt(np.trace(products) / len(products) / outputs)
-            error = np.maximum(error, matrix.error / size if size > 0 else matrix.error)
+            unit = size if size > 0 else 1.0
+            error = np.maximum(error, matrix.error / unit)
+            noise = max(noise, matrix.noise / unit)
             matrices.append(matrix)
-        return Solved(sorted(order), matrices, error)
+        kernels = {kernel for matrix in matrices for kernel in matrix.kernels}
+        suspects = {chunk for matrix in matrices for chunk in matrix.suspects}
+        return Solved(
+            len(results),
+            chunks,
+            matrices,
+            error,
+            tuple(sorted(kernels)),
+            noise,
+            tuple(sorted(suspects)),
+        )
 
     def _grow(self, results: dict[int, FlatResult]) -> None:
         """Take the results that are new into the inner products."""
-        for result in list(results.values())[self._taken :]:
+        for chunk, result in list(results.items())[len(self._taken) :]:
             if not self._grams:
                 self._grams = [GrowingGram() for _ in result.leaves]
             for gram, leaf in zip(self._grams, result.leaves, strict=True):
                 gram.add(leaf)
-        self._taken = len(results)
+            self._taken.append(chunk)

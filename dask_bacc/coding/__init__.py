@@ -13,14 +13,7 @@ from dask_bacc.coding.codes import (
     Uncoded,
     get_code,
 )
-from dask_bacc.coding.decode import (
-    Decoded,
-    DecodingMatrix,
-    decode,
-    decoding_matrix,
-    lost_blocks,
-    recovered_blocks,
-)
+from dask_bacc.coding.decode import Decoded, decode
 from dask_bacc.coding.decoders import (
     DECODERS,
     Decoder,
@@ -31,6 +24,13 @@ from dask_bacc.coding.decoders import (
     Polynomial,
     SmoothingSpline,
     get_decoder,
+)
+from dask_bacc.coding.matrix import (
+    DecodingMatrix,
+    decoding_matrix,
+    lost_blocks,
+    needs_solving,
+    recovered_blocks,
 )
 
 __all__ = [
@@ -59,5 +59,6 @@ __all__ = [
     "get_decoder",
     "lebesgue_constant",
     "lost_blocks",
+    "needs_solving",
     "recovered_blocks",
 ]

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dask_bacc.coding._typing import AnyArray, BoolArray, FloatArray, IndexArray
+from dask_bacc.coding._typing import AnyArray, FloatArray
 from dask_bacc.coding.codes import Code
-from dask_bacc.coding.decoders import Decoder, Evidence, get_decoder
+from dask_bacc.coding.decoders import Decoder, get_decoder
 from dask_bacc.coding.linear import combine_rows, inexact_dtype
+from dask_bacc.coding.matrix import decoding_matrix, lost_blocks
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,110 +22,24 @@ class Decoded:
 
     #: ``(k, ...)`` answers; NaN where a block is lost
     blocks: AnyArray
-    #: ``(k,)`` estimated RMS error: 0 for a block whose own result returned, inf for a lost one,
-    #: NaN where the decoder estimates none
+    #: ``(k,)`` estimated RMS error: 0 for a block whose own result returned (the noise, if the
+    #: function is found to be noisy), inf for a lost one, NaN where the decoder estimates none
     error: FloatArray
     #: name of the decoder
     decoder: str
+    #: names of the covariances that explain the results best, one for each group of the code that
+    #: needed estimating; empty for decoders that have none
+    kernels: tuple[str, ...] = ()
+    #: RMS of what differs between results of the same block; 0 unless the function is found to be
+    #: noisy
+    noise: float = 0.0
+    #: chunks whose results look corrupted and were put aside
+    suspects: tuple[int, ...] = ()
 
     @property
     def lost(self) -> tuple[int, ...]:
         """The blocks for which the results give no answer."""
         return lost_blocks(self.error)
-
-
-@dataclass(frozen=True, eq=False)
-class DecodingMatrix:
-    """How to make the blocks' answers from the results: small, whatever the results' size."""
-
-    #: ``(k, m)`` weights over the returned set in ascending order; a unit row for a block whose
-    #: own result returned, NaN for a lost one
-    weights: FloatArray
-    #: ``(k,)`` estimated RMS error, as in `Decoded`
-    error: FloatArray
-
-
-def lost_blocks(error: FloatArray) -> tuple[int, ...]:
-    """The blocks whose estimated error is infinite."""
-    return tuple(int(block) for block in np.flatnonzero(np.isinf(error)))
-
-
-def recovered_blocks(code: Code, chunks: Iterable[int], decoder: Decoder) -> BoolArray:
-    """Which of the `k` blocks have an answer once these chunks have returned.
-
-    Examples
-    --------
-    >>> from dask_bacc.coding import Local
-    >>> from dask_bacc.coding.decoders import LeastSquares
-    >>> recovered_blocks(Local(4, 5), [0, 1, 4], LeastSquares())
-    array([ True,  True, False, False])
-    """
-    returned = np.array(sorted(chunks), dtype=np.intp)
-    recovered = np.zeros(code.k, dtype=bool)
-    for group in code.groups:
-        local = returned[_within(returned, group.chunks)] - group.chunks.start
-        if len(local):
-            recovered[group.blocks] = decoder.recovered(group.code, local)
-    own = code.own_blocks[returned]
-    recovered[own[own >= 0]] = True
-    return recovered
-
-
-def decoding_matrix(
-    code: Code,
-    returned: Iterable[int],
-    decoder: Decoder,
-    *,
-    inner: FloatArray | None = None,
-    outputs: int = 1,
-    gram: FloatArray | None = None,
-) -> DecodingMatrix:
-    """The matrix that decodes a returned set.
-
-    Parameters
-    ----------
-    code : Code
-    returned : iterable of int
-        The returned chunks, at least one.
-    decoder : Decoder
-    inner : (m, m) ndarray, optional
-        Inner products of the results in ascending order of their chunks, real parts; needed by
-        decoders that use the results.
-    outputs : int
-        Numbers in a result, a complex one counting twice.
-    gram : (k, k) ndarray, optional
-        Inner products of the blocks.
-    """
-    chunks = np.array(sorted(returned), dtype=np.intp)
-    recovered = recovered_blocks(code, chunks, decoder)
-    own = code.own_blocks[chunks]
-    weights = np.zeros((code.k, len(chunks)))
-    weights[~recovered] = np.nan
-    error = np.where(recovered, np.nan, np.inf)
-    for group in code.groups:
-        wanted = np.zeros(code.k, dtype=bool)
-        wanted[group.blocks] = recovered[group.blocks]
-        wanted[own[own >= 0]] = False
-        if wanted.any():
-            positions = _within(chunks, group.chunks)
-            evidence = Evidence(
-                code=group.code,
-                chunks=chunks[positions] - group.chunks.start,
-                results_gram=None if inner is None else inner[np.ix_(positions, positions)],
-                outputs=outputs,
-                gram=None if gram is None else gram[group.blocks, group.blocks],
-            )
-            solution = decoder.solve(evidence)
-            local = np.flatnonzero(wanted) - group.blocks.start
-            weights[np.ix_(wanted, positions)] = solution.weights[local]
-            if solution.error is not None:
-                error[wanted] = solution.error[local]
-    # Of several copies of a block the first chunk's is taken.
-    blocks, positions = np.unique(own, return_index=True)
-    copied = blocks >= 0
-    weights[blocks[copied], positions[copied]] = 1.0
-    error[blocks[copied]] = 0.0
-    return DecodingMatrix(weights, error)
 
 
 def decode(
@@ -198,7 +113,14 @@ def decode(
         )
     if not np.isfinite(blocks[kept]).all():
         raise OverflowError(f"the decoded blocks overflow {dtype}; scale the results down")
-    return Decoded(blocks, matrix.error * scale, solver.name)
+    return Decoded(
+        blocks,
+        matrix.error * scale,
+        solver.name,
+        matrix.kernels,
+        matrix.noise * scale,
+        matrix.suspects,
+    )
 
 
 def power_of_two(size: float) -> float:
@@ -212,11 +134,6 @@ def power_of_two(size: float) -> float:
     1024.0
     """
     return math.ldexp(1.0, min(math.frexp(size)[1], 1023)) if size > 0 else 1.0
-
-
-def _within(chunks: IndexArray, part: slice) -> IndexArray:
-    """Positions of the chunks that belong to a group."""
-    return np.flatnonzero((chunks >= part.start) & (chunks < part.stop))
 
 
 def _gram(values: Sequence[AnyArray], scale: float) -> FloatArray:

@@ -152,7 +152,8 @@ def test_results_that_arrive_one_by_one_decode_as_all_at_once(decoder):
     results = {}
     for i, value in values.items():
         results[i] = flatten(value)
-        solved = solver.solve(results, {})
+        solver.solve(results, {})
+    solved = solver.solve(results, {}, thorough=True)
     whole = coding.decode(code, values, decoder)
     answer = combine_results(solved, results, "stack", 0)
     np.testing.assert_allclose(answer, whole.blocks, rtol=1e-6, atol=1e-9)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -26,6 +26,8 @@ class Evidence:
     outputs: int = 1
     #: ``(k, k)`` inner products of the blocks, or None if they are not known
     gram: FloatArray | None = None
+    #: what a decoder left at its last call, with fewer results of the same function
+    memory: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,12 @@ class Solution:
     weights: FloatArray
     #: ``(k,)`` estimated RMS error of every block, or None if the decoder estimates none
     error: FloatArray | None = None
+    #: name of the covariance that explains the results best, if the decoder has any
+    kernel: str | None = None
+    #: RMS of what differs between results at the same point
+    noise: float = 0.0
+    #: positions of results that look corrupted; their weights are zero
+    suspects: IndexArray = field(default_factory=lambda: np.zeros(0, dtype=np.intp))
 
 
 class Decoder(ABC):
@@ -71,6 +79,10 @@ class Decoder(ABC):
     def recovered(self, code: Code, chunks: IndexArray) -> BoolArray:
         """Which of the `k` blocks this returned set gives an answer for."""
         return np.full(code.k, len(chunks) > 0)
+
+    def checks(self, code: Code, count: int) -> bool:
+        """Whether that many results are enough to find corrupted ones among them."""
+        return False
 
     @abstractmethod
     def solve(self, evidence: Evidence) -> Solution:

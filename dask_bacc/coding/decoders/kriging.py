@@ -6,16 +6,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
 
-from dask_bacc.coding._typing import FloatArray
 from dask_bacc.coding.codes import Code
 from dask_bacc.coding.decoders.base import Decoder, Evidence, Solution
-from dask_bacc.coding.kriging.fit import Fit, fit_family
-from dask_bacc.coding.kriging.kernels import FAMILIES, Geometry
-
-#: Families with less than this share of the posterior are left out.
-SMALLEST_SHARE = 1e-3
+from dask_bacc.coding.kriging.ensemble import fit_ensemble
+from dask_bacc.coding.kriging.kernels import Geometry
+from dask_bacc.coding.kriging.observations import Observations
+from dask_bacc.coding.kriging.outliers import find_outliers
 
 
 @dataclass(frozen=True)
@@ -60,58 +57,59 @@ class Kriging(Decoder):
         """``"kriging"``."""
         return "kriging"
 
+    def checks(self, code: Code, count: int) -> bool:
+        """Two results more than an affine function needs, and two for each corrupted one."""
+        return _most_suspects(code, count) > 0
+
     def solve(self, evidence: Evidence) -> Solution:
         """Weights and RMS errors, averaged over families."""
         assert evidence.results_gram is not None
-        results = evidence.results_gram
-        code = evidence.code
-        m, outputs = len(results), evidence.outputs
-        size = np.trace(results)
-        if not size > 0:
+        k, m = evidence.code.k, len(evidence.chunks)
+        if not np.trace(evidence.results_gram) > 0:
             # All results are zero, and so is every estimate from them.
-            return Solution(np.full((code.k, m), 1.0 / m), np.zeros(code.k))
+            return Solution(np.full((k, m), 1.0 / m), np.zeros(k))
         geometry = _geometry(evidence)
-        chunks = slice(code.k, None)
-        fits = [
-            fit_family(family, geometry.part(chunks, chunks), results * (m / size), outputs)
-            for family in FAMILIES
-        ]
-        costs = np.array([fit.cost for fit in fits])
-        shares = np.exp(-outputs * (costs - costs.min()))
-        shares[shares < SMALLEST_SHARE * shares.sum()] = 0
-        shares /= shares.sum()
-        kept = [
-            (share, *_predict(fit, geometry, code, results, outputs))
-            for share, fit in zip(shares, fits, strict=True)
-            if share > 0
-        ]
-        weights = sum(share * matrix for share, matrix, _ in kept)
-        variance = np.zeros(code.k)
-        for share, matrix, own in kept:
-            apart = matrix - weights
-            between = np.einsum("ij,jk,ik->i", apart, results, apart) / outputs
-            variance += share * (own + np.maximum(between, 0.0))
-        return Solution(np.asarray(weights), np.sqrt((1 + 2 / outputs) * variance))
+        blocks, chunks = np.arange(k), np.arange(k, k + m)
+        returned = Observations(geometry.among(chunks), evidence.results_gram, evidence.outputs)
+        merging = returned.merging()
+        observations = returned.merged(merging)
+        ensemble = fit_ensemble(observations, evidence.memory.get(self.name))
+        aside = find_outliers(
+            observations, ensemble, _most_suspects(evidence.code, observations.count)
+        )
+        if len(aside):
+            suspects = np.flatnonzero(merging[aside].any(axis=0))
+            merging = np.delete(merging, aside, axis=0)
+            observations = returned.merged(merging)
+            ensemble = fit_ensemble(observations)
+        else:
+            suspects = aside
+        evidence.memory[self.name] = ensemble
+        points = chunks[np.argmax(merging > 0, axis=1)]
+        weights, variance = ensemble.predict(
+            observations, geometry.between(blocks, points), geometry.among(blocks)
+        )
+        return Solution(
+            weights @ merging,
+            np.sqrt(variance),
+            kernel=ensemble.best.family.name,
+            noise=np.sqrt(ensemble.noise_variance(observations)),
+            suspects=suspects,
+        )
+
+
+def _most_suspects(code: Code, count: int) -> int:
+    return (count - code.k - 2) // 2
 
 
 def _geometry(evidence: Evidence) -> Geometry:
     """How blocks (first) and returned chunks lie to each other, in units of an RMS block."""
     code = evidence.code
+    if evidence.gram is None and code.data_nodes is not None and code.chunk_nodes is not None:
+        # All that is known of the blocks is that chunks vary smoothly along the nodes.
+        nodes = np.concatenate([code.data_nodes, code.chunk_nodes[evidence.chunks]])
+        return Geometry.of(nodes[:, None], np.eye(1) / np.mean(nodes**2))
     gram = np.eye(code.k) if evidence.gram is None else evidence.gram
     scale = np.mean(np.diag(gram))
     points = np.vstack([np.eye(code.k), code.generator[evidence.chunks]])
     return Geometry.of(points, gram / scale if scale > 0 else gram)
-
-
-def _predict(
-    fit: Fit, geometry: Geometry, code: Code, results: FloatArray, outputs: int
-) -> tuple[FloatArray, FloatArray]:
-    """Weights of one family's fit and its variance for every block."""
-    blocks, chunks = slice(0, code.k), slice(code.k, None)
-    factor = cho_factor(fit.results_covariance(geometry.part(chunks, chunks)), lower=True)
-    cross = fit.covariance(geometry.part(blocks, chunks))
-    prior = np.diag(fit.covariance(geometry.part(blocks, blocks)))
-    weights: FloatArray = cho_solve(factor, cross.T).T
-    scale = np.trace(cho_solve(factor, results)) / (len(results) * outputs)
-    variance = scale * (prior - np.einsum("ij,ij->i", weights, cross))
-    return weights, np.maximum(variance, 0.0)

@@ -10,19 +10,30 @@ from scipy.optimize import minimize
 
 from dask_bacc.coding._typing import FloatArray
 from dask_bacc.coding.kriging.kernels import Family, Geometry
+from dask_bacc.coding.kriging.observations import Observations
 
 #: Logarithms of the weights of the terms and of the nugget stay within these.
 LOWEST, HIGHEST = -34.0, 6.0
 #: Share of the mean variance that is always added, so that factorising succeeds.
 JITTER = 1e-14
-#: Gain in the log posterior below which the nugget is dropped.
-NOISE_EVIDENCE = 0.5
+#: Logarithm of the nugget while fitting a function without noise: it keeps covariances regular.
+NO_NOISE = -25.0
+#: Loss in the log posterior for which even that nugget is given up.
+EXACT_EVIDENCE = 0.5
+#: Logarithm of the nugget from which the search for noise starts, and the gain in the log
+#: posterior from which noise is believed in.
+NOISE_START, NOISE_EVIDENCE = -6.0, 3.0
+#: Most results that hyper-parameters are searched on.
+LARGEST = 128
 #: Cost where rounding leaves no positive definite covariance; the search turns back from it.
 IMPOSSIBLE = 1e10
-#: Standard deviations of the prior: of the logarithm of one term's weight over another's, and of
-#: the length scale over the family's usual one. With as many results as blocks nothing but this
-#: tells a linear function from a curved one; with many outputs it has no say.
-RATIO_SPREAD, LENGTH_SPREAD = 4.0, 1.5
+#: Standard deviations of the prior: of the logarithms of the constant's and the linear term's
+#: weights over the curved one's, and of the length scale over the family's usual one. With as many
+#: results as blocks nothing but this tells a linear function from a curved one; with many outputs
+#: it has no say.
+SPREADS = np.array([4.0, 4.0, 1.5])
+#: What the prior is on, from the first four parameters.
+CONTRASTS = np.array([[1.0, 0.0, -1.0, 0.0], [0.0, 1.0, -1.0, 0.0], [0.0, 0.0, 0.0, 1.0]])
 
 
 @dataclass(frozen=True)
@@ -31,15 +42,15 @@ class Fit:
 
     family: Family
     #: logarithms of the weights of the constant, linear and family terms, of the length, and of
-    #: the nugget
+    #: the nugget in units of the mean variance
     parameters: FloatArray
     #: negative log posterior per output, up to a constant that families share
     cost: float
 
     @property
-    def nugget(self) -> float:
-        """Variance of what differs from one result to the next for no reason."""
-        return float(np.exp(self.parameters[4]))
+    def noisy(self) -> bool:
+        """Whether the nugget is more than what keeps covariances regular."""
+        return bool(self.parameters[4] > NO_NOISE)
 
     def covariance(self, geometry: Geometry) -> FloatArray:
         """Covariance of function values, without the nugget."""
@@ -50,38 +61,36 @@ class Fit:
 
     def results_covariance(self, geometry: Geometry) -> FloatArray:
         """Covariance of results, which have the nugget."""
-        return _with_nugget(self.covariance(geometry), self.nugget)
+        return _with_nugget(self.covariance(geometry), np.exp(self.parameters[4]))
+
+    def nugget(self, geometry: Geometry) -> float:
+        """Variance of what differs from one result to the next for no reason."""
+        share = float(np.exp(self.parameters[4]))
+        return share * float(np.mean(np.diag(self.covariance(geometry))))
 
 
-def fit_family(family: Family, geometry: Geometry, gram: FloatArray, outputs: int) -> Fit:
-    """Fit one family to the results.
+@dataclass(frozen=True)
+class Posterior:
+    """The negative log posterior of one family's hyper-parameters, per output."""
 
-    Parameters
-    ----------
-    family : Family
-    geometry : Geometry
-        Of the returned chunks.
-    gram : (m, m) ndarray
-        Inner products of the results, scaled to a trace of `m`.
-    outputs : int
-        Outputs `p` of the function; the prior counts once, the likelihood `p` times.
+    family: Family
+    observations: Observations
+    #: independent outputs; the prior counts once, the likelihood as often as there are outputs
+    outputs: float
 
-    Returns
-    -------
-    Fit
+    def cost(self, parameters: FloatArray) -> tuple[float, FloatArray]:
+        """Value and gradient; the scale of the covariance is profiled out.
 
-    References
-    ----------
-    Rasmussen and Williams, "Gaussian Processes for Machine Learning" (2006), eqs. 5.8 and 5.9.
-    """
-    m = len(gram)
-    start = np.array([0.0, 0.0, 0.0, family.log_length, -25.0])
-    spread = np.array([RATIO_SPREAD, RATIO_SPREAD, LENGTH_SPREAD])
-
-    def cost(parameters: FloatArray) -> tuple[float, FloatArray]:
+        References
+        ----------
+        Rasmussen and Williams, "Gaussian Processes for Machine Learning" (2006), eqs. 5.8, 5.9.
+        """
+        geometry, gram = self.observations.geometry, self.observations.gram
+        m = len(gram)
         weights = np.exp(parameters[:3])
+        # In units of the rest, or a fit without noise would shrink the rest to have some.
         nugget = float(np.exp(parameters[4]))
-        value, by_length = family.shape(geometry, parameters[3])
+        value, by_length = self.family.shape(geometry, parameters[3])
         covariance = weights[0] + weights[1] * geometry.inner + weights[2] * value
         factor, failed = lapack.dpotrf(_with_nugget(covariance, nugget), lower=1)
         if failed:
@@ -94,48 +103,103 @@ def fit_family(family: Family, geometry: Geometry, gram: FloatArray, outputs: in
             return IMPOSSIBLE, np.zeros(5)
         # Summed against a derivative of the covariance, this gives the derivative of the cost.
         pull = 0.5 * (inverse - (m / trace) * (explained @ inverse))
+        by_mean_variance = nugget * float(np.trace(pull)) / m
+        pull[np.diag_indices(m)] += by_mean_variance
         gradient = np.array(
             [
                 weights[0] * pull.sum(),
-                weights[1] * np.sum(geometry.inner * pull),
-                weights[2] * np.sum(value * pull),
-                weights[2] * np.sum(by_length * pull),
-                nugget * np.trace(pull),
+                weights[1] * np.vdot(geometry.inner, pull),
+                weights[2] * np.vdot(value, pull),
+                weights[2] * np.vdot(by_length, pull),
+                by_mean_variance * float(np.trace(covariance)),
             ]
         )
-        away = (
-            np.array(
-                [
-                    parameters[0] - parameters[2],
-                    parameters[1] - parameters[2],
-                    parameters[3] - family.log_length,
-                ]
-            )
-            / spread
-        )
-        pressure = away / spread / outputs
-        gradient[:2] += pressure[:2]
-        gradient[2] -= pressure[:2].sum()
-        gradient[3] += pressure[2]
+        away = CONTRASTS @ parameters[:4]
+        away[2] -= self.family.log_length
+        away /= SPREADS
+        gradient[:4] += (away / SPREADS / self.outputs) @ CONTRASTS
         likelihood = 0.5 * m * np.log(trace / m) + float(np.log(np.diag(factor)).sum())
-        return likelihood + 0.5 * float(away @ away) / outputs, gradient
+        return likelihood + 0.5 * float(away @ away) / self.outputs, gradient
 
-    found = minimize(
-        cost,
-        start,
-        jac=True,
-        method="L-BFGS-B",
-        bounds=[(LOWEST, HIGHEST)] * 3 + [(-4.0, 5.0), (LOWEST, 0.0)],
-        options={"maxiter": 60},
+    def minimise(self, start: FloatArray, noise: tuple[float, float]) -> Fit:
+        """The likeliest parameters, with the logarithm of the nugget within bounds."""
+        found = minimize(
+            self.cost,
+            start,
+            jac=True,
+            method="L-BFGS-B",
+            bounds=[(LOWEST, HIGHEST)] * 3 + [(-4.0, 5.0), noise],
+            options={"maxiter": 60, "ftol": 1e-7, "gtol": 1e-4},
+        )
+        return Fit(self.family, np.asarray(found.x), float(found.fun))
+
+
+def fit_family(
+    family: Family,
+    observations: Observations,
+    outputs: float,
+    start: FloatArray | None = None,
+) -> Fit:
+    """Fit one family to the results of a function without noise.
+
+    Parameters
+    ----------
+    family : Family
+    observations : Observations
+        At points that differ.
+    outputs : float
+        Independent outputs of the function.
+    start : (5,) ndarray, optional
+        Parameters to start from.
+    """
+    whole = Posterior(family, observations, outputs)
+    if start is None:
+        start = np.array([0.0, 0.0, 0.0, family.log_length, NO_NOISE])
+    found = Posterior(family, _some(observations), outputs).minimise(
+        np.append(start[:4], NO_NOISE), (NO_NOISE, NO_NOISE)
     )
-    parameters = np.asarray(found.x)
-    exact = np.append(parameters[:4], LOWEST)
-    # Noise is not assumed where it explains nothing: it would cost exact functions their digits.
-    if cost(exact)[0] <= found.fun + NOISE_EVIDENCE / outputs:
-        parameters = exact
-    return Fit(family, parameters, float(found.fun))
+    cost = whole.cost(found.parameters)[0]
+    exact = np.append(found.parameters[:4], LOWEST)
+    without = whole.cost(exact)[0]
+    # Even a trace of noise would cost exact functions their digits.
+    if without <= cost + EXACT_EVIDENCE / outputs:
+        return Fit(family, exact, without)
+    return Fit(family, found.parameters, cost)
 
 
-def _with_nugget(covariance: FloatArray, nugget: float) -> FloatArray:
-    jitter = JITTER * float(np.trace(covariance)) / len(covariance)
-    return covariance + (nugget + jitter) * np.eye(len(covariance))
+def fit_noise(family: Family, observations: Observations, outputs: float) -> Fit:
+    """Fit one family with noise; see `fit_family`."""
+    start = np.array([0.0, 0.0, 0.0, family.log_length, NOISE_START])
+    found = Posterior(family, _some(observations), outputs).minimise(start, (NO_NOISE, 0.0))
+    cost = Posterior(family, observations, outputs).cost(found.parameters)[0]
+    return Fit(family, found.parameters, cost)
+
+
+def is_rough(fit: Fit, observations: Observations) -> bool:
+    """Whether results tell next to nothing of each other's curved part, as if it were noise."""
+    value, _ = fit.family.shape(observations.geometry, fit.parameters[3])
+    curved = np.exp(fit.parameters[2]) * np.diag(value)
+    return bool(np.mean(unknown_variance(fit, observations) > 0.5 * curved) > 0.5)
+
+
+def has_noise(fit: Fit, observations: Observations) -> bool:
+    """Whether noise is most of what the other results do not tell of each."""
+    unknown = np.median(unknown_variance(fit, observations))
+    return fit.noisy and bool(unknown < 2 * fit.nugget(observations.geometry))
+
+
+def unknown_variance(fit: Fit, observations: Observations) -> FloatArray:
+    """Variance of each result, given the others, in units of the fit's covariance."""
+    return np.asarray(1 / np.diag(np.linalg.inv(fit.results_covariance(observations.geometry))))
+
+
+def _some(observations: Observations) -> Observations:
+    """Evenly spaced results, since a handful of parameters need not all of many."""
+    if observations.count <= LARGEST:
+        return observations
+    return observations.among(np.linspace(0, observations.count - 1, LARGEST).astype(np.intp))
+
+
+def _with_nugget(covariance: FloatArray, share: float) -> FloatArray:
+    mean_variance = float(np.trace(covariance)) / len(covariance)
+    return covariance + (share + JITTER) * mean_variance * np.eye(len(covariance))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dask_bacc.coding._typing import FloatArray
+from dask_bacc.coding._typing import FloatArray, IndexArray
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,16 @@ class Geometry:
         distance = np.maximum(norms[:, None] + norms - 2 * inner, 0.0)
         return cls(inner, distance, norms, norms)
 
-    def part(self, rows: slice, columns: slice) -> Geometry:
+    def between(self, left: IndexArray, right: IndexArray) -> Geometry:
         """The geometry of some points to others."""
+        both = np.ix_(left, right)
         return Geometry(
-            self.inner[rows, columns],
-            self.squared_distance[rows, columns],
-            self.left[rows],
-            self.right[columns],
+            self.inner[both], self.squared_distance[both], self.left[left], self.right[right]
         )
+
+    def among(self, points: IndexArray) -> Geometry:
+        """The geometry of some points to each other."""
+        return self.between(points, points)
 
 
 #: Covariance and its derivative by the logarithm of the length scale.
@@ -60,6 +62,12 @@ class Family:
     shape: Shape
     #: logarithm of the length scale, in units of the RMS norm of a block, where fitting starts
     log_length: float
+
+
+def straight(geometry: Geometry, _: float) -> tuple[FloatArray, FloatArray]:
+    """Affine functions: nothing beside the constant and the linear term."""
+    nothing = np.zeros_like(geometry.inner)
+    return nothing, nothing
 
 
 def squared_exponential(geometry: Geometry, log_length: float) -> tuple[FloatArray, FloatArray]:
@@ -105,6 +113,10 @@ def arc_cosine(geometry: Geometry, log_length: float) -> tuple[FloatArray, Float
     by_cosine = 1 / norms - 0.5 * cosine * (1 / left + 1 / right)
     return norms * bend / np.pi, bias * (by_norms * bend + norms * angle * by_cosine) / np.pi
 
+
+#: To be considered only where more results are in than an affine function has coefficients: with
+#: fewer it explains whatever has come.
+AFFINE = Family("linear", straight, 0.0)
 
 FAMILIES = (
     Family("squared exponential", squared_exponential, 0.5),

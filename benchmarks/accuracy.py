@@ -1,0 +1,174 @@
+"""How large the error is and how well it is predicted: codes, decoders, functions, data.
+
+Run with ``python -m benchmarks.accuracy``; takes about half an hour on two cores and writes
+``docs/images/accuracy.png``. Every draw makes new blocks and a new function; all codes get the
+same ones, all decoders of a code the same results. A cell is one code, function, kind of data,
+setting and pattern of missing chunks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from benchmarks.accuracy_report import report
+from benchmarks.workloads import DATA, FUNCTIONS, Network, draw
+from dask_bacc import coding
+
+#: k, n, missing.
+SETTINGS = (
+    (8, 9, 1),
+    (8, 12, 2),
+    (8, 16, 4),
+    (8, 40, 8),
+    (16, 20, 2),
+    (16, 24, 4),
+    (32, 40, 4),
+    (64, 80, 8),
+)
+CODES = ("berrut", "systematic", "local", "convex", "repetition", "lagrange", "uncoded")
+DECODERS = {
+    "berrut": ("berrut", "floater-hormann", "spline", "least-squares", "kriging"),
+    "systematic": ("berrut", "floater-hormann", "spline", "least-squares", "kriging"),
+    "local": ("least-squares", "kriging"),
+    "convex": ("least-squares", "kriging"),
+    "repetition": ("mean", "kriging"),
+    "lagrange": ("polynomial", "kriging"),
+    "uncoded": ("mean", "kriging"),
+}
+#: Outputs that are kept, to see how error estimates hold with few of them; None for all.
+OUTPUTS = (None, 1, 2, 5)
+#: Codes for which that is tried.
+FEW_OUTPUTS = ("systematic", "local")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One answer."""
+
+    code: str
+    decoder: str
+    function: str
+    data: str
+    setting: tuple[int, int, int]
+    pattern: str
+    outputs: int | None
+    #: RMS error over the RMS value of the truth; infinite if there is no answer
+    error: float
+    #: the same, as estimated; NaN if the decoder estimates none
+    predicted: float
+
+
+def missing_chunks(
+    code: coding.Code, count: int, pattern: str, rng: np.random.Generator
+) -> np.ndarray:
+    """Random chunks, or neighbours in the order of the nodes."""
+    if pattern == "random":
+        return rng.permutation(code.n)[:count]
+    order = np.arange(code.n) if code.chunk_nodes is None else np.argsort(code.chunk_nodes)
+    first = rng.integers(code.n - count + 1)
+    return order[first : first + count]
+
+
+def answer(
+    code: coding.Code, results: dict[int, np.ndarray], decoder: str, gram: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Decoded blocks and their estimated errors."""
+    if decoder != "mean":
+        decoded = coding.decode(code, results, decoder, gram)
+        return decoded.blocks, decoded.error
+    copied = coding.decode(code, results, "first-copy")
+    blocks = copied.blocks.copy()
+    blocks[list(copied.lost)] = np.mean(list(results.values()), axis=0)
+    return blocks, np.full(code.k, np.nan)
+
+
+def one_draw(
+    function: str,
+    data: str,
+    setting: tuple[int, int, int],
+    seed: int,
+    network: Network,
+    names: tuple[str, ...],
+) -> list[Record]:
+    """All codes, patterns and decoders on one set of blocks and one function."""
+    k, n, missing = setting
+    rng = np.random.default_rng([seed, *setting])
+    blocks, mapped = draw(function, data, k, rng, network)
+    flat = blocks.reshape(k, -1)
+    gram = flat @ flat.T
+    truth = mapped(blocks).reshape(k, -1)
+    few = rng.permutation(truth.shape[1])
+    records = []
+    for name in names:
+        try:
+            code = coding.get_code(name, k, k if name == "uncoded" else n)
+        except ValueError:  # more parity than the code has
+            continue
+        results = mapped(code.encode(blocks)).reshape(code.n, -1)
+        tried = OUTPUTS if name in FEW_OUTPUTS else (None,)
+        for pattern, outputs in itertools.product(("random", "consecutive"), tried):
+            gone = missing_chunks(code, missing, pattern, rng)
+            kept = few[:outputs]
+            returned = {i: results[i, kept] for i in range(code.n) if i not in gone}
+            size = np.linalg.norm(truth[:, kept])
+            for decoder in DECODERS[name] if outputs is None else ("kriging",):
+                found, predicted = answer(code, returned, decoder, gram)
+                error = np.linalg.norm(found - truth[:, kept]) / size
+                bar = np.linalg.norm(predicted) * np.sqrt(len(kept)) / size
+                records.append(
+                    Record(
+                        name,
+                        decoder,
+                        function,
+                        data,
+                        setting,
+                        pattern,
+                        outputs,
+                        np.inf if np.isnan(error) else error,
+                        bar,
+                    )
+                )
+    return records
+
+
+_network: Network
+
+
+def _start(network: Network) -> None:
+    global _network
+    _network = network
+    threadpool_limits(1)
+
+
+def _draws(task: tuple[str, str, tuple[int, int, int], int, tuple[str, ...]]) -> list[Record]:
+    function, data, setting, draws, names = task
+    return list(
+        itertools.chain.from_iterable(
+            one_draw(function, data, setting, seed, _network, names) for seed in range(draws)
+        )
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--draws", type=int, default=30, help="draws of each cell")
+    parser.add_argument("--codes", nargs="+", default=CODES, choices=CODES)
+    options = parser.parse_args()
+    network = Network.train()
+    tasks = [
+        (function, data, setting, options.draws, tuple(options.codes))
+        for setting, function, data in itertools.product(reversed(SETTINGS), FUNCTIONS, DATA)
+    ]
+    with ProcessPoolExecutor(initializer=_start, initargs=(network,)) as pool:
+        records = list(itertools.chain.from_iterable(pool.map(_draws, tasks)))
+    report(records, network)
+
+
+if __name__ == "__main__":
+    main()

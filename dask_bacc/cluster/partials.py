@@ -1,0 +1,60 @@
+"""Ever better answers of a run."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+from typing import Any, Self
+
+from distributed import Client
+
+from dask_bacc.cluster.work import Partial, Work
+
+
+class Partials:
+    """Iterator over the answers of a run while results come in; made by `CodedRun.partials`.
+
+    An answer that is overtaken by new results before anybody asks for it is never computed.
+    """
+
+    def __init__(self, client: Client, work: Work, answer: concurrent.futures.Future[Any]) -> None:
+        self._client = client
+        self._work = work
+        self._answer = answer
+        self._seen = 0
+        self._ended = False
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Partial:
+        loop: Any = self._client.loop
+        partial = asyncio.run_coroutine_threadsafe(self._next(), loop.asyncio_loop).result()
+        if partial is None:
+            raise StopIteration
+        return partial
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Partial:
+        partial = await self._next()
+        if partial is None:
+            raise StopAsyncIteration
+        return partial
+
+    async def _next(self) -> Partial | None:
+        work = self._work
+        while not self._ended:
+            changed = work.changed
+            if self._answer.done() or work.ledger.finished is not None:
+                self._ended = True
+                # Raises what the run raised.
+                return work.final(await asyncio.wrap_future(self._answer))
+            if work.count > self._seen:
+                self._seen = work.count
+                if partial := await asyncio.to_thread(work.partial):
+                    return partial
+            else:
+                await changed.wait()
+        return None

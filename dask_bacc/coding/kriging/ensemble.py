@@ -1,0 +1,185 @@
+"""Fits of several families to one set of results, weighed by how well each explains them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve, lapack
+
+from dask_bacc.coding._typing import FloatArray
+from dask_bacc.coding.kriging.fit import (
+    NOISE_EVIDENCE,
+    Fit,
+    fit_family,
+    fit_noise,
+    has_noise,
+    is_rough,
+)
+from dask_bacc.coding.kriging.kernels import AFFINE, FAMILIES, Geometry
+from dask_bacc.coding.kriging.observations import Observations
+
+#: Families with less than this share of the posterior are left out.
+SMALLEST_SHARE = 1e-3
+#: Families this much less likely than the best, in nats, are not fitted again as results arrive,
+#: until their number has grown by this factor.
+HOPELESS, GROWTH = 20.0, 1.5
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Fits of several families and their shares of the posterior."""
+
+    fits: tuple[Fit, ...]
+    #: one for every fit
+    shares: FloatArray
+    #: number of independent outputs that would scatter as the results' do
+    effective_outputs: float
+    #: number of results when all families were last fitted
+    fitted_all: int
+
+    @property
+    def best(self) -> Fit:
+        """The fit with the largest share."""
+        return self.fits[int(np.argmax(self.shares))]
+
+    def predict(
+        self, observations: Observations, cross: Geometry, there: Geometry
+    ) -> tuple[FloatArray, FloatArray]:
+        """Weights of the results for other points, and the variances that are left.
+
+        Parameters
+        ----------
+        observations : Observations
+            Those that were fitted.
+        cross : Geometry
+            Of the ``a`` other points to those of the observations.
+        there : Geometry
+            Of the other points.
+
+        Returns
+        -------
+        (a, m) ndarray, (a,) ndarray
+            Variances are means over outputs; what families disagree on is part of them. They are
+            widened by ``1 + 2 / effective_outputs``, since hyper-parameters that few outputs
+            choose are uncertain themselves.
+        """
+        kept = [(s, f) for s, f in zip(self.shares, self.fits, strict=True) if s > 0]
+        predictions = [_predict(fit, observations, cross, there) for _, fit in kept]
+        weights = np.zeros((len(cross.inner), observations.count))
+        for (share, _), (matrix, _) in zip(kept, predictions, strict=True):
+            weights += share * matrix
+        variance = np.zeros(len(weights))
+        for (share, _), (matrix, own) in zip(kept, predictions, strict=True):
+            apart = matrix - weights
+            between = np.einsum("ij,jk,ik->i", apart, observations.gram, apart)
+            variance += share * (own + np.maximum(between / observations.outputs, 0.0))
+        return weights, (1 + 2 / self.effective_outputs) * variance
+
+    def noise_variance(self, observations: Observations) -> float:
+        """Variance of what differs between results at the same point; 0 without noise."""
+        parts = (
+            share * fit.nugget(observations.geometry) * _scale(fit, observations)
+            for share, fit in zip(self.shares, self.fits, strict=True)
+            if share > 0 and fit.noisy
+        )
+        return float(sum(parts))
+
+
+def fit_ensemble(observations: Observations, previous: Ensemble | None = None) -> Ensemble:
+    """Fit the families to results at points that differ.
+
+    Parameters
+    ----------
+    observations : Observations
+    previous : Ensemble, optional
+        Fitted to fewer results of the same function; makes fitting faster.
+    """
+    count = float(observations.outputs)
+    fitted_all = observations.count
+    if previous is None or observations.count > GROWTH * previous.fitted_all:
+        families = (*FAMILIES, AFFINE) if _tests_affine(observations.geometry) else FAMILIES
+        fits = [fit_family(family, observations, count) for family in families]
+    else:
+        count, fitted_all = previous.effective_outputs, previous.fitted_all
+        fits = [fit_family(f.family, observations, count, f.parameters) for f in previous.fits]
+    effective = effective_outputs(min(fits, key=_cost), observations)
+    fits = _within_reach(fits, effective)
+    if effective < count / 2:
+        # Outputs that move together say less than their number; the prior then has more to say.
+        fits = [fit_family(f.family, observations, effective, f.parameters) for f in fits]
+    fits = _with_noise(fits, observations, effective) or fits
+    costs = np.array([fit.cost for fit in fits])
+    shares = np.exp(-effective * (costs - costs.min()))
+    shares[shares < SMALLEST_SHARE * shares.sum()] = 0
+    return Ensemble(tuple(fits), shares / shares.sum(), effective, fitted_all)
+
+
+def effective_outputs(fit: Fit, observations: Observations) -> float:
+    """How many independent outputs would scatter as these do, at least 1 and at most all.
+
+    Were the fit the truth, whitened results of `p` independent outputs would have the inner
+    products of a Wishart matrix of `p` degrees of freedom, whose mean square eigenvalue tells `p`.
+
+    Examples
+    --------
+    >>> outputs = np.random.default_rng(0).normal(size=(9, 20))
+    >>> doubled = np.repeat(outputs, 10, axis=1)
+    >>> unrelated = Geometry.of(np.eye(9), np.eye(9))
+    >>> observations = Observations(unrelated, doubled @ doubled.T, outputs=200)
+    >>> 10 < effective_outputs(fit_family(FAMILIES[0], observations, 200), observations) < 40
+    True
+    """
+    gram, m = observations.gram, observations.count
+    lower, _ = lapack.dpotrf(fit.results_covariance(observations.geometry), lower=1, clean=1)
+    half, _ = lapack.dtrtrs(lower, gram, lower=1)
+    white, _ = lapack.dtrtrs(lower, half.T, lower=1)
+    excess = m * m * float(np.vdot(white, white)) / float(np.trace(white)) ** 2 - m
+    if excess * observations.outputs <= m * (m + 1):
+        return float(observations.outputs)
+    return max(m * (m + 1) / excess, 1.0)
+
+
+def _with_noise(fits: list[Fit], observations: Observations, outputs: float) -> list[Fit]:
+    """Fits with noise, if the best one without takes it for roughness and is much less likely."""
+    best = min(fits, key=_cost)
+    if not is_rough(best, observations):
+        return []
+    noisy = [fit_noise(family, observations, outputs) for family in (FAMILIES[0], AFFINE)]
+    return [
+        fit
+        for fit in noisy
+        if outputs * (best.cost - fit.cost) > NOISE_EVIDENCE and has_noise(fit, observations)
+    ]
+
+
+def _tests_affine(geometry: Geometry) -> bool:
+    """Whether an affine function could be contradicted by results at these points."""
+    return bool(np.linalg.matrix_rank(1 + geometry.inner, hermitian=True) < len(geometry.inner))
+
+
+def _within_reach(fits: list[Fit], outputs: float) -> list[Fit]:
+    lowest = min(map(_cost, fits))
+    return [fit for fit in fits if outputs * (fit.cost - lowest) < HOPELESS]
+
+
+def _cost(fit: Fit) -> float:
+    return fit.cost
+
+
+def _scale(fit: Fit, observations: Observations) -> float:
+    """The variance, mean over outputs, in units of the fit's covariance."""
+    covariance = fit.results_covariance(observations.geometry)
+    explained = cho_solve(cho_factor(covariance, lower=True), observations.gram)
+    return float(np.trace(explained)) / (observations.count * observations.outputs)
+
+
+def _predict(
+    fit: Fit, observations: Observations, cross: Geometry, there: Geometry
+) -> tuple[FloatArray, FloatArray]:
+    """Weights of one family's fit and its variance for every point."""
+    factor = cho_factor(fit.results_covariance(observations.geometry), lower=True)
+    covariance = fit.covariance(cross)
+    weights: FloatArray = cho_solve(factor, covariance.T).T
+    left = np.diag(fit.covariance(there)) - np.einsum("ij,ij->i", weights, covariance)
+    return weights, np.maximum(_scale(fit, observations) * left, 0.0)

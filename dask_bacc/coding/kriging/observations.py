@@ -1,0 +1,60 @@
+"""What is fitted to: results at points, as two small matrices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dask_bacc.coding._typing import FloatArray, IndexArray
+from dask_bacc.coding.kriging.kernels import Geometry
+
+#: Squared distance, in units of squared norms, below which two points are one: what rounding
+#: leaves of a difference of norms.
+SAME_POINT = 1e-14
+
+
+@dataclass(frozen=True)
+class Observations:
+    """Results of a function at points.
+
+    Examples
+    --------
+    >>> Observations(Geometry.of(np.eye(3), np.eye(3)), np.eye(3), outputs=7).among([0, 2]).count
+    2
+    """
+
+    #: of the points
+    geometry: Geometry
+    #: ``(m, m)`` inner products of the results, in any unit
+    gram: FloatArray
+    #: numbers in a result
+    outputs: int
+
+    @property
+    def count(self) -> int:
+        """Number of results."""
+        return len(self.gram)
+
+    def among(self, points: IndexArray) -> Observations:
+        """Some of the results."""
+        square = np.ix_(points, points)
+        return Observations(self.geometry.among(points), self.gram[square], self.outputs)
+
+    def merging(self) -> FloatArray:
+        """Matrix that takes the mean of results at the same point, one row for each point."""
+        geometry = self.geometry
+        close = geometry.squared_distance <= SAME_POINT * (geometry.left[:, None] + geometry.right)
+        _, which, count = np.unique(
+            np.argmax(close, axis=1), return_inverse=True, return_counts=True
+        )
+        matrix = np.zeros((len(count), len(which)))
+        matrix[which, np.arange(len(which))] = 1.0 / count[which]
+        return matrix
+
+    def merged(self, merging: FloatArray) -> Observations:
+        """One result for each point."""
+        points = np.argmax(merging > 0, axis=1)
+        return Observations(
+            self.geometry.among(points), merging @ self.gram @ merging.T, self.outputs
+        )

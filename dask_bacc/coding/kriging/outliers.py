@@ -1,0 +1,115 @@
+"""Finding results that a smooth function cannot have returned."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dask_bacc.coding._typing import FloatArray, IndexArray
+from dask_bacc.coding.kriging.ensemble import Ensemble, fit_ensemble
+from dask_bacc.coding.kriging.fit import Fit, fit_family, fit_noise
+from dask_bacc.coding.kriging.kernels import FAMILIES
+from dask_bacc.coding.kriging.observations import Observations
+
+#: Largest leave-one-out residual, squared and in units of its variance, that is not looked into.
+ORDINARY = 2.2
+#: The same for a result that is put aside, beside the price below.
+EXTRAORDINARY = 9.0
+#: Gain in the log posterior that putting a result aside must bring.
+PRICE = 12.0
+#: Results that are put aside in vain before the search ends.
+PATIENCE = 2
+
+
+def residuals(fit: Fit, observations: Observations) -> FloatArray:
+    """Squared leave-one-out residuals in units of their variances; their mean is about one.
+
+    References
+    ----------
+    Rasmussen and Williams, "Gaussian Processes for Machine Learning" (2006), eqs. 5.10 to 5.12.
+    """
+    inverse = np.linalg.inv(fit.results_covariance(observations.geometry))
+    explained = inverse @ observations.gram
+    scale = np.trace(explained) / observations.count
+    squared: FloatArray = np.einsum("ij,ji->i", explained, inverse) / np.diag(inverse) / scale
+    return squared
+
+
+def find_outliers(observations: Observations, ensemble: Ensemble, most: int) -> IndexArray:
+    """Positions of results that look corrupted, ascending.
+
+    Results are put aside one by one, always the one that the others predict worst. Of the sets so
+    found that one is chosen under which everything is likeliest: the others as a function's
+    values, those put aside as unrelated numbers of their own size, at a price for each.
+
+    Parameters
+    ----------
+    observations : Observations
+        At points that differ.
+    ensemble : Ensemble
+        Fitted to them.
+    most : int
+        Most results to put aside.
+    """
+    nothing = np.zeros(0, dtype=np.intp)
+    if most < 1 or residuals(ensemble.best, observations).max() < ORDINARY:
+        return nothing
+    order, costs = _worst_first(observations, most)
+    if len(costs) == 1:
+        return nothing
+    cleanest = fit_ensemble(observations.among(_others(observations, order)))
+    # A cleaned fit can be so good that only rounding is left, which says nothing of the outputs.
+    outputs = max(cleanest.effective_outputs, np.cbrt(observations.outputs))
+    count = int(np.argmin(outputs * costs + PRICE * np.arange(len(costs))))
+    aside = np.sort(order[:count])
+    if not count:
+        return nothing
+    kept = observations.among(_others(observations, aside))
+    clean = fit_ensemble(kept)
+    gain = ensemble.best.cost - clean.best.cost - _unrelated(observations, aside)
+    if outputs * gain < PRICE * count:
+        return nothing
+    return aside[_surprise(observations, clean, aside) > EXTRAORDINARY]
+
+
+def _worst_first(observations: Observations, most: int) -> tuple[IndexArray, FloatArray]:
+    """Results in the order in which they are put aside, and the cost after each."""
+    # One family with noise is enough to see what stands out, even where it is not the best one.
+    family, outputs = FAMILIES[0], float(observations.outputs)
+    order: list[int] = []
+    costs: list[float] = []
+    start = None
+    while True:
+        others = _others(observations, order)
+        kept = observations.among(others)
+        plain = fit_family(family, kept, outputs, start)
+        fit = min(plain, fit_noise(family, kept, outputs), key=lambda fit: fit.cost)
+        start = plain.parameters
+        costs.append(fit.cost + _unrelated(observations, order))
+        if len(order) == most or len(costs) - 1 - int(np.argmin(costs)) >= PATIENCE:
+            return np.array(order, dtype=np.intp), np.array(costs)
+        order.append(int(others[np.argmax(residuals(fit, kept))]))
+
+
+def _others(observations: Observations, aside: IndexArray | list[int]) -> IndexArray:
+    return np.setdiff1d(np.arange(observations.count), aside)
+
+
+def _unrelated(observations: Observations, aside: IndexArray | list[int]) -> float:
+    """Cost of results as numbers that nothing relates to, per output."""
+    squares = np.diag(observations.gram)[aside]
+    return 0.5 * float(np.log(np.maximum(squares, np.finfo(float).tiny)).sum())
+
+
+def _surprise(observations: Observations, clean: Ensemble, aside: IndexArray) -> FloatArray:
+    """Squared errors of what the others predict, in units of their variances."""
+    others = _others(observations, aside)
+    geometry = observations.geometry
+    kept = observations.among(others)
+    weights, variance = clean.predict(kept, geometry.between(aside, others), geometry.among(aside))
+    variance = variance + clean.noise_variance(kept)
+    contrast = np.zeros((len(aside), observations.count))
+    contrast[:, others] = -weights
+    contrast[np.arange(len(aside)), aside] = 1
+    squared = np.einsum("ij,jk,ik->i", contrast, observations.gram, contrast)
+    surprise: FloatArray = squared / observations.outputs / np.maximum(variance, 1e-300)
+    return surprise

@@ -1,0 +1,149 @@
+"""The small matrix that takes the results of a returned set to the blocks' answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dask_bacc.coding._typing import BoolArray, FloatArray, IndexArray
+from dask_bacc.coding.codes import Code
+from dask_bacc.coding.decoders import Decoder, Evidence
+
+
+@dataclass(frozen=True, eq=False)
+class DecodingMatrix:
+    """How to make the blocks' answers from the results: small, whatever the results' size."""
+
+    #: ``(k, m)`` weights over the returned set in ascending order; a unit row for a block whose
+    #: own result returned, NaN for a lost one
+    weights: FloatArray
+    #: ``(k,)`` estimated RMS error, as in `Decoded`
+    error: FloatArray
+    #: the rest as in `Decoded`
+    kernels: tuple[str, ...] = ()
+    noise: float = 0.0
+    suspects: tuple[int, ...] = ()
+
+
+def lost_blocks(error: FloatArray) -> tuple[int, ...]:
+    """The blocks whose estimated error is infinite."""
+    return tuple(int(block) for block in np.flatnonzero(np.isinf(error)))
+
+
+def recovered_blocks(code: Code, chunks: Iterable[int], decoder: Decoder) -> BoolArray:
+    """Which of the `k` blocks have an answer once these chunks have returned.
+
+    Examples
+    --------
+    >>> from dask_bacc.coding import Local
+    >>> from dask_bacc.coding.decoders import LeastSquares
+    >>> recovered_blocks(Local(4, 5), [0, 1, 4], LeastSquares())
+    array([ True,  True, False, False])
+    """
+    returned = np.array(sorted(chunks), dtype=np.intp)
+    recovered = np.zeros(code.k, dtype=bool)
+    for group in code.groups:
+        local = returned[_within(returned, group.chunks)] - group.chunks.start
+        if len(local):
+            recovered[group.blocks] = decoder.recovered(group.code, local)
+    own = code.own_blocks[returned]
+    recovered[own[own >= 0]] = True
+    return recovered
+
+
+def needs_solving(code: Code, chunks: Iterable[int], decoder: Decoder) -> bool:
+    """Whether there is more to do than to copy blocks: one to estimate, or results to check.
+
+    Examples
+    --------
+    >>> from dask_bacc.coding import Local
+    >>> from dask_bacc.coding.decoders import Kriging
+    >>> [needs_solving(Local(4, 8), range(count), Kriging()) for count in (3, 4, 8)]
+    [True, False, True]
+    """
+    returned = np.array(sorted(chunks), dtype=np.intp)
+    if len(np.setdiff1d(np.arange(code.k), code.own_blocks[returned])):
+        return True
+    counts = [len(_within(returned, group.chunks)) for group in code.groups]
+    return any(decoder.checks(g.code, m) for g, m in zip(code.groups, counts, strict=True))
+
+
+def decoding_matrix(
+    code: Code,
+    returned: Iterable[int],
+    decoder: Decoder,
+    *,
+    inner: FloatArray | None = None,
+    outputs: int = 1,
+    gram: FloatArray | None = None,
+    memory: dict[int, dict[str, Any]] | None = None,
+) -> DecodingMatrix:
+    """The matrix that decodes a returned set.
+
+    Parameters
+    ----------
+    code : Code
+    returned : iterable of int
+        The returned chunks, at least one.
+    decoder : Decoder
+    inner : (m, m) ndarray, optional
+        Inner products of the results in ascending order of their chunks, real parts; needed by
+        decoders that use the results.
+    outputs : int
+        Numbers in a result, a complex one counting twice.
+    gram : (k, k) ndarray, optional
+        Inner products of the blocks.
+    memory : dict, optional
+        Pass the same one at every call for the same function, with more and more results: what
+        decoders keep there, for each group, makes the next call faster.
+    """
+    memory = {} if memory is None else memory
+    chunks = np.array(sorted(returned), dtype=np.intp)
+    recovered = recovered_blocks(code, chunks, decoder)
+    own = code.own_blocks[chunks]
+    weights = np.zeros((code.k, len(chunks)))
+    weights[~recovered] = np.nan
+    error = np.where(recovered, np.nan, np.inf)
+    kernels, suspects, noise = [], [], 0.0
+    for number, group in enumerate(code.groups):
+        wanted = np.zeros(code.k, dtype=bool)
+        wanted[group.blocks] = recovered[group.blocks]
+        wanted[own[own >= 0]] = False
+        positions = _within(chunks, group.chunks)
+        if wanted.any() or decoder.checks(group.code, len(positions)):
+            evidence = Evidence(
+                code=group.code,
+                chunks=chunks[positions] - group.chunks.start,
+                results_gram=None if inner is None else inner[np.ix_(positions, positions)],
+                outputs=outputs,
+                gram=None if gram is None else gram[group.blocks, group.blocks],
+                memory=memory.setdefault(number, {}),
+            )
+            solution = decoder.solve(evidence)
+            if len(aside := positions[solution.suspects]):
+                wanted[own[aside][own[aside] >= 0]] = True
+                own[aside] = -1
+                wanted[own[own >= 0]] = False
+                suspects += chunks[aside].tolist()
+            if solution.kernel is not None:
+                kernels.append(solution.kernel)
+            noise = max(noise, solution.noise)
+            local = np.flatnonzero(wanted) - group.blocks.start
+            weights[np.ix_(wanted, positions)] = solution.weights[local]
+            if solution.error is not None:
+                error[wanted] = solution.error[local]
+    # Of several copies of a block the first chunk's is taken.
+    blocks, positions = np.unique(own, return_index=True)
+    copied = blocks >= 0
+    weights[blocks[copied], positions[copied]] = 1.0
+    # What one noisy result says of the function's mean is off by the noise.
+    error[blocks[copied]] = noise
+    return DecodingMatrix(weights, error, tuple(kernels), noise, tuple(suspects))
+
+
+def _within(chunks: IndexArray, part: slice) -> IndexArray:
+    """Positions of the chunks that belong to a group."""
+    return np.flatnonzero((chunks >= part.start) & (chunks < part.stop))
