@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import pickle
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from benchmarks.accuracy_report import report
+from benchmarks.accuracy_cases import classify, corrupt, fitting_time, honest
+from benchmarks.accuracy_report import Record, report
 from benchmarks.workloads import DATA, FUNCTIONS, Network, draw
 from dask_bacc import coding
 
@@ -45,23 +47,6 @@ DECODERS = {
 OUTPUTS = (None, 1, 2, 5)
 #: Codes for which that is tried.
 FEW_OUTPUTS = ("systematic", "local")
-
-
-@dataclass(frozen=True)
-class Record:
-    """One answer."""
-
-    code: str
-    decoder: str
-    function: str
-    data: str
-    setting: tuple[int, int, int]
-    pattern: str
-    outputs: int | None
-    #: RMS error over the RMS value of the truth; infinite if there is no answer
-    error: float
-    #: the same, as estimated; NaN if the decoder estimates none
-    predicted: float
 
 
 def missing_chunks(
@@ -159,15 +144,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--draws", type=int, default=30, help="draws of each cell")
     parser.add_argument("--codes", nargs="+", default=CODES, choices=CODES)
+    parser.add_argument("--records", type=Path, help="file to keep the answers' errors in")
     options = parser.parse_args()
     network = Network.train()
     tasks = [
         (function, data, setting, options.draws, tuple(options.codes))
         for setting, function, data in itertools.product(reversed(SETTINGS), FUNCTIONS, DATA)
     ]
-    with ProcessPoolExecutor(initializer=_start, initargs=(network,)) as pool:
-        records = list(itertools.chain.from_iterable(pool.map(_draws, tasks)))
-    report(records, network)
+    if options.records is not None and options.records.exists():
+        records = pickle.loads(options.records.read_bytes())
+    else:
+        with ProcessPoolExecutor(initializer=_start, initargs=(network,)) as pool:
+            records = list(itertools.chain.from_iterable(pool.map(_draws, tasks)))
+        if options.records is not None:
+            options.records.write_bytes(pickle.dumps(records))
+    report(records)
+    with threadpool_limits(1):
+        classify(network, 40 * options.draws)
+        corrupt(network, options.draws)
+        honest(network, options.draws)
+        fitting_time()
 
 
 if __name__ == "__main__":

@@ -1,24 +1,212 @@
-import pickle
+"""Tables and figure of the accuracy benchmark."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+
+from benchmarks.workloads import DATA, POLYNOMIAL
+
+mpl.use("agg")
+from matplotlib import pyplot as plt
+
+FIGURE = Path(__file__).parents[1] / "docs" / "images" / "accuracy.png"
+#: Errors below this are exact for all purposes; ratios of them say nothing.
+EXACT = 1e-8
 
 
-def report(records, network):
-    import os
+@dataclass(frozen=True)
+class Record:
+    """One answer."""
 
-    with open(os.environ.get("ACC_OUT", "/work/scratch/acc.pkl"), "wb") as f:
-        pickle.dump(
-            [
-                (
-                    r.code,
-                    r.decoder,
-                    r.function,
-                    r.data,
-                    r.setting,
-                    r.pattern,
-                    r.outputs,
-                    r.error,
-                    r.predicted,
-                )
-                for r in records
-            ],
-            f,
+    code: str
+    decoder: str
+    function: str
+    data: str
+    #: k, n, missing
+    setting: tuple[int, int, int]
+    #: how the missing chunks were chosen
+    pattern: str
+    #: outputs that were kept; None for all
+    outputs: int | None
+    #: RMS error over the RMS value of the truth; infinite if there is no answer
+    error: float
+    #: the same, as estimated; NaN if the decoder estimates none
+    predicted: float
+
+
+def report(records: list[Record]) -> None:
+    """Print all tables and draw the figure."""
+    cells: defaultdict[tuple, list[float]] = defaultdict(list)
+    for r in records:
+        if r.outputs is None:
+            cells[r.code, r.function, r.data, r.setting, r.pattern, r.decoder].append(r.error)
+    medians: defaultdict[tuple, dict[str, float]] = defaultdict(dict)
+    tails: dict[tuple, float] = {}
+    for (*cell, decoder), errors in cells.items():
+        medians[tuple(cell)][decoder] = float(np.median(errors))
+        tails[*cell, decoder] = float(np.quantile(errors, 0.95, method="lower"))
+    _compare_decoders(medians)
+    _compare_codes(medians, tails)
+    _exactness(records)
+    _calibration(records)
+    _draw(medians, records)
+
+
+def _compare_decoders(medians: dict[tuple, dict[str, float]]) -> None:
+    gains: defaultdict[str, list[float]] = defaultdict(list)
+    worse = []
+    for (code, function, data, setting, pattern), errors in medians.items():
+        if function in POLYNOMIAL:
+            continue
+        kriging = max(errors["kriging"], EXACT)
+        if "berrut" in errors and errors["kriging"] > 0:
+            gain = np.log(errors["berrut"] / kriging)
+            for key in ("all", code, function, data, f"k, n, missing = {setting}", pattern):
+                gains[key].append(gain)
+        best = max(min(v for name, v in errors.items() if name != "kriging"), EXACT)
+        worse.append((kriging / best, (code, function, data, setting, pattern)))
+    print(
+        "\nBerrut's error over kriging's, same results, non-polynomial functions: geometric mean"
+    )
+    for key, values in gains.items():
+        print(f"  {key:35} {np.exp(np.mean(values)):6.2f}   ({len(values)} cells)")
+    ratios = np.array([ratio for ratio, _ in worse])
+    print("\nKriging's median error over that of the best other decoder of the same results")
+    print(
+        f"  above 1.05 in {np.mean(ratios > 1.05):.2%}, above 1.3 in {np.mean(ratios > 1.3):.2%}"
+    )
+    for ratio, cell in sorted(worse, reverse=True)[:5]:
+        print(f"  {ratio:5.2f}  {cell}")
+
+
+def _compare_codes(medians: dict[tuple, dict[str, float]], tails: dict[tuple, float]) -> None:
+    def used(code: str) -> str:
+        return {"repetition": "mean", "lagrange": "polynomial"}.get(code, "kriging")
+
+    codes = list(dict.fromkeys(cell[0] for cell in medians))
+    settings = list(dict.fromkeys(cell[3] for cell in medians))
+    for title, value in (
+        ("median", lambda cell, decoder: medians[cell][decoder]),
+        ("95th percentile", lambda cell, decoder: tails[*cell, decoder]),
+    ):
+        print(f"\n{title} relative error by code, root mean square over non-polynomial functions")
+        print(f"{'':24}{'':13}" + "".join(f"{code:>12}" for code in codes))
+        for setting in sorted(settings):
+            for data in DATA:
+                row = []
+                for code in codes:
+                    errors = [
+                        value(cell, used(code))
+                        for cell in medians
+                        if cell[0] == code and cell[2:4] == (data, setting)
+                        if cell[1] not in POLYNOMIAL and cell[4] == "random"
+                    ]
+                    row.append(np.sqrt(np.mean(np.square(errors))) if errors else np.nan)
+                print(f"{setting!s:24}{data:13}" + "".join(f"{x:12.2g}" for x in row))
+
+
+def _exactness(records: Iterable[Record]) -> None:
+    print("\nlinear functions, m > k results, and quadratic ones at (8, 40, 8): worst error")
+    worst: defaultdict[tuple, list[float]] = defaultdict(list)
+    for r in records:
+        k, n, missing = r.setting
+        enough = n - missing > k if r.function == "linear" else n - missing > 3 * k
+        if r.decoder == "kriging" and r.function in POLYNOMIAL and enough and r.outputs is None:
+            worst[r.code, r.function, r.pattern, r.setting].append(r.error)
+    for cell, errors in worst.items():
+        if cell[0] in ("berrut", "systematic"):
+            print(f"  {cell!s:60} {max(errors):.1e}")
+
+
+def _calibration(records: list[Record]) -> None:
+    print("\nerror estimates of kriging, draws with an error above 1e-6")
+    print(
+        f"{'':42}{'draws':>7}{'in 0.5-2':>10}{'< 1/3':>8}{'<=2 bars':>10}{'<=3 bars':>10}"
+        f"{'actual/predicted: median':>26}{'worst':>8}"
+    )
+    krigings = [r for r in records if r.decoder == "kriging" and np.isfinite(r.error)]
+
+    def line(name: str, chosen: Callable[[Record], bool]) -> None:
+        pairs = [(r.error, r.predicted) for r in krigings if chosen(r) and r.error > 1e-6]
+        if not pairs:
+            return
+        actual, predicted = np.array(pairs).T
+        bars = actual / predicted
+        print(
+            f"{name:42}{len(bars):7}{np.mean((bars < 2) & (bars > 0.5)):10.3f}"
+            f"{np.mean(bars > 3):8.4f}{np.mean(bars <= 2):10.3f}{np.mean(bars <= 3):10.3f}"
+            f"{np.median(bars):26.2f}{bars.max():8.1f}"
         )
+
+    def undetermined(r: Record) -> bool:
+        return r.function in POLYNOMIAL and r.setting[1] - r.setting[2] <= r.setting[0]
+
+    line("100 outputs or more", lambda r: r.outputs is None)
+    line("  but polynomials from k results", lambda r: r.outputs is None and not undetermined(r))
+    for function in dict.fromkeys(r.function for r in krigings):
+        line(f"  {function}", lambda r, f=function: r.outputs is None and r.function == f)
+    for outputs in (1, 2, 5):
+        line(f"{outputs} outputs", lambda r, p=outputs: r.outputs == p)
+    line("1 to 5 outputs", lambda r: r.outputs is not None)
+    small = [r.predicted for r in krigings if r.error <= 1e-6 and r.outputs is None]
+    print(f"largest prediction where the error is below 1e-6: {max(small):.1e}")
+
+
+def _draw(medians: dict[tuple, dict[str, float]], records: list[Record]) -> None:
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    settings = sorted({cell[3] for cell in medians})
+    for decoder, colour in (
+        ("berrut", "tab:gray"),
+        ("floater-hormann", "tab:orange"),
+        ("spline", "tab:green"),
+        ("kriging", "tab:blue"),
+    ):
+        line = [
+            np.sqrt(
+                np.mean(
+                    [
+                        errors[decoder] ** 2
+                        for cell, errors in medians.items()
+                        if cell[0] == "systematic" and cell[3] == setting
+                        if cell[1] not in POLYNOMIAL and cell[4] == "random"
+                    ]
+                )
+            )
+            for setting in settings
+        ]
+        left.plot(range(len(settings)), line, "o-", color=colour, label=decoder)
+    left.set_xticks(
+        range(len(settings)), [f"{k}/{n}\n{missing}" for k, n, missing in settings], fontsize=8
+    )
+    left.set_xlabel("blocks / chunks, and missing below")
+    left.set_ylabel("relative error")
+    left.set_yscale("log")
+    left.set_title("Decoders, systematic code, non-polynomial functions", fontsize=10)
+    left.legend(frameon=False)
+    shown = [
+        (r.predicted, r.error)
+        for r in records
+        if r.decoder == "kriging" and r.outputs is None and 1e-8 < r.error < np.inf
+    ]
+    predicted, actual = np.array(shown).T
+    right.plot(predicted, actual, ".", markersize=1, alpha=0.3, color="tab:blue", rasterized=True)
+    ends = np.array([1e-8, 1.0])
+    right.plot(ends, ends, color="black", linewidth=1)
+    for factor in (0.5, 2):
+        right.plot(ends, factor * ends, color="black", linewidth=0.7, linestyle=":")
+    right.set_xscale("log")
+    right.set_yscale("log")
+    right.set_xlabel("estimated error")
+    right.set_ylabel("actual error")
+    right.set_title("Every draw of kriging, 100 outputs and more", fontsize=10)
+    for ax in (left, right):
+        ax.spines[["top", "right"]].set_visible(False)
+    FIGURE.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(FIGURE, dpi=110)
+    print(f"\nfigure: {FIGURE.relative_to(Path(__file__).parents[1])}")

@@ -28,8 +28,7 @@ class Partials:
         return self
 
     def __next__(self) -> Partial:
-        loop: Any = self._client.loop
-        partial = asyncio.run_coroutine_threadsafe(self._next(), loop.asyncio_loop).result()
+        partial = self._ask().result()
         if partial is None:
             raise StopIteration
         return partial
@@ -38,10 +37,15 @@ class Partials:
         return self
 
     async def __anext__(self) -> Partial:
-        partial = await self._next()
+        # The client's event loop may be another one than the caller's.
+        partial = await asyncio.wrap_future(self._ask())
         if partial is None:
             raise StopAsyncIteration
         return partial
+
+    def _ask(self) -> concurrent.futures.Future[Partial | None]:
+        loop: Any = self._client.loop
+        return asyncio.run_coroutine_threadsafe(self._next(), loop.asyncio_loop)
 
     async def _next(self) -> Partial | None:
         work = self._work

@@ -150,6 +150,85 @@ def test_an_estimate_above_rtol_is_said(client):
     assert run.report.stopped == "all chunks ended"
 
 
+def wide(block):
+    """Four hundred smooth functions of a block, so that one draw tells how good an estimate is."""
+    weights = np.random.default_rng(0).normal(size=(block.size, 400))
+    return np.tanh(block.reshape(1, -1) @ weights)
+
+
+def wide_but_held(block, gate, blocks):
+    if own_block(block) in blocks:
+        Event(gate).wait()
+    return wide(block)
+
+
+def relative(answer, truth):
+    return np.linalg.norm(answer - truth) / np.linalg.norm(truth)
+
+
+def test_partials_get_better_and_end_with_the_answer(client, gate):
+    truth = np.concatenate([wide(block) for block in BLOCKS])
+    coded = dask_bacc.encode(X, k=8, n=16)
+    run = coded.map(wide_but_held, gate, {0, 3, 5}, rtol=0)
+    partials = run.partials()
+    seen = []
+    for partial in partials:
+        seen.append(partial)
+        assert partial.error == pytest.approx(np.sqrt(np.mean(np.square(partial.block_error))))
+        if partial.returned == 13:
+            assert 0 < relative(partial.answer, truth) < 3 * partial.error
+            Event(gate, client=client).set()
+    counts = [partial.returned for partial in seen]
+    assert counts == sorted(counts)
+    assert seen[-1].error == 0
+    np.testing.assert_array_equal(seen[-1].answer, run.result())
+    np.testing.assert_array_equal(run.result(), truth)
+    assert list(run.partials())[-1].error == 0
+
+
+def test_partials_raise_what_the_run_raises(client):
+    run = dask_bacc.encode(X, k=8, n=10).map(fails, range(8))
+    with pytest.raises(dask_bacc.DecodeError, match="ZeroDivisionError"):
+        list(run.partials())
+
+
+def test_partials_with_an_asynchronous_client(processes):
+    async def last_of():
+        async with Client(processes.scheduler_address, asynchronous=True) as client:
+            run = dask_bacc.encode(X, k=8, n=12).map(wide, client=client)
+            return [partial async for partial in run.partials()][-1]
+
+    assert asyncio.run(last_of()).answer.shape == (8, 400)
+
+
+def corrupts(block, chunk, gate):
+    """Wide results, but one chunk's, which are unrelated numbers of the same size."""
+    if np.array_equal(block, chunk):
+        return np.random.default_rng(1).choice([-0.7, 0.7], size=(1, 400))
+    return wide_but_held(block, gate, {5})
+
+
+@pytest.mark.parametrize("bad", [2, 13])
+def test_a_corrupted_result_is_put_aside_and_reported(client, gate, bad):
+    coded = dask_bacc.encode(X, k=8, n=16)
+    chunk = coded.compute()[bad]
+    run = coded.map(corrupts, chunk, gate, enough=14)
+    answer = run.result()
+    assert run.report.suspects == (bad,)
+    assert f"corrupted, it seems: {bad}" in str(run.report)
+    truth = np.concatenate([wide(block) for block in BLOCKS])
+    assert 0 < relative(answer, truth) < 3 * run.report.error
+
+
+def test_the_report_names_the_covariance_and_the_time_it_took(client, gate):
+    run = dask_bacc.encode(X, k=8, n=12).map(wide_but_held, gate, {1}, rtol=np.inf)
+    run.result()
+    assert run.report.kernel
+    assert 0 < run.report.solving < run.report.seconds
+    assert run.report.noise == 0
+    assert run.report.suspects == ()
+
+
 def test_a_function_may_change_its_block(client):
     """Neither parity made of the block, nor its other copies, nor later runs may see it."""
 

@@ -8,7 +8,9 @@ from scipy.optimize import check_grad
 
 from dask_bacc import coding
 from dask_bacc.coding import decode
-from dask_bacc.coding.kriging.kernels import FAMILIES, Geometry
+from dask_bacc.coding.kriging.fit import Posterior
+from dask_bacc.coding.kriging.kernels import AFFINE, FAMILIES, Geometry
+from dask_bacc.coding.kriging.observations import Observations
 from tests.strategies import SYSTEMATIC, codes, returned_sets
 
 
@@ -63,6 +65,19 @@ def test_derivatives_by_length_are_those_of_differences(family):
     for log_length in (-1.0, 0.0, 1.5):
         scale = np.abs(direction).sum()
         assert check_grad(value, gradient, [log_length]) < 1e-5 * scale
+
+
+@pytest.mark.parametrize("family", [*FAMILIES, AFFINE], ids=lambda family: family.name)
+def test_gradients_of_the_posterior_are_those_of_differences(family):
+    rng = np.random.default_rng(0)
+    results = rng.normal(size=(6, 9))
+    geometry = Geometry.of(rng.normal(size=(6, 4)), np.eye(4))
+    posterior = Posterior(family, Observations(geometry, results @ results.T, 9), 9.0)
+    for parameters in ([0.3, -0.2, 0.5, 0.4, -1.0], [-2.0, 1.0, 0.0, 0.0, -8.0]):
+        difference = check_grad(
+            lambda x: posterior.cost(x)[0], lambda x: posterior.cost(x)[1], parameters
+        )
+        assert difference < 1e-4
 
 
 def test_distances_are_those_of_the_points():
@@ -194,3 +209,173 @@ def test_the_scale_of_blocks_and_results_does_not_matter():
 def test_a_gram_of_the_wrong_shape_is_refused():
     with pytest.raises(ValueError, match=r"gram must have shape \(4, 4\), got \(3, 3\)"):
         decode(SYSTEMATIC(4, 6), {0: 1.0}, "kriging", gram=np.eye(3))
+
+
+def smooth_blocks(rng, k, shape):
+    position = (np.arange(k) + 0.5) / k
+    waves = np.cos(np.pi * np.arange(4)[:, None] * position)
+    return np.einsum("wk,w...->k...", waves, rng.normal(size=(4, *shape)))
+
+
+def test_outputs_that_repeat_each_other_do_not_make_it_surer():
+    """Fifty copies of five outputs are five outputs, and their bars have to be as wide."""
+    inside = []
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        blocks, functions = sample(seed, 8)
+        code = SYSTEMATIC(8, 12)
+        columns = rng.permutation(600)[:5]
+        results = np.stack([functions["tanh network"](x) for x in code.encode(blocks)])
+        results = np.tile(results.reshape(12, -1)[:, columns % 300], 50)
+        flat = blocks.reshape(8, -1)
+        decoded = decode(code, {i: results[i] for i in range(2, 12)}, gram=flat @ flat.T)
+        truth = functions["tanh network"](blocks[0]).reshape(-1)[columns % 300]
+        error = np.sqrt(np.mean((decoded.blocks[0][:5] - truth) ** 2))
+        inside.append(error < 2 * decoded.error[0])
+    assert np.mean(inside) > 0.9
+
+
+@pytest.mark.parametrize("outputs", [1, 2, 5])
+def test_the_error_bar_of_few_outputs_is_honest(outputs):
+    bars = []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        blocks, functions = sample(seed, 8, ["independent", "common mean"][seed % 2])
+        name = ["sigmoid", "tanh network", "relu network"][seed % 3]
+        code = SYSTEMATIC(8, 12)
+        results = np.stack([functions[name](x) for x in code.encode(blocks)]).reshape(12, -1)
+        kept = rng.permutation(results.shape[1])[:outputs]
+        flat = blocks.reshape(8, -1)
+        returned = {i: results[i, kept] for i in range(2, 12)}
+        decoded = decode(code, returned, gram=flat @ flat.T)
+        error = decoded.blocks[:2] - results[:2, kept]
+        bars.append(np.linalg.norm(error) / np.sqrt(outputs) / np.linalg.norm(decoded.error))
+    assert np.mean(np.array(bars) < 2) >= 0.9
+    assert np.mean(np.array(bars) < 3) >= 0.95
+    assert 0.3 < np.median(bars) < 1.2
+
+
+def test_copies_among_the_chunks_do_not_ruin_the_estimate():
+    """A local code with a parity for every block holds each block twice."""
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        blocks = smooth_blocks(rng, 8, (15, 20))
+        _, functions = sample(seed, 8)
+        code = coding.Local(8, 16)
+        results = np.stack([functions["tanh network"](x) for x in code.encode(blocks)])
+        flat = blocks.reshape(8, -1)
+        kept = [i for i in range(16) if i not in (2, 10)]
+        decoded = decode(code, {i: results[i] for i in kept}, gram=flat @ flat.T)
+        error = np.sqrt(np.mean((decoded.blocks[2] - functions["tanh network"](blocks[2])) ** 2))
+        assert error < 3 * decoded.error[2]
+
+
+def test_identical_blocks_have_identical_answers():
+    block = np.random.default_rng(0).normal(size=(1, 50))
+    blocks = np.repeat(block, 6, axis=0)
+    code = SYSTEMATIC(6, 9)
+    results = np.tanh(code.encode(blocks))
+    decoded = decode(code, {i: results[i] for i in (1, 3, 6, 8)}, gram=blocks @ blocks.T)
+    np.testing.assert_allclose(decoded.blocks, np.tanh(blocks), rtol=1e-9)
+    assert decoded.error.max() < 1e-3
+
+
+@pytest.mark.parametrize("outputs", [1, 5, 300])
+@pytest.mark.parametrize("name", ["systematic", "local", "convex"])
+def test_results_that_are_pure_noise_have_a_bar_as_large_as_they_are(name, outputs):
+    bars = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        code = coding.get_code(name, 8, 12)
+        blocks = rng.normal(size=(8, 40))
+        results = rng.normal(size=(12, outputs))
+        decoded = decode(code, {i: results[i] for i in range(2, 12)}, gram=blocks @ blocks.T)
+        error = results[:2] - decoded.blocks[:2]
+        bars.append(np.linalg.norm(error) / np.sqrt(outputs) / np.linalg.norm(decoded.error))
+    assert np.mean(np.array(bars) < 3) >= 0.95
+
+
+def noisy_results(seed, level):
+    rng = np.random.default_rng(seed)
+    blocks, functions = sample(seed, 8)
+    code = SYSTEMATIC(8, 40)
+    results = np.stack([functions["tanh network"](x) for x in code.encode(blocks)])
+    size = level * np.sqrt(np.mean(results**2))
+    flat = blocks.reshape(8, -1)
+    noisy = results + size * rng.normal(size=results.shape)
+    returned = {i: noisy[i] for i in rng.permutation(40)[:32].tolist()}
+    return decode(code, returned, gram=flat @ flat.T), returned, results[:8], size
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_noise_is_told_from_roughness_where_chunks_are_close(seed):
+    decoded, returned, truth, size = noisy_results(seed, 0.1)
+    assert decoded.noise == pytest.approx(size, rel=0.2)
+    own = [j for j in range(8) if j in returned]
+    # Own results stay as they are, and their bar is what they are off by.
+    np.testing.assert_array_equal(decoded.blocks[own], [returned[j] for j in own])
+    off = np.sqrt(np.mean((decoded.blocks - truth) ** 2, axis=(1, 2)))
+    assert (off < 2 * decoded.error).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_functions_without_noise_are_not_said_to_have_any(seed):
+    decoded, returned, _, _ = noisy_results(seed, 0.0)
+    assert decoded.noise == 0
+    assert all(decoded.error[j] == 0 for j in range(8) if j in returned)
+
+
+@pytest.mark.parametrize("corrupted", [1, 2])
+@pytest.mark.parametrize("name", ["linear", "sigmoid", "tanh network"])
+def test_corrupted_results_are_found_and_do_not_harm(name, corrupted):
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        blocks, functions = sample(seed, 8)
+        code = SYSTEMATIC(8, 8 + 2 * corrupted + 2)
+        results = np.stack([functions[name](x) for x in code.encode(blocks)])
+        bad = set(rng.permutation(code.n)[:corrupted].tolist())
+        clean = {i: results[i] for i in range(code.n) if i not in bad}
+        junk = {i: np.std(results) * rng.normal(size=results[0].shape) for i in bad}
+        flat = blocks.reshape(8, -1)
+        decoded = decode(code, clean | junk, gram=flat @ flat.T)
+        assert set(decoded.suspects) == bad
+        np.testing.assert_allclose(
+            decoded.blocks, decode(code, clean, gram=flat @ flat.T).blocks, rtol=1e-6, atol=1e-6
+        )
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "relu network", "quadratic"])
+@pytest.mark.parametrize("kind", ["independent", "common mean"])
+def test_honest_results_are_not_put_aside(name, kind):
+    for seed in range(8):
+        blocks, functions = sample(seed, 8, kind)
+        code = coding.Berrut(8, 16)
+        results = np.stack([functions[name](x) for x in code.encode(blocks)])
+        flat = blocks.reshape(8, -1)
+        assert decode(code, dict(enumerate(results)), gram=flat @ flat.T).suspects == ()
+
+
+def test_without_inner_products_results_are_smooth_along_the_nodes():
+    """A function of where a block stands, and nothing known of the blocks."""
+    code = coding.Berrut(8, 40)
+    results = np.stack([np.sin(2 * code.chunk_nodes), np.exp(code.chunk_nodes)], axis=1)
+    truth = np.stack([np.sin(2 * code.data_nodes), np.exp(code.data_nodes)], axis=1)
+    returned = {i: results[i] for i in range(40) if i % 5}
+    decoded = decode(code, returned)
+    berrut = decode(code, returned, "berrut").blocks
+    assert relative_error(decoded.blocks, truth) < 1e-3 * relative_error(berrut, truth)
+    assert relative_error(decoded.blocks, truth) < 1e-6
+
+
+def test_many_results_are_searched_on_some_of_them():
+    code = SYSTEMATIC(150, 190)
+    rng = np.random.default_rng(0)
+    blocks = smooth_blocks(rng, 150, (30,))
+    weights = rng.normal(size=(30, 120)) / 6
+    results = np.tanh(code.encode(blocks) @ weights)
+    returned = {i: results[i] for i in range(190) if i % 19}
+    decoded = decode(code, returned, gram=blocks @ blocks.T)
+    lost = [j for j in range(150) if j not in returned]
+    off = np.sqrt(np.mean((decoded.blocks[lost] - np.tanh(blocks[lost] @ weights)) ** 2))
+    assert off < 1e-2
+    assert off < 3 * np.sqrt(np.mean(decoded.error[lost] ** 2))

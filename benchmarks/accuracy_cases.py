@@ -1,0 +1,137 @@
+"""Cases of the accuracy benchmark that have a measure of their own."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from benchmarks.workloads import Network, draw
+from dask_bacc import coding
+
+Array = np.ndarray
+
+
+def classify(network: Network, draws: int) -> None:
+    """Eight images, one of nine chunks missing: the accuracy that coding costs."""
+    k, n = 8, 9
+    rng = np.random.default_rng(0)
+    right: dict[str, list[Array]] = {}
+    for _ in range(draws):
+        chosen = rng.integers(len(network.images), size=k)
+        blocks, labels = network.images[chosen], network.labels[chosen]
+        right.setdefault("nothing missing", []).append(network(blocks).argmax(axis=1) == labels)
+        missing = rng.integers(n)
+        for name in ("berrut", "systematic", "local"):
+            code = coding.get_code(name, k, n)
+            scores = network(code.encode(blocks))
+            results = {i: scores[i] for i in range(n) if i != missing}
+            for decoder in ("berrut", "kriging"):
+                if decoder == "berrut" and code.chunk_nodes is None:
+                    continue
+                decoded = coding.decode(code, results, decoder, blocks @ blocks.T)
+                key = f"{name} code, {decoder} decoder"
+                right.setdefault(key, []).append(decoded.blocks.argmax(axis=1) == labels)
+    print(f"\nimages through a trained network, k=8, one of 9 missing: accuracy, {draws} draws")
+    whole = np.mean(right["nothing missing"])
+    for key, hits in right.items():
+        print(f"  {key:35} {np.mean(hits):.4f}   lost {whole - np.mean(hits):.4f}")
+
+
+def corrupt(network: Network, draws: int) -> None:
+    """Results replaced by random numbers of their size: how many are found, and at what price."""
+    print(f"\nE corrupted results of n = k + 2E + 2, all returned, {draws} draws a cell")
+    print(f"{'':30}{'all found':>12}{'honest put aside':>18}{'error over clean one, median':>30}")
+    rng = np.random.default_rng(0)
+    for function in ("linear", "sigmoid", "tanh network", "ODE sweep", "images"):
+        for corrupted in (1, 2, 3):
+            found, aside, honest, ratios = [], 0, 0, []
+            for data in ("common mean", "smooth"):
+                for k in (8, 16):
+                    n = k + 2 * corrupted + 2
+                    code = coding.Berrut(k, n, systematic=True)
+                    for _ in range(draws):
+                        blocks, mapped = draw(function, data, k, rng, network)
+                        bad = set(rng.permutation(n)[:corrupted].tolist())
+                        outcome, ratio = _with_corrupted(code, blocks, mapped, bad, rng)
+                        found.append(bad <= outcome)
+                        aside += len(outcome - bad)
+                        honest += n - corrupted
+                        ratios.append(ratio)
+            print(
+                f"  {function:20} E={corrupted}     {np.mean(found):11.3f}{aside:9} of {honest}"
+                f"{np.median(ratios):26.2f}"
+            )
+
+
+def _with_corrupted(
+    code: coding.Code, blocks: Array, mapped, bad: set[int], rng: np.random.Generator
+) -> tuple[set[int], float]:
+    results = mapped(code.encode(blocks)).reshape(code.n, -1)
+    truth = mapped(blocks).reshape(code.k, -1)
+    flat = blocks.reshape(code.k, -1)
+    gram = flat @ flat.T
+    size = np.sqrt(np.mean(results**2))
+    clean = {i: results[i] for i in range(code.n) if i not in bad}
+    worse = {i: size * rng.normal(size=results.shape[1]) for i in bad} | clean
+    decoded = coding.decode(code, worse, "kriging", gram)
+    without = coding.decode(code, clean, "kriging", gram)
+    floor = 1e-8 * np.linalg.norm(truth)
+    error = max(np.linalg.norm(decoded.blocks - truth), floor)
+    return set(decoded.suspects), error / max(np.linalg.norm(without.blocks - truth), floor)
+
+
+def honest(network: Network, draws: int) -> None:
+    """Honest results of smooth and rough functions: how many are put aside."""
+    rng = np.random.default_rng(1)
+    aside = total = noisy = answers = 0
+    for function in (
+        "quadratic",
+        "sigmoid",
+        "tanh network",
+        "ReLU network",
+        "ODE sweep",
+        "images",
+    ):
+        for data in ("independent", "common mean", "smooth"):
+            for k, n in ((8, 14), (8, 36), (32, 36)):
+                for _ in range(draws):
+                    code = coding.Berrut(k, n)
+                    blocks, mapped = draw(function, data, k, rng, network)
+                    results = mapped(code.encode(blocks)).reshape(n, -1)
+                    flat = blocks.reshape(k, -1)
+                    decoded = coding.decode(
+                        code, dict(enumerate(results)), "kriging", flat @ flat.T
+                    )
+                    aside += len(decoded.suspects)
+                    total += n
+                    noisy += decoded.noise > 0
+                    answers += 1
+    print(f"\nhonest results put aside: {aside} of {total}")
+    print(f"functions without noise said to be noisy: {noisy} of {answers}")
+
+
+def fitting_time() -> None:
+    """One fit and decoder against one eigenvalue decomposition of the same size."""
+    from time import perf_counter
+
+    def best(call, repeats: int) -> float:
+        times = []
+        for _ in range(repeats):
+            begin = perf_counter()
+            call()
+            times.append(perf_counter() - begin)
+        return min(times)
+
+    rng = np.random.default_rng(0)
+    print("\nwhole fit and decoder, in milliseconds and in eigendecompositions of (n, n)")
+    for k, n, repeats in ((8, 12, 20), (32, 40, 20), (64, 80, 10), (400, 512, 2)):
+        code = coding.Berrut(k, n, systematic=True)
+        blocks = rng.normal(size=300) + 0.5 * rng.normal(size=(k, 300))
+        results = np.tanh(code.encode(blocks) @ rng.normal(size=(300, 200)) / 17)
+        returned = dict(enumerate(results))
+        del returned[1]
+        gram = blocks @ blocks.T
+        square = rng.normal(size=(n, n))
+        square = square @ square.T
+        unit = best(lambda s=square: np.linalg.eigh(s), repeats)
+        time = best(lambda c=code, r=returned, g=gram: coding.decode(c, r, "kriging", g), repeats)
+        print(f"  k={k:4} n={n:4} {1e3 * time:9.1f} {time / unit:9.0f}")
