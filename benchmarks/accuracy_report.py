@@ -64,6 +64,8 @@ def _compare_decoders(medians: dict[tuple, dict[str, float]]) -> None:
     for (code, function, data, setting, pattern), errors in medians.items():
         if function in POLYNOMIAL:
             continue
+        if "kriging" not in errors:
+            continue
         kriging = max(errors["kriging"], EXACT)
         if "berrut" in errors and errors["kriging"] > 0:
             gain = np.log(errors["berrut"] / kriging)
@@ -151,7 +153,7 @@ def _calibration(records: list[Record]) -> None:
     line("  but polynomials from k results", lambda r: r.outputs is None and not undetermined(r))
     for function in dict.fromkeys(r.function for r in krigings):
         line(f"  {function}", lambda r, f=function: r.outputs is None and r.function == f)
-    for outputs in (1, 2, 5):
+    for outputs in (1, 5):
         line(f"{outputs} outputs", lambda r, p=outputs: r.outputs == p)
     line("1 to 5 outputs", lambda r: r.outputs is not None)
     small = [r.predicted for r in krigings if r.error <= 1e-6 and r.outputs is None]

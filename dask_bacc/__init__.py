@@ -7,6 +7,8 @@ from dask_bacc.cluster.array import CodedArray
 from dask_bacc.cluster.errors import DecodeError, ResultError
 from dask_bacc.cluster.report import ChunkRecord, RunReport
 from dask_bacc.cluster.run import CodedRun
+from dask_bacc.cluster.task import should_stop
+from dask_bacc.cluster.work import Partial
 
 register_defaults()
 
@@ -15,8 +17,10 @@ __all__ = [
     "CodedArray",
     "CodedRun",
     "DecodeError",
+    "Partial",
     "ResultError",
     "RunReport",
     "coding",
     "encode",
+    "should_stop",
 ]

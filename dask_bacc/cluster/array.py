@@ -155,6 +155,8 @@ class CodedArray(DaskMethodsMixin):
         deadline: float | None = None,
         decoder: str | Decoder | None = None,
         combine: str = "concat",
+        launch: str = "eager",
+        cancel: str = "cancel",
         retries: int = 0,
         client: Client | None = None,
         **kwargs: Any,
@@ -186,6 +188,14 @@ class CodedArray(DaskMethodsMixin):
         combine : {"concat", "stack", "sum", "mean"}
             How the blocks' answers are put together: along the axis that was cut, on a new first
             axis, or reduced over blocks.
+        launch : {"eager", "backup"}
+            Whether all chunks are submitted at once, or the blocks alone and parity chunks only
+            when some are late (``bacc.backup``), one for each and more if the estimate asks for
+            it.
+        cancel : {"cancel", "restart"}
+            What happens to chunks that still run when the answer is decoded: they are cancelled
+            and keep their threads until they return, or their workers are restarted besides, once
+            they hold nothing else.
         retries : int
             How often a chunk that raises is tried again.
         client : distributed.Client, optional
@@ -211,6 +221,8 @@ class CodedArray(DaskMethodsMixin):
             combine=combine,
             axis=self.parts[0].axis,
             retries=retries,
+            launch=launch,
+            cancel=cancel,
             dress=self._dress,
             sketches=self._sketches,
         )

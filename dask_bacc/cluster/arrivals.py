@@ -70,6 +70,12 @@ class Arrivals:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def add(self, futures: Mapping[int, Future[Any]]) -> None:
+        """Watch these futures too."""
+        self._futures = {**self._futures, **futures}
+        for index in futures:
+            self._spawn(self._watch(index))
+
     async def take(self) -> Outcome:
         """The next outcome."""
         if self._taken is not None:

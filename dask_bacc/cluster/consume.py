@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Any
 
-from distributed import Client, Future
+from distributed import Client
 
 from dask_bacc.cluster.arrivals import Arrivals
+from dask_bacc.cluster.cleanup import look, release
+from dask_bacc.cluster.launch import Launcher
 from dask_bacc.cluster.policy import Stop, why_stop
-from dask_bacc.cluster.report import Ledger
-from dask_bacc.cluster.starts import unlisten
+from dask_bacc.cluster.stragglers import backups, late_chunks
 from dask_bacc.cluster.work import Work
 
 
-async def consume(client: Client, name: str, futures: dict[int, Future[Any]], work: Work) -> Any:
+async def consume(client: Client, launcher: Launcher, work: Work) -> Any:
     """Collect results, release what is left on the cluster, decode.
 
     Parameters
     ----------
     client : Client
         On whose event loop this coroutine runs.
-    name : str
-        Of the run.
-    futures : dict of int to Future
-        One per chunk; emptied, so that nothing keeps the results on the cluster.
+    launcher : Launcher
+        Of the run, with the chunks that were launched at once.
     work : Work
         What is made of the results; its ledger is written as the run goes on.
 
@@ -36,10 +36,9 @@ async def consume(client: Client, name: str, futures: dict[int, Future[Any]], wo
     ledger = work.ledger
     try:
         try:
-            ledger.stopped = await _collect(client, futures, work)
+            ledger.stopped = await _collect(client, launcher, work)
         finally:
-            unlisten(client, name)
-            await _release(client, futures, ledger)
+            await release(client, launcher, ledger, work.options.cancel)
         # Off the event loop, which must go on answering the scheduler.
         return await asyncio.to_thread(work.answer)
     finally:
@@ -48,14 +47,14 @@ async def consume(client: Client, name: str, futures: dict[int, Future[Any]], wo
         work.notify()
 
 
-async def _collect(client: Client, futures: dict[int, Future[Any]], work: Work) -> Stop:
+async def _collect(client: Client, launcher: Launcher, work: Work) -> Stop:
     code, options, ledger = work.code, work.options, work.ledger
 
     def lane(chunk: int) -> str:
         # A chunk whose start is not known yet is fetched by itself.
         return ledger.records[chunk].worker or f"chunk {chunk}"
 
-    async with Arrivals(client, futures, lane) as arrivals:
+    async with Arrivals(client, launcher.futures, lane) as arrivals:
         while True:
             # Estimating takes a while; what has come meanwhile is taken in before the next time.
             while arrivals.ready():
@@ -72,22 +71,24 @@ async def _collect(client: Client, futures: dict[int, Future[Any]], work: Work) 
                 elapsed=ledger.elapsed,
                 deadline=options.deadline,
             )
-            if reason is not None:
+            if reason not in (None, Stop.ENDED):
                 return reason
             if estimate and await asyncio.to_thread(work.accurate):
                 return Stop.ENOUGH
-            left = None if options.deadline is None else options.deadline - ledger.elapsed
-            await arrivals.wait(left)
-
-
-async def _release(client: Client, futures: dict[int, Future[Any]], ledger: Ledger) -> None:
-    """Cancel what has not ended and let go of everything.
-
-    Nothing here waits for the scheduler, so it is safe while the run itself is being cancelled.
-    """
-    leftovers = [chunk for chunk in futures if ledger.is_open(chunk)]
-    for chunk in leftovers:
-        ledger.end(chunk, "cancelled")
-    if leftovers and client.status == "running":
-        await client.cancel([futures[chunk] for chunk in leftovers], asynchronous=True)
-    futures.clear()
+            due = math.inf if options.deadline is None else options.deadline
+            if options.patience is not None and not arrivals.ready():
+                late, next_late = late_chunks(ledger.records, ledger.elapsed, options.patience)
+                due = min(due, next_late)
+                if wanted := backups(code, ledger.records, late, options.enough):
+                    workers = await look(client)
+                    slow = {ledger.records[chunk].worker for chunk in late}
+                    trusted = [worker for worker in workers if worker not in slow]
+                    ledger.launch(wanted)
+                    launched = await asyncio.to_thread(
+                        launcher.launch, wanted, trusted if len(trusted) > 1 else ()
+                    )
+                    arrivals.add(launched)
+                    continue
+            if reason is not None and not arrivals.ready():
+                return reason
+            await arrivals.wait(None if math.isinf(due) else max(due - ledger.elapsed, 0))

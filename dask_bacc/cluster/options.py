@@ -6,11 +6,15 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from operator import index
-from typing import Any
+from typing import Any, Literal, get_args
 
 from dask_bacc.cluster.combine import check_combine
+from dask_bacc.cluster.stragglers import Patience
 from dask_bacc.coding import Code, Decoder, get_decoder
 from dask_bacc.coding._typing import AnyArray
+
+Launch = Literal["eager", "backup"]
+Cancel = Literal["cancel", "restart"]
 
 #: ``dress(array, combine, k)`` gives an array of the answer its labels, if it can.
 Dress = Callable[[AnyArray, str, int], Any]
@@ -28,6 +32,9 @@ class RunOptions:
     axis: int
     retries: int
     dress: Dress | None
+    #: None to launch all chunks at once; else when parity chunks are launched in addition
+    patience: Patience | None
+    cancel: str
     #: sketches of chunks that earlier runs brought, added to by this one; see `gram_of_sketches`
     sketches: dict[int, list[AnyArray]]
 
@@ -44,6 +51,8 @@ class RunOptions:
         axis: int,
         retries: int,
         dress: Dress | None,
+        launch: str,
+        cancel: str,
         sketches: dict[int, list[AnyArray]],
     ) -> RunOptions:
         """Refuse options out of their ranges; see `CodedArray.map`."""
@@ -66,4 +75,29 @@ class RunOptions:
             raise ValueError(f"retries must be at least 0, got {retries}")
         check_combine(combine)
         solver = get_decoder(decoder, code)
-        return cls(solver, enough, float(rtol), deadline, combine, axis, retries, dress, sketches)
+        if launch not in get_args(Launch):
+            raise ValueError(f"unknown launch {launch!r}; use one of {_names(Launch)}")
+        if cancel not in get_args(Cancel):
+            raise ValueError(f"unknown cancel {cancel!r}; use one of {_names(Cancel)}")
+        if launch == "backup" and len(code.first_copies) < code.k:
+            raise ValueError(
+                f"launch='backup' starts with the blocks as they stand, which {code} has not; use "
+                "launch='eager' or a systematic code"
+            )
+        return cls(
+            decoder=solver,
+            enough=enough,
+            rtol=float(rtol),
+            deadline=deadline,
+            combine=combine,
+            axis=axis,
+            retries=retries,
+            dress=dress,
+            patience=Patience.configured() if launch == "backup" else None,
+            cancel=cancel,
+            sketches=sketches,
+        )
+
+
+def _names(choice: Any) -> str:
+    return ", ".join(map(repr, get_args(choice)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -12,14 +13,15 @@ from dask_bacc.cluster.policy import Stop
 from dask_bacc.cluster.solver import Solved
 from dask_bacc.coding._typing import FloatArray
 
-ChunkState = Literal["waiting", "running", "returned", "erred", "cancelled"]
+ChunkState = Literal["spare", "waiting", "running", "returned", "erred", "cancelled"]
 
 
 @dataclass(frozen=True)
 class ChunkRecord:
     """One chunk's way through a run; times in seconds since the run was submitted."""
 
-    #: ``"waiting"``, ``"running"``, ``"returned"``, ``"erred"`` or ``"cancelled"``
+    #: ``"spare"`` for a parity chunk that is not launched unless needed; ``"waiting"``,
+    #: ``"running"``, ``"returned"``, ``"erred"`` or ``"cancelled"``
     state: ChunkState = "waiting"
     #: address of the worker that started it last
     worker: str | None = None
@@ -27,6 +29,8 @@ class ChunkRecord:
     started: float | None = None
     #: when its outcome was known here, or when it was cancelled
     ended: float | None = None
+    #: when that worker was through with it
+    done: float | None = None
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class RunReport:
     n: int
     #: chunks whose results are in, in order of arrival
     returned: tuple[int, ...]
-    #: chunks whose results are not in
+    #: chunks that were launched and whose results are not in
     missing: tuple[int, ...]
     #: exception of every chunk that raised, or whose result could not be used
     erred: dict[int, BaseException]
@@ -153,9 +157,23 @@ class Ledger:
         """Whether the chunk may still return."""
         return self.records[chunk].state in ("waiting", "running")
 
-    def start(self, chunk: int, worker: str) -> None:
-        """A worker has started the chunk, for the first time or again."""
-        if self.is_open(chunk):
+    def spare(self, chunks: Iterable[int]) -> None:
+        """These chunks are not launched for now."""
+        for chunk in chunks:
+            self.records[chunk] = ChunkRecord("spare")
+
+    def launch(self, chunks: Iterable[int]) -> None:
+        """These chunks are launched after all."""
+        for chunk in chunks:
+            self.records[chunk] = ChunkRecord()
+
+    def news(self, chunk: int, worker: str, state: str) -> None:
+        """A worker has started the chunk, for the first time or again, or is through with it."""
+        if not self.is_open(chunk):
+            return
+        if state == "done":
+            self.records[chunk] = replace(self.records[chunk], done=self.elapsed)
+        else:
             self.records[chunk] = ChunkRecord("running", worker, started=self.elapsed)
 
     def end(self, chunk: int, state: ChunkState) -> None:
@@ -173,13 +191,15 @@ class Ledger:
             k=self.k,
             n=self.n,
             returned=returned,
-            missing=tuple(sorted(set(range(self.n)) - set(returned))),
+            missing=tuple(
+                i for i, record in enumerate(records) if record.state not in ("returned", "spare")
+            ),
             erred=dict(self.erred),
             cancelled=tuple(cancelled),
             still_running={
                 i: worker
                 for i in cancelled
-                if records[i].started is not None and (worker := records[i].worker) is not None
+                if records[i].done is None and (worker := records[i].worker) is not None
             },
             decoder=self.decoder,
             error=float(np.sqrt(np.mean(errors**2))) if known and errors is not None else None,

@@ -6,7 +6,8 @@ import asyncio
 import concurrent.futures
 import warnings
 import weakref
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from dask.typing import Key
@@ -14,11 +15,12 @@ from distributed import Client
 
 from dask_bacc.cluster.client import resolve_client
 from dask_bacc.cluster.consume import consume
+from dask_bacc.cluster.launch import Launcher
 from dask_bacc.cluster.options import RunOptions
 from dask_bacc.cluster.partials import Partials
 from dask_bacc.cluster.report import Ledger, RunReport
-from dask_bacc.cluster.starts import listen, unlisten
-from dask_bacc.cluster.submit import run_graph, submit
+from dask_bacc.cluster.submit import run_graph
+from dask_bacc.cluster.watch import watch
 from dask_bacc.cluster.work import Work
 from dask_bacc.coding import Code
 
@@ -30,8 +32,11 @@ class CodedRun:
     client it is awaitable, and so is what `result` returns.
     """
 
-    def __init__(self, client: Client, work: Work, answer: concurrent.futures.Future[Any]) -> None:
+    def __init__(
+        self, client: Client, name: str, work: Work, answer: concurrent.futures.Future[Any]
+    ) -> None:
         self._client = client
+        self._name = name
         self._work = work
         self._ledger = work.ledger
         self._answer = answer
@@ -41,7 +46,10 @@ class CodedRun:
     @property
     def report(self) -> RunReport:
         """How the run stands, or how it ended."""
-        return self._ledger.report()
+        report = self._ledger.report()
+        zombies = watch(self._client).zombies
+        running = {i: w for i, w in report.still_running.items() if (self._name, i) in zombies}
+        return replace(report, still_running=running)
 
     @property
     def status(self) -> str:
@@ -154,24 +162,29 @@ def start_run(
     sketched = set(wanted) - options.sketches.keys()
     graph = run_graph(chunks, keys, func, args, kwargs, sketched)
     ledger = Ledger(code.k, code.n, options.decoder.name)
+    parity = [chunk for chunk, own in enumerate(code.own_blocks) if own < 0]
+    late = {key for chunk in parity for key in (*keys[chunk], (graph.name, chunk))}
+    launcher = Launcher(client, graph, late, options.retries)
+    first: Collection[int] = range(code.n)
+    sources = set[Key]()
+    if options.patience is not None:
+        first = code.first_copies
+        # Kept, so that parity can be made without making the blocks again.
+        sources = {key for chunk in first for key in graph.sources_of(chunk)}
+        ledger.spare(set(range(code.n)).difference(first))
+    known = watch(client)
     # Before the tasks: what is sent to the scheduler arrives in order.
-    listen(client, graph.name, ledger.start)
+    known.listen(graph.name, ledger.news)
     try:
-        parity = {
-            key
-            for chunk, own in enumerate(code.own_blocks)
-            if own < 0
-            for key in (*keys[chunk], (graph.name, chunk))
-        }
-        futures = submit(client, graph, parity, options.retries)
+        launcher.launch(first, known.trusted(), sources=sources)
     except BaseException:
-        unlisten(client, graph.name)
+        known.unlisten(graph.name)
         raise
     work = Work(code, options, ledger)
-    consumer = consume(client, graph.name, futures, work)
+    consumer = consume(client, launcher, work)
     loop: Any = client.loop
     answer = asyncio.run_coroutine_threadsafe(consumer, loop.asyncio_loop)
-    return CodedRun(client, work, answer)
+    return CodedRun(client, graph.name, work, answer)
 
 
 def _cancel(answer: concurrent.futures.Future[Any]) -> None:

@@ -29,8 +29,11 @@ class RunGraph:
 
     #: name of the run; chunk ``i`` has the key ``(name, i)``
     name: str
-    n: int
+    #: the chunks that are wanted now
+    chunks: tuple[int, ...]
     graph: Mapping[Key, Any]
+    #: keys of the graph that are wanted beside the chunks
+    sources: tuple[Key, ...] = ()
 
     __dask_optimize__ = None
     __dask_scheduler__ = staticmethod(dask.threaded.get)
@@ -38,11 +41,22 @@ class RunGraph:
     def __dask_graph__(self) -> Mapping[Key, Any]:
         return self.graph
 
-    def __dask_keys__(self) -> list[tuple[str, int]]:
-        return [(self.name, i) for i in range(self.n)]
+    def __dask_keys__(self) -> list[Key]:
+        return [*((self.name, i) for i in self.chunks), *self.sources]
 
-    def __dask_tokenize__(self) -> str:
-        return self.name
+    def __dask_tokenize__(self) -> tuple[str, tuple[int, ...]]:
+        return self.name, self.chunks
+
+    def sources_of(self, chunk: int) -> set[Key]:
+        """The keys that a chunk's blocks have on the cluster."""
+        task = self.graph[self.name, chunk]
+        return {key for key in task.dependencies if key[0] != self.name}
+
+    def part(self, chunks: Collection[int], sources: Collection[Key] = ()) -> RunGraph:
+        """The same run for some of its chunks; `sources` are kept beside them."""
+        others = {(self.name, i) for i in self.chunks if i not in chunks}
+        graph = {key: task for key, task in self.graph.items() if key not in others}
+        return RunGraph(self.name, tuple(chunks), graph, tuple(sources))
 
     def __dask_postcompute__(self) -> tuple[Callable[..., Any], tuple[()]]:
         return list, ()
@@ -96,7 +110,7 @@ def run_graph(
         graph[name, i] = Task(
             (name, i), run_chunk, name, i, i in sketched, func, positional, named, *blocks
         )
-    return RunGraph(name, len(keys), graph)
+    return RunGraph(name, tuple(range(len(keys))), graph)
 
 
 def _target(graph: Mapping[Key, Any], key: Key) -> Key:
@@ -107,9 +121,13 @@ def _target(graph: Mapping[Key, Any], key: Key) -> Key:
 
 
 def submit(
-    client: Client, run: RunGraph, parity: Collection[Key], retries: int
-) -> dict[int, Future[Any]]:
-    """Submit the run; the future of every chunk by its index.
+    client: Client,
+    run: RunGraph,
+    parity: Collection[Key],
+    retries: int,
+    workers: Sequence[str] = (),
+) -> dict[Key, Future[Any]]:
+    """Submit the run; the future of every key that is wanted.
 
     Parameters
     ----------
@@ -119,6 +137,8 @@ def submit(
         Tasks that give way to all others: where workers are few, the blocks' own results come
         first, and nothing need be estimated.
     retries : int
+    workers : sequence of str
+        Addresses of the only workers that may run it; none for any.
     """
     wished = get_annotations().get("priority", 0)
 
@@ -132,8 +152,12 @@ def submit(
         # The data of NumPy arrays is in the graph on purpose, so its size needs no warning.
         dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 PB"}),
     ):
-        futures = client.persist(run, retries=retries)
-    return {i: futures[key] for i, key in enumerate(run.__dask_keys__())}
+        # Were other workers allowed, idle ones would steal the tasks, and a worker whose thread is
+        # taken by what was cancelled looks idle.
+        futures: dict[Key, Future[Any]] = client.persist(
+            run, retries=retries, workers=workers or None
+        )
+    return futures
 
 
 def _item(pair: Sequence[Any], position: int) -> Any:

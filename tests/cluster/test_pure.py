@@ -164,16 +164,16 @@ def test_results_that_arrive_one_by_one_decode_as_all_at_once(decoder):
 
 def test_the_report_of_a_ledger():
     ledger = Ledger(k=2, n=5, decoder="berrut")
-    ledger.start(0, "tcp://a")
-    ledger.start(1, "tcp://b")
-    ledger.start(2, "tcp://a")
+    ledger.news(0, "tcp://a", "running")
+    ledger.news(1, "tcp://b", "running")
+    ledger.news(2, "tcp://a", "running")
     ledger.returned.append(2)
     ledger.end(2, "returned")
     ledger.erred[0] = ValueError("no")
     ledger.end(0, "erred")
     for chunk in (1, 3, 4):
         ledger.end(chunk, "cancelled")
-    ledger.start(2, "tcp://late")
+    ledger.news(2, "tcp://late", "running")
     report = ledger.report()
     assert report.returned == (2,)
     assert report.missing == (0, 1, 3, 4)

@@ -62,7 +62,7 @@ def test_a_large_coded_array_stays_readable():
 
 def test_a_run_shows_a_grid_of_its_chunks_and_escapes_what_they_raise():
     ledger = Ledger(k=2, n=4, decoder="berrut")
-    ledger.start(1, "tcp://<i>")
+    ledger.news(1, "tcp://<i>", "running")
     ledger.erred[0] = ValueError("<script>alert(1)</script>")
     ledger.end(0, "erred")
     ledger.end(3, "returned")

@@ -117,6 +117,12 @@ class Code(ABC):
         own.setflags(write=False)
         return own
 
+    @cached_property
+    def first_copies(self) -> tuple[int, ...]:
+        """The first chunk that is each block as it stands, for blocks that have one."""
+        blocks, chunks = np.unique(self.own_blocks, return_index=True)
+        return tuple(chunks[blocks >= 0].tolist())
+
     def encode(self, blocks: ArrayLike) -> AnyArray:
         """Encode stacked blocks.
 

@@ -1,0 +1,110 @@
+"""What a run leaves behind on the cluster: cancelling it, remembering it, restarting workers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Collection
+from typing import Any
+
+from distributed import Client
+from distributed.scheduler import heartbeat_interval
+
+from dask_bacc.cluster.launch import Launcher
+from dask_bacc.cluster.report import Ledger
+from dask_bacc.cluster.watch import watch
+
+logger = logging.getLogger("dask_bacc")
+
+#: Heartbeats that a worker may be behind the others before it counts as silent.
+HEARTBEATS = 3
+#: Seconds for which a worker's other tasks are waited for before it is restarted, and between two
+#: looks at them.
+RESTART_PATIENCE, RESTART_INTERVAL = 60.0, 0.1
+
+#: The event loop keeps only weak references to tasks.
+_tasks: set[asyncio.Task[None]] = set()
+
+
+async def look(client: Client) -> list[str]:
+    """Ask the scheduler for its workers; the addresses of those that nothing speaks against."""
+    scheduler = client.scheduler
+    assert scheduler is not None
+    identity = await scheduler.identity(n_workers=-1)
+    workers: dict[str, dict[str, Any]] = identity["workers"]
+    newest = max((worker["last_seen"] for worker in workers.values()), default=0.0)
+    oldest = newest - HEARTBEATS * heartbeat_interval(len(workers))
+    known = watch(client)
+    known.look(
+        threads={address: worker["nthreads"] for address, worker in workers.items()},
+        silent=[a for a, worker in workers.items() if worker["last_seen"] < oldest],
+    )
+    suspects = known.suspects
+    return [address for address in workers if address not in suspects]
+
+
+async def release(client: Client, launcher: Launcher, ledger: Ledger, cancel: str) -> None:
+    """Cancel what has not ended, let go of everything, and remember who is still at it.
+
+    Nothing here waits for the scheduler, so it is safe while the run itself is being cancelled.
+
+    Parameters
+    ----------
+    client : Client
+    launcher : Launcher
+    ledger : Ledger
+    cancel : str
+        ``"restart"`` to restart the workers that are still at it, once they hold nothing else.
+    """
+    known = watch(client)
+    known.unlisten(launcher.name)
+    leftovers = [chunk for chunk in launcher.futures if ledger.is_open(chunk)]
+    for chunk in leftovers:
+        ledger.end(chunk, "cancelled")
+    running = ledger.report().still_running
+    known.abandon(launcher.name, running)
+    if client.status == "running":
+        if leftovers:
+            futures = [launcher.futures[chunk] for chunk in leftovers]
+            await client.cancel(futures, asynchronous=True)
+        if leftovers or known.suspects:
+            restart = set(running.values()) if cancel == "restart" else set()
+            task = asyncio.create_task(_look_after(client, launcher.name, restart))
+            _tasks.add(task)
+            task.add_done_callback(_tasks.discard)
+    launcher.release()
+
+
+async def _look_after(client: Client, run: str, restart: Collection[str]) -> None:
+    """See who is silent, and restart workers when they hold nothing of value."""
+    try:
+        await look(client)
+        await asyncio.gather(*(_restart(client, run, address) for address in restart))
+    except OSError:
+        logger.debug("the scheduler was gone before the workers of %s were looked at", run)
+
+
+async def _restart(client: Client, run: str, address: str) -> None:
+    scheduler = client.scheduler
+    assert scheduler is not None
+    known = watch(client)
+    loop = asyncio.get_running_loop()
+    end = loop.time() + RESTART_PATIENCE
+    while loop.time() < end:
+        mine = {w for (name, _), w in known.zombies.items() if name == run}
+        if address not in mine:
+            return
+        held, processing = await asyncio.gather(
+            scheduler.has_what(workers=[address]), scheduler.processing(workers=[address])
+        )
+        if not held.get(address) and not processing.get(address):
+            logger.info("restarting %s, which still runs cancelled chunks of %s", address, run)
+            await scheduler.restart_workers(
+                workers=[address],
+                timeout=RESTART_PATIENCE,
+                wait_for_workers=False,
+                on_error="return",
+            )
+            return
+        await asyncio.sleep(RESTART_INTERVAL)
+    logger.warning("%s still runs cancelled chunks, and holds too much to be restarted", address)

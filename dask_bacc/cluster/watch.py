@@ -1,0 +1,105 @@
+"""What is known of the workers: which chunk each is at, and which of them to keep away from."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from distributed import Client
+
+from dask_bacc.cluster.task import TOPIC
+
+#: Called on the client's event loop with a chunk, the address of its worker, and ``"running"`` or
+#: ``"done"``.
+OnNews = Callable[[int, str, str], None]
+
+#: Runs for whose news there is time after they are over.
+REMEMBERED = 100
+
+_lock = threading.Lock()
+_watches: WeakKeyDictionary[Client, Watch] = WeakKeyDictionary()
+
+
+class Watch:
+    """News of chunks that start and end, one subscription per client for all its runs.
+
+    A function that was cancelled while it ran keeps its thread until it returns; its worker is
+    occupied although the scheduler thinks it idle. A worker whose heartbeats stay away hangs, or
+    its connection does.
+    """
+
+    def __init__(self) -> None:
+        self._listeners: dict[str, OnNews] = {}
+        #: the last runs that are over
+        self._over: deque[str] = deque(maxlen=REMEMBERED)
+        #: cancelled chunks that still run, by run and chunk, with their worker
+        self._zombies: dict[tuple[str, int], str] = {}
+        self._silent: set[str] = set()
+        #: threads of every worker, when last looked at
+        self._threads: dict[str, int] = {}
+
+    def listen(self, run: str, on_news: OnNews) -> None:
+        """Call `on_news` for every chunk of the run that starts or ends, until `unlisten`."""
+        self._listeners[run] = on_news
+
+    def unlisten(self, run: str) -> None:
+        """Stop listening to a run, which is over."""
+        self._listeners.pop(run, None)
+        self._over.append(run)
+
+    def dispatch(self, event: tuple[float, Any]) -> None:
+        """Take in what a chunk says of itself."""
+        news = event[1]
+        run, chunk, worker = news["run"], news["chunk"], news["worker"]
+        self._silent.discard(worker)
+        if news["state"] == "done":
+            self._zombies.pop((run, chunk), None)
+        elif run in self._over:
+            # It started while its cancellation was on the way.
+            self._zombies[run, chunk] = worker
+        if (listener := self._listeners.get(run)) is not None:
+            listener(chunk, worker, news["state"])
+
+    def abandon(self, run: str, running: Mapping[int, str]) -> None:
+        """Chunks were cancelled while they ran on these workers."""
+        self._zombies.update({(run, chunk): worker for chunk, worker in running.items()})
+
+    def look(self, threads: Mapping[str, int], silent: Collection[str]) -> None:
+        """Take in the threads of all workers there are, and which of them are silent."""
+        self._threads = dict(threads)
+        self._silent = set(silent)
+        self._zombies = {c: worker for c, worker in self._zombies.items() if worker in threads}
+
+    @property
+    def zombies(self) -> dict[tuple[str, int], str]:
+        """Cancelled chunks that still run, by run and chunk, with their worker."""
+        return dict(self._zombies)
+
+    @property
+    def suspects(self) -> set[str]:
+        """Workers that are silent, or whose threads are all taken by cancelled chunks."""
+        taken = Counter(self._zombies.values())
+        full = {worker for worker, count in taken.items() if count >= self._threads.get(worker, 1)}
+        return full | self._silent
+
+    def trusted(self) -> list[str]:
+        """The other workers, if there is any to keep away from; empty for no preference.
+
+        A single one is no choice: what only it may run would be lost with it.
+        """
+        suspects = self.suspects
+        others = [worker for worker in self._threads if worker not in suspects]
+        return others if suspects and len(others) > 1 else []
+
+
+def watch(client: Client) -> Watch:
+    """The watch of a client."""
+    with _lock:
+        if (found := _watches.get(client)) is not None:
+            return found
+        found = _watches[client] = Watch()
+    client.subscribe_topic(TOPIC, found.dispatch)
+    return found

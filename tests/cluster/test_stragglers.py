@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import math
+
+import dask
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import dask_bacc
+from dask_bacc import ChunkRecord, coding
+from dask_bacc.cluster.stragglers import Patience, backups, late_chunks
+from tests.strategies import SYSTEMATIC
+
+PATIENCE = Patience(quantile=0.5, multiple=2.0, minimum=0.5)
+
+
+def done(started, ended):
+    return ChunkRecord("returned", "w", started, ended)
+
+
+def running(started):
+    return ChunkRecord("running", "w", started)
+
+
+@pytest.mark.parametrize(
+    ("records", "now", "late", "due"),
+    [
+        # Too few have returned to know what is usual.
+        ([done(0, 1), running(0), running(0)], 99.0, set(), math.inf),
+        # Twice the median duration, from each chunk's own start.
+        ([done(0, 1), running(0), running(0.5), done(0, 1)], 1.9, set(), 2.0),
+        ([done(0, 1), running(0), running(0.5), done(0, 1)], 2.1, {1}, 2.5),
+        # Short tasks have the minimum.
+        ([done(0, 0.01), running(0)], 0.4, set(), 0.5),
+        # Spares do not count as launched.
+        ([done(0, 1), running(0), ChunkRecord("spare"), ChunkRecord("spare")], 3.0, {1}, math.inf),
+        # One that nobody has started is late when nothing has moved for that long.
+        ([done(0, 1), done(1, 2), ChunkRecord()], 3.9, set(), 4.0),
+        ([done(0, 1), done(1, 2), ChunkRecord()], 4.0, {2}, math.inf),
+    ],
+)
+def test_late_chunks(records, now, late, due):
+    assert late_chunks(records, now, PATIENCE) == (late, due)
+
+
+def states(text):
+    names = {"r": "returned", "x": "running", "s": "spare", "e": "erred", "w": "waiting"}
+    return [ChunkRecord(names[letter]) for letter in text]
+
+
+@pytest.mark.parametrize(
+    ("text", "late", "count"),
+    [
+        ("rrrrrrrrssss", (), 1),  # all are in, but asked for because they do not do
+        ("rrrrrrxxssss", (), 0),  # two are on their way
+        ("rrrrrrxxssss", (6,), 1),
+        ("rrrrrrxxssss", (6, 7), 2),
+        ("rrrrrrxxxsss", (6, 7), 1),  # a parity chunk is on its way
+        ("rrrrrrxxxsss", (6, 7, 8), 2),  # and late too
+        ("rrrrrreerrss", (), 1),  # two parity chunks stand in, and do not do
+        ("rrrrreeewwss", (), 1),  # three failed, two parity chunks are queued
+        ("xxxxxxxxxxxx", tuple(range(12)), 0),  # nothing left to launch
+    ],
+)
+def test_how_many_backups(text, late, count):
+    assert len(backups(SYSTEMATIC(8, 12), states(text), late, enough=8)) == count
+
+
+def test_backups_until_there_are_enough():
+    assert len(backups(SYSTEMATIC(8, 12), states("rrrrrrrrssss"), (), enough=11)) == 3
+
+
+def test_a_backup_has_the_missing_block_in_it():
+    code = coding.Local(8, 12)
+    for block in range(8):
+        text = "".join("x" if j == block else "r" for j in range(8)) + "ssss"
+        (chosen,) = backups(code, states(text), {block}, enough=8)
+        assert code.generator[chosen, block] > 0
+    copies = coding.Repetition(4, 8)
+    assert backups(copies, states("rxrrssss"), {1}, enough=4) == [5]
+    # The copy is late as well, and no other chunk has anything of the block.
+    assert backups(copies, states("rxrrsxss"), {1, 5}, enough=4) == []
+
+
+@given(st.text("rxsew", min_size=12, max_size=12), st.sets(st.integers(0, 11)))
+def test_backups_are_spares(text, late):
+    code = coding.Local(8, 12)
+    chosen = backups(code, states(text), late, enough=8)
+    assert len(set(chosen)) == len(chosen)
+    assert all(text[chunk] == "s" for chunk in chosen)
+    if "s" in text and not any(
+        letter in "xw" and chunk not in late for chunk, letter in enumerate(text)
+    ):
+        lost = [j for j in range(8) if text[j] != "r"]
+        spares = [i for i, letter in enumerate(text) if letter == "s"]
+        # With nothing on its way the run goes on, unless nothing could help.
+        assert chosen or (lost and not code.generator[np.ix_(spares, lost)].any())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("quantile", 0), ("quantile", 1.5), ("multiple", -1), ("minimum", -0.1)]
+)
+def test_impatience_out_of_range_is_refused(client, name, value):
+    coded = dask_bacc.encode(np.arange(8.0), k=4, n=6)
+    with (
+        dask.config.set({f"bacc.backup.{name}": value}),
+        pytest.raises(ValueError, match=rf"bacc.backup.{name} must be .*, got {value}"),
+    ):
+        coded.map(np.tanh, launch="backup")
+
+
+def test_options_of_launching_and_cancelling(client):
+    coded = dask_bacc.encode(np.arange(8.0), k=4, n=6)
+    with pytest.raises(ValueError, match="unknown launch 'lazy'; use one of 'eager', 'backup'"):
+        coded.map(np.tanh, launch="lazy")
+    with pytest.raises(ValueError, match="unknown cancel 'never'; use one of 'cancel', 'restart'"):
+        coded.map(np.tanh, cancel="never")
+    unsystematic = dask_bacc.encode(np.arange(8.0), k=4, n=6, code="berrut")
+    with pytest.raises(ValueError, match="starts with the blocks as they stand"):
+        unsystematic.map(np.tanh, launch="backup")

@@ -1,0 +1,170 @@
+"""Chunks that are late and workers that stay behind, on real processes."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+from distributed import Event
+
+import dask_bacc
+from dask_bacc.cluster.watch import watch
+from tests.conftest import wait_until
+
+#: Varies smoothly from block to block.
+X = np.sin(np.arange(48)[:, None] / 30 + np.arange(3))
+BLOCKS = np.split(X, 8)
+WEIGHTS = np.random.default_rng(0).normal(size=(3, 60))
+
+
+def wide(block):
+    return np.tanh(block @ WEIGHTS)
+
+
+def relative_error(answer):
+    return np.linalg.norm(answer - wide(X)) / np.linalg.norm(wide(X))
+
+
+def held(block, gate, blocks):
+    """Some blocks' own chunks wait at the gate, deaf to all calls."""
+    if any(np.array_equal(block, BLOCKS[j]) for j in blocks):
+        Event(gate).wait()
+    return wide(block)
+
+
+def obedient(block, blocks):
+    """The same, but asks whether it is still wanted."""
+    if any(np.array_equal(block, BLOCKS[j]) for j in blocks):
+        while not dask_bacc.should_stop():
+            time.sleep(0.01)
+    return wide(block)
+
+
+@pytest.fixture
+def gate(cluster):
+    event = Event(f"gate-{uuid.uuid4()}", client=cluster)
+    yield event
+    event.set()
+
+
+def zombies(client):
+    return watch(client).zombies
+
+
+def test_with_nothing_wrong_no_backup_is_launched(cluster):
+    coded = dask_bacc.encode(da.from_array(X, chunks=(6, 3)), n=12)
+    run = coded.map(wide, launch="backup")
+    np.testing.assert_array_equal(run.result(), wide(X))
+    assert sorted(run.report.returned) == list(range(8))
+    assert all(chunk.state == "spare" for chunk in run.report.chunks[8:])
+    assert run.report.missing == ()
+
+
+def test_one_backup_stands_in_for_each_late_chunk(cluster, gate):
+    coded = dask_bacc.encode(da.from_array(X, chunks=(6, 3)), n=12)
+    # Long enough for a backup on a busy machine, or it would be late as well.
+    with dask.config.set({"bacc.backup.minimum": 2}):
+        run = coded.map(held, gate.name, {2, 5}, launch="backup", rtol=np.inf)
+    answer = run.result(timeout=60)
+    report = run.report
+    assert sorted(report.missing) == [2, 5]
+    launched = [i for i in range(8, 12) if report.chunks[i].state != "spare"]
+    assert len(launched) == 2
+    late = {report.chunks[2].worker, report.chunks[5].worker}
+    assert not late & {report.chunks[i].worker for i in launched}
+    assert relative_error(answer) < 3 * report.error
+
+
+def test_backups_follow_until_the_estimate_is_small_enough(cluster, gate):
+    coded = dask_bacc.encode(X, k=8, n=16)
+    run = coded.map(held, gate.name, {3}, launch="backup", rtol=1e-3)
+    answer = run.result(timeout=60)
+    assert run.report.error <= 1e-3
+    assert relative_error(answer) < 3 * run.report.error
+    launched = [i for i in range(8, 16) if run.report.chunks[i].state != "spare"]
+    assert 1 < len(launched) < 8
+
+
+def test_a_backup_takes_the_place_of_a_chunk_that_fails(cluster):
+    def fails(block):
+        if np.array_equal(block, BLOCKS[4]):
+            raise OSError("no such file")
+        return wide(block)
+
+    run = dask_bacc.encode(X, k=8, n=12).map(fails, launch="backup", rtol=np.inf)
+    assert relative_error(run.result(timeout=60)) < 3 * run.report.error
+    assert list(run.report.erred) == [4]
+
+
+def test_a_hung_worker_gets_no_backup(cluster, hang, gate):
+    pids = cluster.run(os.getpid)
+    coded = dask_bacc.encode(X, k=8, n=16)
+    run = coded.map(held, gate.name, range(8), launch="backup", rtol=np.inf)
+    wait_until(lambda: sum(c.started is not None for c in run.report.chunks) == len(pids))
+    first = next(i for i, c in enumerate(run.report.chunks) if c.started is not None)
+    victim = run.report.chunks[first].worker
+    hang(pids[victim])
+    gate.set()
+    answer = run.result(timeout=60)
+    assert first in run.report.missing
+    assert all(chunk.worker != victim for chunk in run.report.chunks[8:])
+    assert relative_error(answer) < 3 * run.report.error
+
+
+def test_workers_that_still_run_cancelled_chunks_get_no_new_ones(cluster, gate):
+    coded = dask_bacc.encode(X, k=8, n=16)
+    first = coded.map(held, gate.name, {1, 6}, rtol=np.inf)
+    first.result(timeout=60)
+    busy = {first.report.chunks[1].worker, first.report.chunks[6].worker} - {None}
+    wait_until(lambda: set(zombies(cluster).values()) == busy and watch(cluster).trusted())
+    assert set(first.report.still_running.values()) == busy
+    for _ in range(3):
+        again = coded.map(held, gate.name, (), rtol=np.inf, enough=16)
+        again.result(timeout=60)
+        assert not busy & {chunk.worker for chunk in again.report.chunks}
+    gate.set()
+    wait_until(lambda: not zombies(cluster))
+    assert first.report.still_running == {}
+    assert watch(cluster).trusted() == []
+
+
+def test_a_function_that_asks_stops_when_it_is_cancelled(cluster):
+    run = dask_bacc.encode(X, k=8, n=16).map(obedient, {1, 6}, rtol=np.inf)
+    run.result(timeout=60)
+    assert 1 in run.report.missing
+    wait_until(lambda: not zombies(cluster))
+    assert run.report.still_running == {}
+
+
+def test_a_worker_that_is_stuck_is_restarted_on_request(cluster, gate):
+    before = set(cluster.scheduler_info()["workers"])
+    run = dask_bacc.encode(X, k=8, n=16).map(held, gate.name, {3}, rtol=np.inf, cancel="restart")
+    run.result(timeout=60)
+    stuck = run.report.chunks[3].worker
+
+    def replaced():
+        now = set(cluster.scheduler_info()["workers"])
+        return stuck not in now and len(now) == len(before)
+
+    wait_until(replaced, timeout=60)
+    assert relative_error(dask_bacc.encode(X, k=8, n=12).map(wide).result(timeout=60)) < 0.1
+
+
+def test_a_silent_worker_is_known_after_some_rounds(cluster, hang):
+    pids = cluster.run(os.getpid)
+    coded = dask_bacc.encode(X, k=8, n=16).persist()
+    coded.map(wide, rtol=np.inf, enough=16).result(timeout=60)
+    victim = next(iter(pids))
+    hang(pids[victim])
+
+    def suspected():
+        coded.map(wide, rtol=np.inf).result(timeout=60)
+        return victim in watch(cluster).suspects
+
+    wait_until(suspected, timeout=60)
+    assert victim not in watch(cluster).trusted()
