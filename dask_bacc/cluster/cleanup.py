@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Collection
 from typing import Any
 
@@ -104,7 +105,10 @@ async def _restart(client: Client, run: str, address: str) -> None:
                 timeout=RESTART_PATIENCE,
                 wait_for_workers=False,
                 on_error="return",
+                stimulus_id=f"{run}-restart-{time.time()}",
             )
+            # A nanny's new worker has a new address, and the chunks of the old one are gone.
+            await look(client)
             return
         await asyncio.sleep(RESTART_INTERVAL)
     logger.warning("%s still runs cancelled chunks, and holds too much to be restarted", address)

@@ -7,10 +7,11 @@ from typing import ClassVar
 
 import numpy as np
 
+from dask_bacc.coding._typing import IndexArray
 from dask_bacc.coding.codes import Code
 from dask_bacc.coding.decoders.base import Decoder, Evidence, Solution
-from dask_bacc.coding.kriging.ensemble import fit_ensemble
-from dask_bacc.coding.kriging.kernels import Geometry
+from dask_bacc.coding.kriging.ensemble import credible_families, fit_ensemble
+from dask_bacc.coding.kriging.kernels import Family, Geometry
 from dask_bacc.coding.kriging.observations import Observations
 from dask_bacc.coding.kriging.outliers import find_outliers
 
@@ -73,19 +74,17 @@ class Kriging(Decoder):
         returned = Observations(geometry.among(chunks), evidence.results_gram, evidence.outputs)
         merging = returned.merging()
         observations = returned.merged(merging)
-        ensemble = fit_ensemble(observations, evidence.memory.get(self.name))
-        aside = find_outliers(
-            observations, ensemble, _most_suspects(evidence.code, observations.count)
-        )
-        if len(aside):
-            suspects = np.flatnonzero(merging[aside].any(axis=0))
-            merging = np.delete(merging, aside, axis=0)
-            observations = returned.merged(merging)
-            ensemble = fit_ensemble(observations)
-        else:
-            suspects = aside
-        evidence.memory[self.name] = ensemble
         points = chunks[np.argmax(merging > 0, axis=1)]
+        families = _families(geometry, points, k)
+        ensemble = fit_ensemble(observations, families, evidence.memory.get(self.name))
+        most = _most_suspects(evidence.code, observations.count)
+        aside = find_outliers(observations, ensemble, most, families)
+        suspects = np.flatnonzero(merging[aside].any(axis=0))
+        if len(aside):
+            merging, points = np.delete(merging, aside, axis=0), np.delete(points, aside)
+            observations = returned.merged(merging)
+            ensemble = fit_ensemble(observations, _families(geometry, points, k))
+        evidence.memory[self.name] = ensemble
         weights, variance = ensemble.predict(
             observations, geometry.between(blocks, points), geometry.among(blocks)
         )
@@ -96,6 +95,14 @@ class Kriging(Decoder):
             noise=np.sqrt(ensemble.noise_variance(observations)),
             suspects=suspects,
         )
+
+
+def _families(geometry: Geometry, returned: IndexArray, k: int) -> tuple[Family, ...]:
+    """The families to consider, blocks that are among the returned points left out."""
+    near = geometry.between(np.arange(k), returned)
+    unknown = np.flatnonzero(~near.coincident.any(axis=1))
+    order = np.concatenate([returned, unknown])
+    return credible_families(geometry.among(order), np.arange(len(returned)))
 
 
 def _most_suspects(code: Code, count: int) -> int:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, lapack
 
-from dask_bacc.coding._typing import FloatArray
+from dask_bacc.coding._typing import FloatArray, IndexArray
 from dask_bacc.coding.kriging.fit import (
     NOISE_EVIDENCE,
     Fit,
@@ -16,11 +17,13 @@ from dask_bacc.coding.kriging.fit import (
     has_noise,
     is_rough,
 )
-from dask_bacc.coding.kriging.kernels import AFFINE, FAMILIES, Geometry
+from dask_bacc.coding.kriging.kernels import AFFINE, FAMILIES, Family, Geometry
 from dask_bacc.coding.kriging.observations import Observations
 
 #: Families with less than this share of the posterior are left out.
 SMALLEST_SHARE = 1e-3
+#: Eigenvalues below this share of the largest are rounding.
+RANK_TOLERANCE = 1e-13
 #: Families this much less likely than the best, in nats, are not fitted again as results arrive,
 #: until their number has grown by this factor.
 HOPELESS, GROWTH = 20.0, 1.5
@@ -86,23 +89,61 @@ class Ensemble:
         return float(sum(parts))
 
 
-def fit_ensemble(observations: Observations, previous: Ensemble | None = None) -> Ensemble:
+def credible_families(geometry: Geometry, returned: IndexArray) -> tuple[Family, ...]:
+    """The families that the results can contradict, or that leave something unknown.
+
+    Affine and quadratic functions have so many coefficients, and no more. As long as results only
+    just determine them, such a function explains whatever has come, and would be sure of blocks
+    that it has no right to be sure of.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Of the returned chunks and of the points that are asked for, no two of them the same.
+    returned : (m,) ndarray of int
+        Which of them are the returned chunks.
+    """
+    unknown = len(geometry.inner) - len(returned)
+    credible = []
+    for family in (*FAMILIES, AFFINE):
+        if family.finite:
+            value, _ = family.shape(geometry, 0.0)
+            everything = 1 + geometry.inner + value
+            among = _rank(everything[np.ix_(returned, returned)])
+            if among == len(returned) and (
+                family is AFFINE or _rank(everything) < among + unknown
+            ):
+                continue
+        credible.append(family)
+    return tuple(credible)
+
+
+def fit_ensemble(
+    observations: Observations,
+    families: Sequence[Family] = FAMILIES,
+    previous: Ensemble | None = None,
+) -> Ensemble:
     """Fit the families to results at points that differ.
 
     Parameters
     ----------
     observations : Observations
+    families : sequence of Family
     previous : Ensemble, optional
         Fitted to fewer results of the same function; makes fitting faster.
     """
     count = float(observations.outputs)
     fitted_all = observations.count
-    if previous is None or observations.count > GROWTH * previous.fitted_all:
-        families = (*FAMILIES, AFFINE) if _tests_affine(observations.geometry) else FAMILIES
+    if (
+        previous is None
+        or observations.count > GROWTH * previous.fitted_all
+        or not any(fit.family in families for fit in previous.fits)
+    ):
         fits = [fit_family(family, observations, count) for family in families]
     else:
         count, fitted_all = previous.effective_outputs, previous.fitted_all
-        fits = [fit_family(f.family, observations, count, f.parameters) for f in previous.fits]
+        kept = [fit for fit in previous.fits if fit.family in families]
+        fits = [fit_family(f.family, observations, count, f.parameters) for f in kept]
     effective = effective_outputs(min(fits, key=_cost), observations)
     fits = _within_reach(fits, effective)
     if effective < count / 2:
@@ -153,9 +194,8 @@ def _with_noise(fits: list[Fit], observations: Observations, outputs: float) -> 
     ]
 
 
-def _tests_affine(geometry: Geometry) -> bool:
-    """Whether an affine function could be contradicted by results at these points."""
-    return bool(np.linalg.matrix_rank(1 + geometry.inner, hermitian=True) < len(geometry.inner))
+def _rank(matrix: FloatArray) -> int:
+    return int(np.linalg.matrix_rank(matrix, hermitian=True, rtol=RANK_TOLERANCE))
 
 
 def _within_reach(fits: list[Fit], outputs: float) -> list[Fit]:

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dask_bacc.coding._typing import FloatArray, IndexArray
+from dask_bacc.coding._typing import BoolArray, FloatArray, IndexArray
+
+#: Squared distance, in units of squared norms, below which two points are one: what rounding
+#: leaves of a difference of norms.
+SAME_POINT = 1e-14
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,12 @@ class Geometry:
         distance = np.maximum(norms[:, None] + norms - 2 * inner, 0.0)
         return cls(inner, distance, norms, norms)
 
+    @property
+    def coincident(self) -> BoolArray:
+        """``(a, b)`` whether two points are the same but for rounding."""
+        same: BoolArray = self.squared_distance <= SAME_POINT * (self.left[:, None] + self.right)
+        return same
+
     def between(self, left: IndexArray, right: IndexArray) -> Geometry:
         """The geometry of some points to others."""
         both = np.ix_(left, right)
@@ -62,6 +72,8 @@ class Family:
     shape: Shape
     #: logarithm of the length scale, in units of the RMS norm of a block, where fitting starts
     log_length: float
+    #: whether its functions have a limited number of coefficients
+    finite: bool = False
 
 
 def straight(geometry: Geometry, _: float) -> tuple[FloatArray, FloatArray]:
@@ -116,12 +128,12 @@ def arc_cosine(geometry: Geometry, log_length: float) -> tuple[FloatArray, Float
 
 #: To be considered only where more results are in than an affine function has coefficients: with
 #: fewer it explains whatever has come.
-AFFINE = Family("linear", straight, 0.0)
+AFFINE = Family("linear", straight, 0.0, finite=True)
 
 FAMILIES = (
     Family("squared exponential", squared_exponential, 0.5),
     Family("Matérn 3/2", matern_3_2, 1.0),
     Family("Matérn 5/2", matern_5_2, 0.7),
-    Family("quadratic", quadratic, 0.0),
+    Family("quadratic", quadratic, 0.0, finite=True),
     Family("arc-cosine", arc_cosine, -1.0),
 )

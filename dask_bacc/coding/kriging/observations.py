@@ -9,10 +9,6 @@ import numpy as np
 from dask_bacc.coding._typing import FloatArray, IndexArray
 from dask_bacc.coding.kriging.kernels import Geometry
 
-#: Squared distance, in units of squared norms, below which two points are one: what rounding
-#: leaves of a difference of norms.
-SAME_POINT = 1e-14
-
 
 @dataclass(frozen=True)
 class Observations:
@@ -43,8 +39,7 @@ class Observations:
 
     def merging(self) -> FloatArray:
         """Matrix that takes the mean of results at the same point, one row for each point."""
-        geometry = self.geometry
-        close = geometry.squared_distance <= SAME_POINT * (geometry.left[:, None] + geometry.right)
+        close = self.geometry.coincident
         _, which, count = np.unique(
             np.argmax(close, axis=1), return_inverse=True, return_counts=True
         )

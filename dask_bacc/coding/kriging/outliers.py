@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from dask_bacc.coding._typing import FloatArray, IndexArray
 from dask_bacc.coding.kriging.ensemble import Ensemble, fit_ensemble
 from dask_bacc.coding.kriging.fit import Fit, fit_family, fit_noise
-from dask_bacc.coding.kriging.kernels import FAMILIES
+from dask_bacc.coding.kriging.kernels import FAMILIES, Family
 from dask_bacc.coding.kriging.observations import Observations
 
 #: Largest leave-one-out residual, squared and in units of its variance, that is not looked into.
@@ -34,7 +36,12 @@ def residuals(fit: Fit, observations: Observations) -> FloatArray:
     return squared
 
 
-def find_outliers(observations: Observations, ensemble: Ensemble, most: int) -> IndexArray:
+def find_outliers(
+    observations: Observations,
+    ensemble: Ensemble,
+    most: int,
+    families: Sequence[Family] = FAMILIES,
+) -> IndexArray:
     """Positions of results that look corrupted, ascending.
 
     Results are put aside one by one, always the one that the others predict worst. Of the sets so
@@ -49,6 +56,7 @@ def find_outliers(observations: Observations, ensemble: Ensemble, most: int) -> 
         Fitted to them.
     most : int
         Most results to put aside.
+    families : sequence of Family
     """
     nothing = np.zeros(0, dtype=np.intp)
     if most < 1 or residuals(ensemble.best, observations).max() < ORDINARY:
@@ -56,7 +64,7 @@ def find_outliers(observations: Observations, ensemble: Ensemble, most: int) -> 
     order, costs = _worst_first(observations, most)
     if len(costs) == 1:
         return nothing
-    cleanest = fit_ensemble(observations.among(_others(observations, order)))
+    cleanest = fit_ensemble(observations.among(_others(observations, order)), families)
     # A cleaned fit can be so good that only rounding is left, which says nothing of the outputs.
     outputs = max(cleanest.effective_outputs, np.cbrt(observations.outputs))
     count = int(np.argmin(outputs * costs + PRICE * np.arange(len(costs))))
@@ -64,7 +72,7 @@ def find_outliers(observations: Observations, ensemble: Ensemble, most: int) -> 
     if not count:
         return nothing
     kept = observations.among(_others(observations, aside))
-    clean = fit_ensemble(kept)
+    clean = fit_ensemble(kept, families)
     gain = ensemble.best.cost - clean.best.cost - _unrelated(observations, aside)
     if outputs * gain < PRICE * count:
         return nothing

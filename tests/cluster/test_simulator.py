@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dask_bacc import coding
+from dask_bacc.cluster.simulator import simulate
+from dask_bacc.cluster.stragglers import Patience
+from tests.strategies import SYSTEMATIC
+
+PATIENCE = Patience(quantile=0.5, multiple=1.5, minimum=0.0)
+TIMES = st.lists(st.floats(0.01, 100), min_size=12, max_size=12)
+
+
+@given(TIMES)
+def test_with_a_worker_for_each_chunk_the_answer_is_an_order_statistic(times):
+    code = SYSTEMATIC(8, 12)
+    run = simulate(code, coding.Kriging(), lambda i, _: times[i], workers=12, enough=8)
+    assert run.seconds == min(sorted(times)[7], max(times[:8]))
+
+
+@given(TIMES)
+def test_uncoded_waits_for_the_slowest(times):
+    run = simulate(
+        coding.Uncoded(12, 12), coding.FirstCopy(), lambda i, _: times[i], workers=12, enough=12
+    )
+    assert run.seconds == max(times)
+    assert run.worker_seconds == pytest.approx(sum(times))
+    assert run.wasted == 0
+
+
+@given(TIMES)
+def test_backups_never_come_later_than_the_slowest_block(times):
+    code = SYSTEMATIC(8, 12)
+    run = simulate(
+        code, coding.Kriging(), lambda i, _: times[i], workers=12, enough=8, patience=PATIENCE
+    )
+    assert run.seconds <= max(times[:8])
+    launched = [i for i in range(8, 12) if run.records[i].state != "spare"]
+    limit = 1.5 * sorted(times[:8])[3]
+    # Nobody is late who is within the limit.
+    assert len(launched) == 0 or max(times[:8]) >= limit
+
+
+def test_a_hung_worker_is_bridged_by_backups_and_not_by_copies_it_holds():
+    code = SYSTEMATIC(8, 12)
+
+    def hangs(chunk, worker):
+        return math.inf if worker == 3 else 1.0
+
+    run = simulate(code, coding.Kriging(), hangs, workers=12, enough=8, patience=PATIENCE)
+    assert run.seconds == pytest.approx(2.5)
+    plain = simulate(coding.Uncoded(8, 8), coding.FirstCopy(), hangs, workers=8, enough=8)
+    assert math.isinf(plain.seconds)
+
+
+def test_few_workers_take_turns():
+    times = np.ones(6)
+    code = coding.Uncoded(6, 6)
+    run = simulate(code, coding.FirstCopy(), lambda i, _: times[i], workers=2, enough=6)
+    assert run.seconds == 3
