@@ -88,23 +88,27 @@ def _compare_decoders(medians: dict[tuple, dict[str, float]]) -> None:
 
 
 def _compare_codes(medians: dict[tuple, dict[str, float]], tails: dict[tuple, float]) -> None:
-    def used(code: str) -> str:
-        return {"repetition": "mean", "lagrange": "polynomial"}.get(code, "kriging")
-
-    codes = list(dict.fromkeys(cell[0] for cell in medians))
+    #: what is compared, and the code and decoder that it is
+    compared = {
+        "published": ("berrut", "berrut"),
+        **{code: (code, "kriging") for code in ("berrut", "systematic", "local", "convex")},
+        "repetition": ("repetition", "mean"),
+        "lagrange": ("lagrange", "polynomial"),
+        "uncoded": ("uncoded", "kriging"),
+    }
     settings = list(dict.fromkeys(cell[3] for cell in medians))
     for title, value in (
         ("median", lambda cell, decoder: medians[cell][decoder]),
         ("95th percentile", lambda cell, decoder: tails[*cell, decoder]),
     ):
         print(f"\n{title} relative error by code, root mean square over non-polynomial functions")
-        print(f"{'':24}{'':13}" + "".join(f"{code:>12}" for code in codes))
+        print(f"{'':24}{'':13}" + "".join(f"{name:>12}" for name in compared))
         for setting in sorted(settings):
             for data in DATA:
                 row = []
-                for code in codes:
+                for code, decoder in compared.values():
                     errors = [
-                        value(cell, used(code))
+                        value(cell, decoder)
                         for cell in medians
                         if cell[0] == code and cell[2:4] == (data, setting)
                         if cell[1] not in POLYNOMIAL and cell[4] == "random"

@@ -38,13 +38,13 @@ class Network:
 
     @classmethod
     def mnist(cls) -> Network:
-        """Two hidden layers of rectified units, trained on 4,000 MNIST digits of 28 x 28 pixels."""
+        """Two hidden layers of rectified units, trained on 4,000 MNIST digits, 28 x 28 pixels."""
         images, labels = mnist_data()
         return cls._trained(images / 255, labels, 4000, (128, 64))
 
     @classmethod
     def digits(cls) -> Network:
-        """One hidden layer of rectified units, trained on 1,300 digits of 8 x 8 pixels."""
+        """One hidden layer of rectified units, trained on 1,300 digits, 8 x 8 pixels."""
         images, labels = load_digits(return_X_y=True)
         return cls._trained(images / 16, labels, 1300, (64,))
 

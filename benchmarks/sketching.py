@@ -1,0 +1,55 @@
+"""What the blocks' inner products cost beside the encoding.
+
+Run with ``python -m benchmarks.sketching``. Both are timed in turn, in one process and on data in
+memory: the parity chunks of k=8, n=12, and the sketches of all n chunks.
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from dask_bacc import coding
+from dask_bacc.coding.kriging.sketch import gram_of_sketches, sketch
+from dask_bacc.coding.linear import combine_rows
+
+K, N = 8, 12
+
+
+def timed(call) -> float:
+    begin = time.perf_counter()
+    call()
+    return time.perf_counter() - begin
+
+
+def main() -> None:
+    code = coding.Berrut(K, N, systematic=True)
+    rng = np.random.default_rng(0)
+    print(f"k={K}, n={N}: encoding, sketching all chunks, ratio, error of the inner products")
+    for size in (100_000, 2_000_000, 8_000_000):
+        blocks = list(rng.normal(size=(K, size)) + rng.normal(size=size))
+        parity = [np.empty(size) for _ in range(N - K)]
+        sketches: dict[int, list[np.ndarray]] = {}
+
+        def encode(blocks=blocks, parity=parity) -> None:
+            for row, out in zip(code.generator[K:], parity, strict=True):
+                combine_rows(row[None, :], blocks, [out])
+
+        def sketch_all(blocks=blocks, parity=parity, sketches=sketches) -> None:
+            sketches.update({i: [sketch(chunk)] for i, chunk in enumerate([*blocks, *parity])})
+
+        pairs = [(timed(encode), timed(sketch_all)) for _ in range(5)]
+        encoding, sketching = np.median(pairs, axis=0)
+        stacked = np.stack(blocks)
+        gram = stacked @ stacked.T
+        gram *= K / np.trace(gram)
+        worst = np.abs(gram_of_sketches(code, sketches) - gram).max()
+        print(
+            f"{8 * size / 1e6:6.1f} MB a block {1e3 * encoding:9.1f} ms {1e3 * sketching:9.1f} ms "
+            f"{sketching / encoding:6.2f} {worst:8.3f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
