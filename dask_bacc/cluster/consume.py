@@ -80,7 +80,10 @@ async def _collect(client: Client, launcher: Launcher, work: Work) -> Stop:
                 late, next_late = late_chunks(ledger.records, ledger.elapsed, options.patience)
                 due = min(due, next_late)
                 if wanted := backups(code, ledger.records, late, options.enough):
-                    workers = await look(client)
+                    try:
+                        workers = await look(client)
+                    except OSError:  # the scheduler is away; the chunk may go anywhere
+                        workers = []
                     slow = {ledger.records[chunk].worker for chunk in late}
                     trusted = [worker for worker in workers if worker not in slow]
                     ledger.launch(wanted)
