@@ -27,21 +27,18 @@ RESTART_PATIENCE, RESTART_INTERVAL = 60.0, 0.1
 _tasks: set[asyncio.Task[None]] = set()
 
 
-async def look(client: Client) -> list[str]:
-    """Ask the scheduler for its workers; the addresses of those that nothing speaks against."""
+async def look(client: Client) -> None:
+    """Ask the scheduler for its workers, and let the client's watch know who is silent."""
     scheduler = client.scheduler
     assert scheduler is not None
     identity = await scheduler.identity(n_workers=-1)
     workers: dict[str, dict[str, Any]] = identity["workers"]
     newest = max((worker["last_seen"] for worker in workers.values()), default=0.0)
     oldest = newest - HEARTBEATS * heartbeat_interval(len(workers))
-    known = watch(client)
-    known.look(
+    watch(client).look(
         threads={address: worker["nthreads"] for address, worker in workers.items()},
         silent=[a for a, worker in workers.items() if worker["last_seen"] < oldest],
     )
-    suspects = known.suspects
-    return [address for address in workers if address not in suspects]
 
 
 async def release(client: Client, launcher: Launcher, ledger: Ledger, cancel: str) -> None:

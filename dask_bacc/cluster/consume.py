@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 from typing import Any
 
@@ -13,6 +14,7 @@ from dask_bacc.cluster.cleanup import look, release
 from dask_bacc.cluster.launch import Launcher
 from dask_bacc.cluster.policy import Stop, why_stop
 from dask_bacc.cluster.stragglers import backups, late_chunks
+from dask_bacc.cluster.watch import watch
 from dask_bacc.cluster.work import Work
 
 
@@ -80,17 +82,12 @@ async def _collect(client: Client, launcher: Launcher, work: Work) -> Stop:
                 late, next_late = late_chunks(ledger.records, ledger.elapsed, options.patience)
                 due = min(due, next_late)
                 if wanted := backups(code, ledger.records, late, options.enough):
-                    try:
-                        workers = await look(client)
-                    except OSError:  # the scheduler is away; the chunk may go anywhere
-                        workers = []
-                    slow = {ledger.records[chunk].worker for chunk in late}
-                    trusted = [worker for worker in workers if worker not in slow]
+                    with contextlib.suppress(OSError):  # while the scheduler is away
+                        await look(client)
+                    slow = [ledger.records[chunk].worker for chunk in late]
+                    trusted = watch(client).trusted([worker for worker in slow if worker])
                     ledger.launch(wanted)
-                    launched = await asyncio.to_thread(
-                        launcher.launch, wanted, trusted if len(trusted) > 1 else ()
-                    )
-                    arrivals.add(launched)
+                    arrivals.add(await asyncio.to_thread(launcher.launch, wanted, trusted))
                     continue
             if reason is not None and not arrivals.ready():
                 return reason

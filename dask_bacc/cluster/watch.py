@@ -85,12 +85,12 @@ class Watch:
         full = {worker for worker, count in taken.items() if count >= self._threads.get(worker, 1)}
         return full | self._silent
 
-    def trusted(self) -> list[str]:
-        """The other workers, if there is any to keep away from; empty for no preference.
+    def trusted(self, late: Collection[str] = ()) -> list[str]:
+        """Workers that are neither suspects nor late; empty if there is none to keep away from.
 
         A single one is no choice: what only it may run would be lost with it.
         """
-        suspects = self.suspects
+        suspects = self.suspects.union(late)
         others = [worker for worker in self._threads if worker not in suspects]
         return others if suspects and len(others) > 1 else []
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg import lapack
@@ -155,24 +155,19 @@ def fit_family(
     whole = Posterior(family, observations, outputs)
     if start is None:
         start = np.array([0.0, 0.0, 0.0, family.log_length, NO_NOISE])
-    found = Posterior(family, _some(observations), outputs).minimise(
-        np.append(start[:4], NO_NOISE), (NO_NOISE, NO_NOISE)
-    )
-    cost = whole.cost(found.parameters)[0]
+    found = _search(whole, np.append(start[:4], NO_NOISE), (NO_NOISE, NO_NOISE))
     exact = np.append(found.parameters[:4], LOWEST)
     without = whole.cost(exact)[0]
     # Even a trace of noise would cost exact functions their digits.
-    if without <= cost + EXACT_EVIDENCE / outputs:
+    if without <= found.cost + EXACT_EVIDENCE / outputs:
         return Fit(family, exact, without)
-    return Fit(family, found.parameters, cost)
+    return found
 
 
 def fit_noise(family: Family, observations: Observations, outputs: float) -> Fit:
     """Fit one family with noise; see `fit_family`."""
     start = np.array([0.0, 0.0, 0.0, family.log_length, NOISE_START])
-    found = Posterior(family, _some(observations), outputs).minimise(start, (NO_NOISE, 0.0))
-    cost = Posterior(family, observations, outputs).cost(found.parameters)[0]
-    return Fit(family, found.parameters, cost)
+    return _search(Posterior(family, observations, outputs), start, (NO_NOISE, 0.0))
 
 
 def is_rough(fit: Fit, observations: Observations) -> bool:
@@ -193,11 +188,15 @@ def unknown_variance(fit: Fit, observations: Observations) -> FloatArray:
     return np.asarray(1 / np.diag(np.linalg.inv(fit.results_covariance(observations.geometry))))
 
 
-def _some(observations: Observations) -> Observations:
-    """Evenly spaced results, since a handful of parameters need not all of many."""
+def _search(whole: Posterior, start: FloatArray, noise: tuple[float, float]) -> Fit:
+    """The likeliest parameters, found on evenly spaced results where there are many."""
+    observations = whole.observations
     if observations.count <= LARGEST:
-        return observations
-    return observations.among(np.linspace(0, observations.count - 1, LARGEST).astype(np.intp))
+        return whole.minimise(start, noise)
+    # A handful of parameters need not all of the results; they are judged on all.
+    some = observations.among(np.linspace(0, observations.count - 1, LARGEST).astype(np.intp))
+    found = replace(whole, observations=some).minimise(start, noise)
+    return replace(found, cost=whole.cost(found.parameters)[0])
 
 
 def _with_nugget(covariance: FloatArray, share: float) -> FloatArray:
