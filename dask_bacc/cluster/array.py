@@ -192,9 +192,10 @@ class CodedArray(DaskMethodsMixin):
             Whether all chunks are submitted at once, or the blocks alone and parity chunks only
             when some are late (``bacc.backup``), one for each and more if the estimate asks for
             it.
-        cancel : {"cancel", "restart"}
+        cancel : {"cancel", "keep", "restart"}
             What happens to chunks that still run when the answer is decoded: they are cancelled
-            and keep their threads until they return, or their workers are restarted besides, once
+            and keep their threads until they return; or they go on, and `CodedRun.partials` gives
+            better answers as they return; or they are cancelled and their workers restarted, once
             they hold nothing else.
         retries : int
             How often a chunk that raises is tried again.

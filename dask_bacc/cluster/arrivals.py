@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import defaultdict
-from collections.abc import Callable, Coroutine, Mapping
+from collections import defaultdict, deque
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -40,23 +40,30 @@ class Arrivals:
     lane_of : callable
         ``lane_of(index)`` names the worker that holds the result as far as is known. A wrong
         answer costs time only.
+    known : callable
+        ``known(index)`` is what to give as the result instead of fetching it, or None.
 
     Examples
     --------
     >>> async def first(client, futures):
-    ...     async with Arrivals(client, futures, lambda index: "") as arrivals:
+    ...     async with Arrivals(client, futures, lambda index: "", lambda index: None) as arrivals:
     ...         return await arrivals.take()
     """
 
     def __init__(
-        self, client: Client, futures: Mapping[int, Future[Any]], lane_of: Callable[[int], str]
+        self,
+        client: Client,
+        futures: Mapping[int, Future[Any]],
+        lane_of: Callable[[int], str],
+        known: Callable[[int], Any],
     ) -> None:
         self._client = client
-        self._futures = futures
+        self._futures = dict(futures)
         self._lane_of = lane_of
-        self._outcomes: asyncio.Queue[Outcome] = asyncio.Queue()
-        self._taken: Outcome | None = None
-        self._lanes: defaultdict[str, list[int]] = defaultdict(list)
+        self._known = known
+        self._outcomes: deque[Outcome] = deque()
+        self._stirred = asyncio.Event()
+        self._lanes: defaultdict[str, list[tuple[int, Future[Any]]]] = defaultdict(list)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -69,29 +76,43 @@ class Arrivals:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        # A traceback may keep this object, and must not keep the results.
+        self._futures.clear()
+        self._lanes.clear()
 
     def add(self, futures: Mapping[int, Future[Any]]) -> None:
-        """Watch these futures too."""
-        self._futures = {**self._futures, **futures}
+        """Watch these futures too, in place of others of the same index."""
+        self._futures |= futures
         for index in futures:
             self._spawn(self._watch(index))
 
     async def take(self) -> Outcome:
         """The next outcome."""
-        if self._taken is not None:
-            outcome, self._taken = self._taken, None
-            return outcome
-        return await self._outcomes.get()
+        while not self._outcomes:
+            await self.wait()
+        return self._outcomes.popleft()
 
     def ready(self) -> bool:
         """Whether an outcome is at hand."""
-        return self._taken is not None or not self._outcomes.empty()
+        return bool(self._outcomes)
 
     async def wait(self, timeout: float | None = None) -> None:
-        """Wait until an outcome is at hand, `timeout` seconds at most."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout):
-                self._taken = await self.take()
+        """Wait until an outcome is at hand or somebody stirs, `timeout` seconds at most."""
+        if not self._outcomes:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout):
+                    await self._stirred.wait()
+        self._stirred.clear()
+
+    def stir(self) -> None:
+        """Wake who waits."""
+        self._stirred.set()
+
+    def _put(self, outcome: Outcome, future: Future[Any]) -> None:
+        # Another future may have taken this one's place meanwhile.
+        if self._futures[outcome.index] is future:
+            self._outcomes.append(outcome)
+            self._stirred.set()
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(coroutine)
@@ -99,23 +120,26 @@ class Arrivals:
         task.add_done_callback(self._tasks.discard)
 
     async def _watch(self, index: int) -> None:
-        state = self._futures[index]._state
+        future = self._futures[index]
+        state = future._state
         assert state is not None
         # A result that is lost with its worker makes the future wait again.
         while state.status in ("pending", "lost"):
             await state.wait()
         if state.status == "finished":
+            if (value := self._known(index)) is not None:
+                self._put(Outcome(index, value), future)
+                return
             lane = self._lane_of(index)
-            self._lanes[lane].append(index)
+            self._lanes[lane].append((index, future))
             if len(self._lanes[lane]) == 1:
                 self._spawn(self._serve(lane))
         elif state.status == "error":
             exception = state.exception or RuntimeError(f"task {index} failed")
-            self._outcomes.put_nowait(
-                Outcome(index, exception=exception.with_traceback(state.traceback))
-            )
+            exception = exception.with_traceback(state.traceback)
+            self._put(Outcome(index, exception=exception), future)
         else:
-            self._outcomes.put_nowait(Outcome(index, cancelled=True))
+            self._put(Outcome(index, cancelled=True), future)
 
     async def _serve(self, lane: str) -> None:
         """Fetch a worker's results, those that finish meanwhile in the next batch."""
@@ -124,38 +148,40 @@ class Arrivals:
             await self._fetch(batch)
             del waiting[: len(batch)]
 
-    async def _fetch(self, batch: list[int]) -> None:
-        by_key = {self._futures[index].key: index for index in batch}
+    async def _fetch(self, batch: Sequence[tuple[int, Future[Any]]]) -> None:
+        waiting = {future.key: (index, future) for index, future in batch}
         try:
             scheduler = self._client.scheduler
             assert scheduler is not None
-            response = await scheduler.gather(keys=list(by_key))
+            response = await scheduler.gather(keys=list(waiting))
         except OSError:
             # The scheduler's connection broke; the client reconnects or cancels its futures.
             await asyncio.sleep(0.05)
-            for index in batch:
-                self._again(index)
+            for index, future in batch:
+                self._again(index, future)
         except Exception as exception:
             # A result that cannot be deserialised must not take the others with it.
             if len(batch) == 1:
-                self._outcomes.put_nowait(Outcome(batch[0], exception=exception))
+                ((index, future),) = batch
+                self._put(Outcome(index, exception=exception), future)
             else:
-                for index in batch:
-                    await self._fetch([index])
+                for pair in batch:
+                    await self._fetch([pair])
         else:
             if response["status"] == "OK":
                 for key, value in response["data"].items():
-                    self._outcomes.put_nowait(Outcome(by_key[key], value=value))
+                    index, future = waiting[key]
+                    self._put(Outcome(index, value=value), future)
                 return
-            lost = {by_key[key] for key in response["keys"]}
-            for index in lost:
-                self._again(index)
-            if rest := [index for index in batch if index not in lost]:
-                await self._fetch(rest)
+            for key in response["keys"]:
+                self._again(*waiting.pop(key))
+            if waiting:
+                await self._fetch(list(waiting.values()))
 
-    def _again(self, index: int) -> None:
+    def _again(self, index: int, future: Future[Any]) -> None:
         """Wait for a result anew after it was lost, as the client's own gather does."""
-        future = self._futures[index]
+        if self._futures[index] is not future:
+            return
         state = self._client.futures.get(future.key)
         if state is not None and state.status == "finished":
             self._client._send_to_scheduler({"op": "report-key", "key": future.key})

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import math
 import time
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
 from typing import Any
 
 from distributed import Client
@@ -23,8 +25,19 @@ HEARTBEATS = 3
 #: looks at them.
 RESTART_PATIENCE, RESTART_INTERVAL = 60.0, 0.1
 
+#: Seconds in which a scheduler is expected to answer.
+ANSWER_WITHIN = 2.0
+
 #: The event loop keeps only weak references to tasks.
 _tasks: set[asyncio.Task[None]] = set()
+
+
+@contextlib.asynccontextmanager
+async def briefly(seconds: float = math.inf) -> AsyncIterator[None]:
+    """Go without what a scheduler that is away or hangs does not say in time."""
+    with contextlib.suppress(OSError):
+        async with asyncio.timeout(min(max(seconds, 0.0), ANSWER_WITHIN)):
+            yield
 
 
 async def look(client: Client) -> None:
@@ -41,7 +54,13 @@ async def look(client: Client) -> None:
     )
 
 
-async def release(client: Client, launcher: Launcher, ledger: Ledger, cancel: str) -> None:
+async def release(
+    client: Client,
+    launcher: Launcher,
+    ledger: Ledger,
+    cancel: str,
+    keep: Collection[int] = (),
+) -> None:
     """Cancel what has not ended, let go of everything, and remember who is still at it.
 
     Nothing here waits for the scheduler, so it is safe while the run itself is being cancelled.
@@ -53,6 +72,8 @@ async def release(client: Client, launcher: Launcher, ledger: Ledger, cancel: st
     ledger : Ledger
     cancel : str
         ``"restart"`` to restart the workers that are still at it, once they hold nothing else.
+    keep : collection of int
+        Chunks whose results stay on the cluster.
     """
     known = watch(client)
     known.unlisten(launcher.name)
@@ -70,7 +91,7 @@ async def release(client: Client, launcher: Launcher, ledger: Ledger, cancel: st
             task = asyncio.create_task(_look_after(client, launcher.name, restart))
             _tasks.add(task)
             task.add_done_callback(_tasks.discard)
-    launcher.release()
+    launcher.release(keep)
 
 
 async def _look_after(client: Client, run: str, restart: Collection[str]) -> None:

@@ -84,20 +84,31 @@ def _combined(weights: FloatArray, arrays: list[AnyArray], combine: str, axis: i
         stacked = np.empty((k, *shape), dtype=dtype)
         combine_rows(weights, arrays, [stacked[j, ...] for j in range(k)])
         return stacked
-    if not shape:
-        raise ValueError(
-            "scalar results cannot be concatenated; use combine='stack', 'sum' or 'mean'"
-        )
-    try:
-        axis = normalize_axis_index(axis, len(shape))
-    except np.exceptions.AxisError:
-        raise ValueError(
-            f"results of shape {shape} have no axis {axis} to concatenate along; use "
-            "combine='stack', 'sum' or 'mean'"
-        ) from None
+    axis = concat_axis(shape, axis)
     length = shape[axis]
     whole = np.empty((*shape[:axis], k * length, *shape[axis + 1 :]), dtype=dtype)
     before = (slice(None),) * axis
     parts = [whole[(*before, slice(j * length, (j + 1) * length))] for j in range(k)]
     combine_rows(weights, arrays, parts)
     return whole
+
+
+def concat_axis(shape: tuple[int, ...], axis: int) -> int:
+    """The non-negative axis along which results of this shape are concatenated.
+
+    Raises
+    ------
+    ValueError
+        If they have no such axis.
+    """
+    if not shape:
+        raise ValueError(
+            "scalar results cannot be concatenated; use combine='stack', 'sum' or 'mean'"
+        )
+    try:
+        return int(normalize_axis_index(axis, len(shape)))
+    except np.exceptions.AxisError:
+        raise ValueError(
+            f"results of shape {shape} have no axis {axis} to concatenate along; use "
+            "combine='stack', 'sum' or 'mean'"
+        ) from None

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
+from collections.abc import Mapping
 from typing import Any
 
-from distributed import Client
+from distributed import Client, Future
 
 from dask_bacc.cluster.arrivals import Arrivals
-from dask_bacc.cluster.cleanup import look, release
+from dask_bacc.cluster.cleanup import briefly, look, release
 from dask_bacc.cluster.launch import Launcher
 from dask_bacc.cluster.policy import Stop, why_stop
+from dask_bacc.cluster.rescue import LOOK_EVERY, relaunch, stuck_chunks
 from dask_bacc.cluster.stragglers import backups, late_chunks
 from dask_bacc.cluster.watch import watch
-from dask_bacc.cluster.work import Work
+from dask_bacc.cluster.work import Decided, Work
 
 
-async def consume(client: Client, launcher: Launcher, work: Work) -> Any:
-    """Collect results, release what is left on the cluster, decode.
+async def consume(client: Client, launcher: Launcher, work: Work) -> Decided:
+    """Collect results, release what is left on the cluster, and decode what is all here.
 
     Parameters
     ----------
@@ -36,28 +37,81 @@ async def consume(client: Client, launcher: Launcher, work: Work) -> Any:
         If the results give no answer.
     """
     ledger = work.ledger
+    kept = False
     try:
         try:
-            ledger.stopped = await _collect(client, launcher, work)
+            ledger.stopped = await _collect(
+                client, launcher, work, launcher.futures, work.options.deadline
+            )
+            kept = work.options.cancel == "keep" and ledger.stopped is not Stop.COMPLETE
         finally:
-            await release(client, launcher, ledger, work.options.cancel)
+            if not kept:
+                await release(client, launcher, ledger, work.options.cancel, keep=work.held)
         # Off the event loop, which must go on answering the scheduler.
-        return await asyncio.to_thread(work.answer)
+        if work.held:
+            return Decided(await asyncio.to_thread(work.decide), held=True)
+        return await asyncio.to_thread(_answer, work)
+    except BaseException:
+        await release(client, launcher, ledger, "cancel")
+        kept = False
+        raise
     finally:
         ledger.finished = ledger.elapsed
+        if kept:
+            work.refining = asyncio.create_task(_refine(client, launcher, work))
+        elif not work.held:
+            await asyncio.to_thread(work.release)
+        work.notify()
+
+
+async def gather(client: Client, launcher: Launcher, work: Work) -> Decided:
+    """Fetch the results that are still on the workers, and decode.
+
+    The same rule as before says when enough of them are here: a worker that hangs by now keeps
+    nobody waiting.
+    """
+    try:
+        work.ledger.stopped = await _collect(client, launcher, work, {}, None)
+        return await asyncio.to_thread(_answer, work)
+    finally:
+        await release(client, launcher, work.ledger, "cancel")
         await asyncio.to_thread(work.release)
         work.notify()
 
 
-async def _collect(client: Client, launcher: Launcher, work: Work) -> Stop:
+def _answer(work: Work) -> Decided:
+    solved = work.decide()
+    return Decided(solved, work.combined(solved))
+
+
+async def _refine(client: Client, launcher: Launcher, work: Work) -> None:
+    """Take the results that come after the answer, until none is left to come."""
+    ledger = work.ledger
+    waiting = {i: future for i, future in launcher.futures.items() if ledger.is_open(i)}
+    try:
+        async with Arrivals(client, waiting, ledger.lane, work.known) as arrivals:
+            while ledger.outstanding:
+                work.record(await arrivals.take())
+                work.notify()
+    finally:
+        await release(client, launcher, ledger, "cancel", keep=work.held)
+        work.notify()
+
+
+async def _collect(
+    client: Client,
+    launcher: Launcher,
+    work: Work,
+    futures: Mapping[int, Future[Any]],
+    deadline: float | None,
+) -> Stop:
     code, options, ledger = work.code, work.options, work.ledger
-
-    def lane(chunk: int) -> str:
-        # A chunk whose start is not known yet is fetched by itself.
-        return ledger.records[chunk].worker or f"chunk {chunk}"
-
-    async with Arrivals(client, launcher.futures, lane) as arrivals:
+    looked = ledger.elapsed
+    async with Arrivals(client, futures, ledger.lane, work.known) as arrivals:
+        work.stir = arrivals.stir
         while True:
+            if work.gathering and work.held:
+                arrivals.add({i: launcher.futures[i] for i in await work.reopen()})
             # Estimating takes a while; what has come meanwhile is taken in before the next time.
             while arrivals.ready():
                 work.record(await arrivals.take())
@@ -71,24 +125,35 @@ async def _collect(client: Client, launcher: Launcher, work: Work) -> Stop:
                 enough=options.enough,
                 accurate=not estimate,
                 elapsed=ledger.elapsed,
-                deadline=options.deadline,
+                deadline=deadline,
             )
             if reason not in (None, Stop.ENDED):
                 return reason
             if estimate and await asyncio.to_thread(work.accurate):
                 return Stop.ENOUGH
-            due = math.inf if options.deadline is None else options.deadline
+            due = math.inf if deadline is None else deadline
             if options.patience is not None and not arrivals.ready():
                 late, next_late = late_chunks(ledger.records, ledger.elapsed, options.patience)
                 due = min(due, next_late)
                 if wanted := backups(code, ledger.records, late, options.enough):
-                    with contextlib.suppress(OSError):  # while the scheduler is away
+                    async with briefly(due - ledger.elapsed):
                         await look(client)
                     slow = [ledger.records[chunk].worker for chunk in late]
                     trusted = watch(client).trusted([worker for worker in slow if worker])
                     ledger.launch(wanted)
                     arrivals.add(await asyncio.to_thread(launcher.launch, wanted, trusted))
                     continue
-            if reason is not None and not arrivals.ready():
+            if arrivals.ready():
+                continue
+            if reason is not None:
                 return reason
-            await arrivals.wait(None if math.isinf(due) else max(due - ledger.elapsed, 0))
+            look_at = max(looked, ledger.moved) + LOOK_EVERY
+            if ledger.elapsed >= look_at:
+                looked = ledger.elapsed
+                stuck: list[int] = []
+                async with briefly(due - ledger.elapsed):
+                    stuck = await stuck_chunks(client, launcher, ledger)
+                if stuck:
+                    arrivals.add(await relaunch(client, launcher, ledger, stuck))
+                continue
+            await arrivals.wait(max(min(due, look_at) - ledger.elapsed, 0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,9 @@ from dask.typing import Key
 from distributed import Client, Future
 
 from dask_bacc.cluster.submit import RunGraph, submit
+
+#: How often a chunk is launched once more because workers went silent.
+ATTEMPTS = 3
 
 
 class Launcher:
@@ -34,6 +38,10 @@ class Launcher:
         #: future of every chunk that was submitted
         self.futures: dict[int, Future[Any]] = {}
         self._sources: Mapping[Key, Future[Any]] = {}
+        #: of every chunk, the graph with its keys on the cluster, and the only workers it may use
+        self._sent: dict[int, tuple[RunGraph, Sequence[str]]] = {}
+        self._attempts = Counter[int]()
+        self._again = 0
 
     @property
     def name(self) -> str:
@@ -62,11 +70,52 @@ class Launcher:
         futures = submit(self._client, part, self._parity, self._retries, workers)
         if sources:
             self._sources = {key: futures[key] for key in sources}
-        launched = {chunk: futures[self.name, chunk] for chunk in chunks}
+        return self._launched(part, futures, workers)
+
+    def relaunch(self, chunks: Collection[int], workers: Sequence[str]) -> dict[int, Future[Any]]:
+        """Submit some chunks once more, with all that they are made of, under new keys.
+
+        Parameters
+        ----------
+        chunks, workers
+            As in `launch`.
+        """
+        self._attempts.update(chunks)
+        self._again += 1
+        again = self._run.again(chunks, f"-again-{self._again}")
+        futures = submit(self._client, again, (), self._retries, workers)
+        return self._launched(again, futures, workers)
+
+    def stuck(self, chunks: Collection[int], keys: Collection[Key]) -> list[int]:
+        """Those of the chunks that need one of the keys, and can be had without."""
+        return [
+            chunk
+            for chunk in chunks
+            if chunk in self._sent
+            and self._attempts[chunk] < ATTEMPTS
+            and self._sent[chunk][0].can_do_without(chunk, keys)
+        ]
+
+    def stranded(self, chunks: Collection[int], workers: Collection[str]) -> list[int]:
+        """Those of the chunks that may run on none of the workers."""
+        return [
+            chunk
+            for chunk in chunks
+            if chunk in self._sent
+            and (allowed := self._sent[chunk][1])
+            and not set(allowed).intersection(workers)
+        ]
+
+    def release(self, keep: Collection[int] = ()) -> None:
+        """Let go of all futures but those of some chunks."""
+        for chunk in self.futures.keys() - set(keep):
+            del self.futures[chunk]
+        self._sources = {}
+
+    def _launched(
+        self, part: RunGraph, futures: Mapping[Key, Future[Any]], workers: Sequence[str]
+    ) -> dict[int, Future[Any]]:
+        launched = {chunk: futures[part.name, chunk] for chunk in part.chunks}
+        self._sent |= dict.fromkeys(part.chunks, (part, workers))
         self.futures |= launched
         return launched
-
-    def release(self) -> None:
-        """Let go of all futures."""
-        self.futures.clear()
-        self._sources = {}

@@ -14,7 +14,7 @@ from dask_bacc.coding import Code, Decoder, get_decoder
 from dask_bacc.coding._typing import AnyArray
 
 Launch = Literal["eager", "backup"]
-Cancel = Literal["cancel", "restart"]
+Cancel = Literal["cancel", "keep", "restart"]
 
 #: ``dress(array, combine, k)`` gives an array of the answer its labels, if it can.
 Dress = Callable[[AnyArray, str, int], Any]

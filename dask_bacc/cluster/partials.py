@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+from collections.abc import Awaitable, Callable
 from typing import Any, Self
 
 from distributed import Client
@@ -17,10 +18,11 @@ class Partials:
     An answer that is overtaken by new results before anybody asks for it is never computed.
     """
 
-    def __init__(self, client: Client, work: Work, answer: concurrent.futures.Future[Any]) -> None:
+    def __init__(self, client: Client, work: Work, answered: Callable[[], Awaitable[Any]]) -> None:
         self._client = client
         self._work = work
-        self._answer = answer
+        # A method of the run, which must not end because nobody else knows it any more.
+        self._answered = answered
         self._seen = 0
         self._ended = False
 
@@ -50,15 +52,17 @@ class Partials:
     async def _next(self) -> Partial | None:
         work = self._work
         while not self._ended:
-            changed = work.changed
-            if self._answer.done() or work.ledger.finished is not None:
+            changed, refining = work.changed, work.refining
+            if work.ledger.finished is not None and (refining is None or refining.done()):
                 self._ended = True
                 # Raises what the run raised.
-                return work.final(await asyncio.wrap_future(self._answer))
+                answer = await self._answered()
+                if refining is None:
+                    return work.final(answer)
             if work.count > self._seen:
                 self._seen = work.count
                 if partial := await asyncio.to_thread(work.partial):
                     return partial
-            else:
+            elif not self._ended:
                 await changed.wait()
         return None

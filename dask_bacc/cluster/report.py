@@ -153,6 +153,16 @@ class Ledger:
         """Chunks that may still return."""
         return sum(self.is_open(chunk) for chunk in range(self.n))
 
+    @property
+    def moved(self) -> float:
+        """When a chunk started or ended last, in seconds since submission; 0 if none has."""
+        times = [time for record in self.records for time in (record.started, record.ended)]
+        return max((time for time in times if time is not None), default=0.0)
+
+    def lane(self, chunk: int) -> str:
+        """Whose results to fetch with the chunk's: its worker's; its own if that is not known."""
+        return self.records[chunk].worker or f"chunk {chunk}"
+
     def is_open(self, chunk: int) -> bool:
         """Whether the chunk may still return."""
         return self.records[chunk].state in ("waiting", "running")
@@ -172,9 +182,16 @@ class Ledger:
         if not self.is_open(chunk):
             return
         if state == "done":
-            self.records[chunk] = replace(self.records[chunk], done=self.elapsed)
+            # Another worker may have been given the chunk meanwhile.
+            if worker == self.records[chunk].worker:
+                self.records[chunk] = replace(self.records[chunk], done=self.elapsed)
         else:
             self.records[chunk] = ChunkRecord("running", worker, started=self.elapsed)
+
+    def reopen(self, chunk: int) -> None:
+        """A result that had returned is to be had again."""
+        self.returned.remove(chunk)
+        self.records[chunk] = replace(self.records[chunk], state="running", ended=None)
 
     def end(self, chunk: int, state: ChunkState) -> None:
         """The chunk's outcome is known."""

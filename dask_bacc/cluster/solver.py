@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dask_bacc.cluster.structure import FlatResult
+from dask_bacc.cluster.structure import Outline
 from dask_bacc.coding import Code, Decoder, DecodingMatrix, decoding_matrix, needs_solving
 from dask_bacc.coding._typing import AnyArray, FloatArray
 from dask_bacc.coding.decode import count_outputs, power_of_two
@@ -59,26 +59,35 @@ class GrowingGram:
     """
 
     def __init__(self) -> None:
-        self._arrays: list[AnyArray] = []
         self._scale = 1.0
-        self.matrix: FloatArray = np.zeros((0, 0))
+        self._count = 0
+        # Both have room for more, so that growing costs no copy for each array.
+        self._arrays: AnyArray = np.zeros((0, 0))
+        self._matrix: FloatArray = np.zeros((0, 0))
+
+    @property
+    def matrix(self) -> FloatArray:
+        """``(m, m)`` inner products."""
+        return self._matrix[: self._count, : self._count]
 
     def add(self, array: AnyArray) -> None:
-        """One more array, of the shape of the others."""
-        flat = array.reshape(-1)
-        if not self._arrays:
-            self._scale = power_of_two(np.abs(flat).max(initial=0.0))
-        # In double precision: rounded to single, it would not be positive semidefinite.
-        flat = flat.astype(np.result_type(flat, np.float64), copy=False)
-        self._arrays.append(flat)
-        # Only the new array is scaled, by both factors, so that no scaled copies are kept.
-        scaled = flat / self._scale / self._scale
-        row = np.array([np.vdot(other, scaled).real for other in self._arrays])
-        size = len(row)
-        grown = np.zeros((size, size))
-        grown[:-1, :-1] = self.matrix
-        grown[-1], grown[:, -1] = row, row
-        self.matrix = grown
+        """One more array, of the length of the others."""
+        if not self._count:
+            self._scale = power_of_two(np.abs(array).max(initial=0.0))
+        flat = array / self._scale
+        count = self._count
+        if count == len(self._arrays):
+            room = 2 * count + 8
+            arrays = np.zeros((room, len(flat)), dtype=np.result_type(self._arrays, flat))
+            matrix = np.zeros((room, room))
+            if count:
+                arrays[:count], matrix[:count, :count] = self._arrays, self.matrix
+            self._arrays, self._matrix = arrays, matrix
+        self._arrays = self._arrays.astype(np.result_type(self._arrays, flat), copy=False)
+        self._arrays[count] = flat
+        row = (self._arrays[: count + 1] @ flat.conj()).real
+        self._matrix[count, : count + 1] = self._matrix[: count + 1, count] = row
+        self._count += 1
 
 
 class Solver:
@@ -100,7 +109,7 @@ class Solver:
 
     def solve(
         self,
-        results: dict[int, FlatResult],
+        results: Mapping[int, Outline],
         sketches: Mapping[int, Sequence[AnyArray]],
         *,
         thorough: bool = False,
@@ -109,7 +118,7 @@ class Solver:
 
         Parameters
         ----------
-        results : dict of int to FlatResult
+        results : mapping of int to Outline
             At least one, in order of arrival; those of earlier calls first.
         sketches : mapping of int to sequence of ndarrays
             Sketches of chunks, as `gram_of_sketches` takes them; empty if there are none.
@@ -131,13 +140,13 @@ class Solver:
 
     def _solve_once(
         self,
-        results: dict[int, FlatResult],
+        results: Mapping[int, Outline],
         kept: list[int],
         sketches: Mapping[int, Sequence[AnyArray]],
     ) -> Solved:
         code, decoder = self._code, self._decoder
         chunks = sorted(kept)
-        leaves = results[kept[0]].leaves
+        leaves = results[kept[0]].sketches
         # Where every block's own result is in and no other, nothing is estimated and nothing is
         # multiplied.
         estimated = needs_solving(code, chunks, decoder)
@@ -147,7 +156,8 @@ class Solver:
         inner: list[FloatArray | None] = [None] * len(leaves)
         if estimated and decoder.uses_results:
             self._grow(results)
-            places = [self._taken.index(chunk) for chunk in chunks]
+            place = {chunk: row for row, chunk in enumerate(self._taken)}
+            places = [place[chunk] for chunk in chunks]
             inner = [grown.matrix[np.ix_(places, places)] for grown in self._grams]
         matrices = []
         error, noise = np.zeros(code.k), 0.0
@@ -181,11 +191,11 @@ class Solver:
             tuple(sorted(suspects)),
         )
 
-    def _grow(self, results: dict[int, FlatResult]) -> None:
+    def _grow(self, results: Mapping[int, Outline]) -> None:
         """Take the results that are new into the inner products."""
         for chunk, result in list(results.items())[len(self._taken) :]:
             if not self._grams:
-                self._grams = [GrowingGram() for _ in result.leaves]
-            for gram, leaf in zip(self._grams, result.leaves, strict=True):
+                self._grams = [GrowingGram() for _ in result.sketches]
+            for gram, leaf in zip(self._grams, result.sketches, strict=True):
                 gram.add(leaf)
             self._taken.append(chunk)

@@ -9,6 +9,11 @@ import numpy as np
 
 from dask_bacc.cluster.errors import ResultError
 from dask_bacc.coding._typing import AnyArray
+from dask_bacc.coding.kriging.sketch import sketch
+
+#: Outputs of a leaf of which its sketch is made. Kriging weighs functions by how many outputs they
+#: explain, and more than this tell it nothing new.
+OUTPUTS = 1021
 
 
 @dataclass(frozen=True)
@@ -20,14 +25,41 @@ class FlatResult:
     #: the containers, with the position of its leaf in place of every array
     skeleton: Any
 
-    def matches(self, other: FlatResult) -> bool:
-        """Whether containers and shapes are the same, as those of all chunks must be."""
-        return bool(self.skeleton == other.skeleton) and (
-            [leaf.shape for leaf in self.leaves] == [leaf.shape for leaf in other.leaves]
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays."""
+        return sum(leaf.nbytes for leaf in self.leaves)
+
+    def outline(self) -> Outline:
+        """What decoding needs to know of it."""
+        return Outline(
+            self.skeleton,
+            tuple(leaf.shape for leaf in self.leaves),
+            tuple(leaf.dtype for leaf in self.leaves),
+            [sketch(leaf, OUTPUTS) for leaf in self.leaves],
         )
 
+
+@dataclass(frozen=True)
+class Outline:
+    """What decoding needs to know of a result whose arrays may be elsewhere."""
+
+    #: as in `FlatResult`
+    skeleton: Any
+    #: shape of every leaf
+    shapes: tuple[tuple[int, ...], ...]
+    #: dtype of every leaf
+    dtypes: tuple[np.dtype[np.generic], ...]
+    #: sketch of every leaf: random linear combinations of its outputs, which share the outputs'
+    #: covariance over blocks
+    sketches: list[AnyArray]
+
+    def matches(self, other: Outline) -> bool:
+        """Whether containers and shapes are the same, as those of all chunks must be."""
+        return bool(self.skeleton == other.skeleton) and self.shapes == other.shapes
+
     def __str__(self) -> str:
-        return str(rebuild(self.skeleton, [_Shape(leaf.shape) for leaf in self.leaves]))
+        return str(rebuild(self.skeleton, [_Shape(shape) for shape in self.shapes]))
 
 
 def flatten(value: Any) -> FlatResult:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +12,16 @@ import dask
 import dask.threaded
 from dask.base import annotate, get_annotations
 from dask.delayed import unpack_collections
-from dask.task_spec import Alias, DataNode, Task, TaskRef
+from dask.sizeof import sizeof
+from dask.task_spec import Alias, DataNode, GraphNode, Task, TaskRef
 from dask.typing import Key
 from dask.utils import funcname
 from distributed import Client, Future
 
 from dask_bacc.cluster.task import run_chunk
+
+#: Bytes of arguments above which they are sent once, and not with every chunk.
+LARGE = 100_000
 
 #: dask's configuration is set for all threads at once, so threads submit in turn.
 _submitting = threading.Lock()
@@ -54,9 +58,42 @@ class RunGraph:
 
     def part(self, chunks: Collection[int], sources: Collection[Key] = ()) -> RunGraph:
         """The same run for some of its chunks; `sources` are kept beside them."""
-        others = {(self.name, i) for i in self.chunks if i not in chunks}
+        others: set[Key] = {(self.name, i) for i in self.chunks if i not in chunks}
         graph = {key: task for key, task in self.graph.items() if key not in others}
         return RunGraph(self.name, tuple(chunks), graph, tuple(sources))
+
+    def can_do_without(self, chunk: int, keys: Collection[Key]) -> bool:
+        """Whether the chunk needs one of the keys, and all of those can be made once more."""
+        needed = self._made_of([chunk]).intersection(keys)
+        return bool(needed) and all(self._can_make(key) for key in needed)
+
+    def again(self, chunks: Collection[int], suffix: str) -> RunGraph:
+        """The same run for some of its chunks, with new keys for all that the graph can make."""
+        needed = self._made_of(chunks)
+        renamed = {key: _renamed(key, suffix) for key in needed if self._can_make(key)}
+        graph = {
+            renamed.get(key, key): node.substitute(renamed, key=renamed[key])
+            if key in renamed
+            else node
+            for key in needed
+            if (node := self.graph.get(key)) is not None
+        }
+        return RunGraph(f"{self.name}{suffix}", tuple(chunks), graph)
+
+    def _can_make(self, key: Key) -> bool:
+        # Not what is on the cluster already, of which the graph has only the future.
+        return isinstance(self.graph.get(key), GraphNode)
+
+    def _made_of(self, chunks: Iterable[int]) -> set[Key]:
+        """The keys of these chunks and of all that they are made of."""
+        found: set[Key] = set()
+        waiting: list[Key] = [(self.name, chunk) for chunk in chunks]
+        while waiting:
+            if (key := waiting.pop()) not in found:
+                found.add(key)
+                if self._can_make(key):
+                    waiting += self.graph[key].dependencies
+        return found
 
     def __dask_postcompute__(self) -> tuple[Callable[..., Any], tuple[()]]:
         return list, ()
@@ -72,6 +109,7 @@ def run_graph(
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
     sketched: Collection[int],
+    limit: float,
 ) -> RunGraph:
     """The graph that makes the chunks and runs the function on each.
 
@@ -86,10 +124,16 @@ def run_graph(
         `kwargs` are given as their values.
     sketched : collection of int
         Chunks that bring sketches of their blocks beside the result.
+    limit : float
+        Bytes of a result above which it stays where it is until it is wanted.
     """
     # Keys are never used twice: a key that was cancelled comes back cancelled.
     name = f"bacc-{funcname(func)}-{uuid.uuid4().hex}"
+    graph: dict[Key, Any] = {}
     arguments, collections = unpack_collections((tuple(args), dict(kwargs)))
+    if isinstance(arguments, tuple) and sizeof(arguments) > LARGE:
+        graph[name, "arguments"] = DataNode((name, "arguments"), arguments)
+        arguments = TaskRef((name, "arguments"))
     if isinstance(arguments, tuple):
         positional, named = arguments
     else:
@@ -102,13 +146,13 @@ def run_graph(
         for key in parts
         if isinstance(node := chunks.get(key), DataNode)
     }
-    graph = {key: node for key, node in chunks.items() if key not in inside}
+    graph |= {key: node for key, node in chunks.items() if key not in inside}
     for collection in collections:
         graph.update(collection.__dask_graph__())
     for i, parts in enumerate(keys):
         blocks = [inside[key] if key in inside else TaskRef(_target(chunks, key)) for key in parts]
         graph[name, i] = Task(
-            (name, i), run_chunk, name, i, i in sketched, func, positional, named, *blocks
+            (name, i), run_chunk, name, i, i in sketched, limit, func, positional, named, *blocks
         )
     return RunGraph(name, tuple(range(len(keys))), graph)
 
@@ -158,6 +202,12 @@ def submit(
             run, retries=retries, workers=workers or None
         )
     return futures
+
+
+def _renamed(key: Key, suffix: str) -> Key:
+    if isinstance(key, tuple):
+        return (_renamed(key[0], suffix), *key[1:])
+    return f"{key}{suffix}"
 
 
 def _item(pair: Sequence[Any], position: int) -> Any:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from distributed import get_worker
 from distributed.worker import thread_state  # type: ignore[attr-defined]
 
-from dask_bacc.cluster.structure import FlatResult, flatten
+from dask_bacc.cluster.structure import FlatResult, Outline, flatten
 from dask_bacc.coding._typing import AnyArray
 from dask_bacc.coding.kriging.sketch import sketch
 
@@ -21,15 +22,18 @@ TOPIC = "dask-bacc"
 class ChunkResult:
     """What a chunk brings back."""
 
-    result: FlatResult
+    outline: Outline
     #: sketches of its blocks, one for every encoded array, if they were asked for
     sketches: list[AnyArray] | None
+    #: None if it stays on the worker
+    result: FlatResult | None
 
 
 def run_chunk(
     run: str,
     chunk: int,
     sketched: bool,
+    limit: float,
     func: Callable[..., Any],
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
@@ -38,7 +42,8 @@ def run_chunk(
     """Say that the chunk starts and ends, run the function and check what it returns.
 
     The function gets copies, which it may change: a block may be another chunk's source, or serve
-    later runs.
+    later runs. What is to be known of a result of more than `limit` bytes goes ahead of it, so
+    that it can stay where it is.
 
     Raises
     ------
@@ -46,14 +51,19 @@ def run_chunk(
         If the result cannot be decoded. Other exceptions are the function's own.
     """
     worker = get_worker()
-    worker.log_event(TOPIC, {"run": run, "chunk": chunk, "state": "running"})
+    news: dict[str, Any] = {"run": run, "chunk": chunk}
+    worker.log_event(TOPIC, {**news, "state": "running"})
     try:
         sketches = [sketch(block) for block in blocks] if sketched else None
         own = [block.copy() for block in blocks]
-        return ChunkResult(flatten(func(*own, *args, **kwargs)), sketches)
+        result = flatten(func(*own, *args, **kwargs))
+        brought = ChunkResult(result.outline(), sketches, result)
+        if result.nbytes > limit:
+            news["ahead"] = pickle.dumps(replace(brought, result=None))
+        return brought
     finally:
         # A chunk that was cancelled meanwhile frees its thread only now.
-        worker.log_event(TOPIC, {"run": run, "chunk": chunk, "state": "done"})
+        worker.log_event(TOPIC, {**news, "state": "done"})
 
 
 def should_stop() -> bool:

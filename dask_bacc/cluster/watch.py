@@ -12,9 +12,9 @@ from distributed import Client
 
 from dask_bacc.cluster.task import TOPIC
 
-#: Called on the client's event loop with a chunk, the address of its worker, and ``"running"`` or
-#: ``"done"``.
-OnNews = Callable[[int, str, str], None]
+#: Called on the client's event loop with what a chunk says of itself: ``chunk``, the address of
+#: its ``worker``, ``state``, ``"running"`` or ``"done"``, and ``ahead`` if its result stays there.
+OnNews = Callable[[Mapping[str, Any]], None]
 
 #: Runs for whose news there is time after they are over.
 REMEMBERED = 100
@@ -61,7 +61,7 @@ class Watch:
             # It started while its cancellation was on the way.
             self._zombies[run, chunk] = worker
         if (listener := self._listeners.get(run)) is not None:
-            listener(chunk, worker, news["state"])
+            listener(news)
 
     def abandon(self, run: str, running: Mapping[int, str]) -> None:
         """Chunks were cancelled while they ran on these workers."""
@@ -77,6 +77,16 @@ class Watch:
     def zombies(self) -> dict[tuple[str, int], str]:
         """Cancelled chunks that still run, by run and chunk, with their worker."""
         return dict(self._zombies)
+
+    @property
+    def workers(self) -> set[str]:
+        """All workers, when last looked at."""
+        return set(self._threads)
+
+    @property
+    def silent(self) -> set[str]:
+        """Workers whose heartbeats stayed away, when last looked at."""
+        return set(self._silent)
 
     @property
     def suspects(self) -> set[str]:

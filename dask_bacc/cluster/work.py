@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import math
+import pickle
 import threading
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from distributed import Future
 
 from dask_bacc.cluster.arrivals import Outcome
 from dask_bacc.cluster.combine import combine_results
 from dask_bacc.cluster.errors import DecodeError
+from dask_bacc.cluster.lazy import lazy_answer, lazy_copy
 from dask_bacc.cluster.options import RunOptions
 from dask_bacc.cluster.policy import Stop
 from dask_bacc.cluster.report import Ledger
 from dask_bacc.cluster.solver import Solved, Solver
-from dask_bacc.cluster.structure import FlatResult
+from dask_bacc.cluster.structure import FlatResult, Outline
 from dask_bacc.cluster.task import ChunkResult
 from dask_bacc.coding import Code, lost_blocks
 
@@ -35,6 +40,17 @@ class Partial:
     returned: int
 
 
+@dataclass(frozen=True, eq=False)
+class Decided:
+    """A run whose results decode."""
+
+    solved: Solved
+    #: the answer; None if results are still on the workers
+    answer: Any = None
+    #: whether they are
+    held: bool = False
+
+
 class Work:
     """The results of a run and what is made of them.
 
@@ -47,6 +63,17 @@ class Work:
         self.ledger = ledger
         #: set, and replaced, when there is something new
         self.changed = asyncio.Event()
+        #: whether the arrays of results are wanted here, however large
+        self.gathering = False
+        #: wakes the loop that collects results
+        self.stir: Callable[[], None] = lambda: None
+        #: takes in what comes after the answer, with ``cancel="keep"``
+        self.refining: asyncio.Task[None] | None = None
+        #: by chunk, what large results sent ahead of themselves
+        self._ahead: dict[int, ChunkResult] = {}
+        #: of every chunk that returned, in order of arrival
+        self._outlines: dict[int, Outline] = {}
+        #: those that are here
         self._results: dict[int, FlatResult] = {}
         self._solver = Solver(code, options.decoder)
         self._solved: Solved | None = None
@@ -56,7 +83,40 @@ class Work:
     @property
     def count(self) -> int:
         """Number of results."""
-        return len(self._results)
+        return len(self._outlines)
+
+    @property
+    def held(self) -> list[int]:
+        """Chunks that returned and whose results are still on the workers."""
+        return [chunk for chunk in self._outlines if chunk not in self._results]
+
+    def news(self, news: Mapping[str, Any]) -> None:
+        """Enter what a chunk says of itself."""
+        self.ledger.news(news["chunk"], news["worker"], news["state"])
+        if "ahead" in news:
+            self._ahead[news["chunk"]] = pickle.loads(news["ahead"])
+
+    def known(self, chunk: int) -> ChunkResult | None:
+        """What to take for the result while its arrays stay where they are."""
+        return None if self.gathering else self._ahead.get(chunk)
+
+    def gather(self) -> None:
+        """From now on the arrays of results are wanted here."""
+        self.gathering = True
+        self.stir()
+
+    async def reopen(self) -> list[int]:
+        """Count only what is here; the chunks whose results are to be fetched."""
+        await asyncio.to_thread(self._solving.acquire)
+        try:
+            chunks = self.held
+            for chunk in chunks:
+                del self._outlines[chunk]
+                self.ledger.reopen(chunk)
+            self._solver, self._solved = Solver(self.code, self.options.decoder), None
+        finally:
+            self._solving.release()
+        return chunks
 
     def record(self, outcome: Outcome) -> None:
         """Enter an outcome into the book; refuse a result that does not fit the others."""
@@ -70,14 +130,17 @@ class Work:
             brought: ChunkResult = outcome.value
             ledger.returned.append(chunk)
             ledger.end(chunk, "returned")
-            self._results[chunk] = brought.result
+            # In this order: who finds the outline finds the result.
+            if brought.result is not None:
+                self._results[chunk] = brought.result
+            self._outlines[chunk] = brought.outline
             if brought.sketches is not None:
                 self.options.sketches[chunk] = brought.sketches
-            first = ledger.returned[0]
-            if not brought.result.matches(self._results[first]):
+            first, outline = next(iter(self._outlines.items()))
+            if not brought.outline.matches(outline):
                 raise DecodeError(
                     "chunks returned results of different structure: "
-                    f"chunk {first} {self._results[first]}, chunk {chunk} {brought.result}",
+                    f"chunk {first} {outline}, chunk {chunk} {brought.outline}",
                     ledger.report(),
                 )
 
@@ -102,17 +165,19 @@ class Work:
 
     def partial(self) -> Partial | None:
         """Decode what is in; None if some block has no answer yet, or the run has ended."""
-        if not self._results:
-            return None
-        solved, results = self._solve()
-        if not results or lost_blocks(solved.error):
+        with self._solving:
+            if not self._results:
+                return None
+            solved = self._solve()
+            results = dict(self._results)
+        if lost_blocks(solved.error) or not results.keys() >= set(solved.chunks):
             return None
         error = solved.overall
         return Partial(
             self._combine(solved, results),
             None if math.isnan(error) else error,
             None if math.isnan(error) else tuple(solved.error.tolist()),
-            len(results),
+            solved.count,
         )
 
     def final(self, answer: Any) -> Partial:
@@ -120,12 +185,13 @@ class Work:
         report = self.ledger.report()
         return Partial(answer, report.error, report.block_error, len(report.returned))
 
-    def answer(self) -> Any:
-        """Decode, or say why there is no answer."""
+    def decide(self) -> Solved:
+        """How the results decode in the end, or say why there is no answer."""
         options, ledger = self.options, self.ledger
-        if not self._results:
+        if not self._outlines:
             raise no_answer(ledger, f"{options.enough} were needed")
-        solved, results = self._solve(thorough=True)
+        with self._solving:
+            solved = self._solve(thorough=True)
         ledger.solved = solved
         enough = len(solved.chunks) >= options.enough
         # At the deadline the user takes what has come; short of it, too few is too few.
@@ -133,10 +199,34 @@ class Work:
             raise no_answer(ledger, f"{options.enough} were needed")
         if lost := lost_blocks(solved.error):
             raise no_answer(ledger, f"blocks {', '.join(map(str, lost))} are lost")
-        answer = self._combine(solved, results)
         ledger.block_error = solved.error
         ledger.warning = self._warning(enough, solved.overall)
-        return answer
+        return solved
+
+    def combined(self, solved: Solved) -> Any:
+        """The answer, from results that are all here."""
+        return self._combine(solved, self._results)
+
+    def lazily(
+        self,
+        decided: Decided,
+        name: str,
+        futures: Mapping[int, Future[Any]],
+    ) -> Any:
+        """The answer as dask arrays, of the results' futures where they are not here."""
+        options = self.options
+        if not decided.held:
+            return lazy_copy(decided.answer, self.code.k, options.combine, options.axis)
+        workers = {chunk: self.ledger.records[chunk].worker for chunk in decided.solved.chunks}
+        return lazy_answer(
+            name,
+            decided.solved,
+            self._outlines,
+            futures,
+            workers,
+            options.combine,
+            options.axis,
+        )
 
     def release(self) -> None:
         """Let go of the results, of which the answer is made."""
@@ -145,24 +235,20 @@ class Work:
             self._solver = Solver(self.code, self.options.decoder)
 
     def _good_enough(self, *, thorough: bool) -> bool:
-        solved, _ = self._solve(thorough=thorough)
+        with self._solving:
+            solved = self._solve(thorough=thorough)
         return len(solved.chunks) >= self.options.enough and solved.overall <= self.options.rtol
 
-    def _solve(self, *, thorough: bool = False) -> tuple[Solved, dict[int, FlatResult]]:
-        """The decoding matrices of all results that are in, and those results."""
-        with self._solving:
-            results = dict(self._results)
-            solved = self._solved
-            if solved is None or solved.count < len(results) or thorough > solved.thorough:
-                begin = time.monotonic()
-                solved = self._solver.solve(
-                    results, dict(self.options.sketches), thorough=thorough
-                )
-                self._solved = solved
-                self.ledger.solving += time.monotonic() - begin
-            # While this thread waited for another one, more may have come.
-            order = list(results)[: solved.count]
-            return solved, {chunk: results[chunk] for chunk in order}
+    def _solve(self, *, thorough: bool = False) -> Solved:
+        """The decoding matrices of all results that are in; while holding the lock."""
+        outlines = dict(self._outlines)
+        solved = self._solved
+        if solved is None or solved.count < len(outlines) or thorough > solved.thorough:
+            begin = time.monotonic()
+            solved = self._solver.solve(outlines, dict(self.options.sketches), thorough=thorough)
+            self._solved = solved
+            self.ledger.solving += time.monotonic() - begin
+        return solved
 
     def _combine(self, solved: Solved, results: dict[int, FlatResult]) -> Any:
         options = self.options

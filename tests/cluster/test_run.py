@@ -186,6 +186,38 @@ def test_partials_get_better_and_end_with_the_answer(client, gate):
     assert list(run.partials())[-1].error == 0
 
 
+def test_what_comes_after_the_answer_refines_it(client, gate):
+    coded = dask_bacc.encode(X, k=8, n=12)
+    run = coded.map(wide_but_held, gate, {1, 4}, rtol=np.inf, cancel="keep")
+    first = run.result()
+    at_first = run.report
+    assert {1, 4} & set(at_first.missing)
+    Event(gate, client=client).set()
+    partials = list(run.partials())
+    assert partials[-1].error == 0
+    np.testing.assert_array_equal(partials[-1].answer, wide(X))
+    assert run.report.missing == ()
+    assert run.report.error == at_first.error
+    np.testing.assert_array_equal(run.result(), first)
+    assert_nothing_is_left(client)
+
+
+def test_dropping_a_run_that_is_being_refined_ends_it(client, gate):
+    run = dask_bacc.encode(X, k=8, n=12).map(
+        wide_but_held, gate, {1, 4}, rtol=np.inf, cancel="keep"
+    )
+    run.result()
+    del run
+    gc.collect()
+    assert_nothing_is_left(client)
+
+
+def test_iterating_over_partials_keeps_the_run_alive(client):
+    partials = dask_bacc.encode(X, k=8, n=12).map(np.tanh, rtol=0).partials()
+    gc.collect()
+    np.testing.assert_array_equal(list(partials)[-1].answer, np.tanh(X))
+
+
 def test_partials_raise_what_the_run_raises(client):
     run = dask_bacc.encode(X, k=8, n=10).map(fails, range(8))
     with pytest.raises(dask_bacc.DecodeError, match="ZeroDivisionError"):

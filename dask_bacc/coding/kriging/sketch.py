@@ -14,10 +14,10 @@ from dask_bacc.coding.codes import Code
 SIZE = 4093
 
 
-def sketch(array: AnyArray) -> AnyArray:
+def sketch(array: AnyArray, size: int = SIZE) -> AnyArray:
     """Random projection that keeps inner products in the mean and distances nearly.
 
-    Every element gets a random sign, the same in every array, and is added to one of `SIZE` sums.
+    Every element gets a random sign, the same in every array, and is added to one of `size` sums.
     The projection is linear: the sketch of a coded chunk is the same combination of the blocks'
     sketches.
 
@@ -25,10 +25,12 @@ def sketch(array: AnyArray) -> AnyArray:
     ----------
     array : ndarray
         Real or complex; its elements in their order are what is projected.
+    size : int
+        Sums to make; a prime.
 
     Returns
     -------
-    (SIZE,) ndarray, or the flattened array in double precision if that is shorter
+    (size,) ndarray, or the flattened array in double precision if that is shorter
 
     References
     ----------
@@ -44,13 +46,13 @@ def sketch(array: AnyArray) -> AnyArray:
     """
     flat = array.reshape(-1)
     flat = flat.astype(np.result_type(flat, np.float64), copy=False)
-    if len(flat) <= SIZE:
+    if len(flat) <= size:
         return flat
-    rows = len(flat) // SIZE
+    rows = len(flat) // size
     signs = np.random.default_rng(0).integers(0, 2, size=len(flat), dtype=np.int8) * 2 - 1
-    whole = rows * SIZE
+    whole = rows * size
     total: AnyArray = np.einsum(
-        "ij,ij->j", flat[:whole].reshape(rows, SIZE), signs[:whole].reshape(rows, SIZE)
+        "ij,ij->j", flat[:whole].reshape(rows, size), signs[:whole].reshape(rows, size)
     )
     total[: len(flat) - whole] += flat[whole:] * signs[whole:]
     return total

@@ -1,0 +1,68 @@
+"""Chunks that do not come because workers hang: run once more, elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Collection
+from typing import Any
+
+from dask.typing import Key
+from distributed import Client, Future
+
+from dask_bacc.cluster.cleanup import look
+from dask_bacc.cluster.launch import Launcher
+from dask_bacc.cluster.report import Ledger
+from dask_bacc.cluster.watch import watch
+
+#: Seconds in which no chunk starts or ends before the scheduler is asked who is silent.
+LOOK_EVERY = 2.0
+
+
+async def stuck_chunks(client: Client, launcher: Launcher, ledger: Ledger) -> list[int]:
+    """Chunks that need something of silent workers and can be had without.
+
+    They run there, wait there, or need a block that is there. What is on the cluster without a
+    graph to make it, such as a persisted array, cannot be made anew. Chunks that may run only on
+    workers that are gone are among them.
+
+    Raises
+    ------
+    OSError
+        While the scheduler is away.
+    """
+    await look(client)
+    known = watch(client)
+    waiting = [chunk for chunk in range(ledger.n) if ledger.is_open(chunk)]
+    chosen = set(launcher.stranded(waiting, known.workers - known.silent))
+    if silent := sorted(known.silent):
+        chosen.update(launcher.stuck(waiting, await _keys(client, silent)))
+    return sorted(chosen)
+
+
+async def relaunch(
+    client: Client, launcher: Launcher, ledger: Ledger, chunks: Collection[int]
+) -> dict[int, Future[Any]]:
+    """Launch chunks once more, away from suspects; their futures.
+
+    What they are made of is made anew as well, under new keys, for the scheduler believes that it
+    has it.
+    """
+    known = watch(client)
+    running = {i: worker for i in chunks if (worker := ledger.records[i].worker) is not None}
+    known.abandon(launcher.name, running)
+    overtaken = [launcher.futures[chunk] for chunk in chunks]
+    futures = await asyncio.to_thread(launcher.relaunch, chunks, known.trusted())
+    await client.cancel(overtaken, asynchronous=True)
+    ledger.launch(chunks)
+    return futures
+
+
+async def _keys(client: Client, workers: list[str]) -> set[Key]:
+    """What is on these workers, or waits there."""
+    scheduler = client.scheduler
+    assert scheduler is not None
+    there = await asyncio.gather(
+        scheduler.has_what(workers=workers), scheduler.processing(workers=workers)
+    )
+    return set(itertools.chain.from_iterable(keys for by in there for keys in by.values()))

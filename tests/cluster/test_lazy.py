@@ -1,0 +1,149 @@
+"""Results that stay on the workers, and answers decoded there."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import uuid
+
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+from distributed import Client, Event
+
+import dask_bacc
+from dask_bacc import coding
+from tests.cluster.test_run import assert_nothing_is_left
+from tests.conftest import wait_until
+
+X = 2 + np.sin(np.arange(48).reshape(24, 2) / 20)
+BLOCKS = np.split(X, 8)
+WEIGHTS = np.random.default_rng(0).normal(size=(2, 3000)) / 2
+
+
+def wide(block):
+    return np.tanh(block @ WEIGHTS)
+
+
+@pytest.fixture
+def gate(client):
+    event = Event(f"gate-{uuid.uuid4()}", client=client)
+    yield event.name
+    event.set()
+
+
+def all_but(block, gate, blocks):
+    if any(np.array_equal(block, BLOCKS[j]) for j in blocks):
+        Event(gate).wait()
+    return wide(block)
+
+
+@pytest.fixture(autouse=True)
+def _results_stay():
+    with dask.config.set({"bacc.gather-limit": "10 kB"}):
+        yield
+
+
+def test_what_all_blocks_returned_is_that_of_map_blocks(client):
+    array = da.from_array(X, chunks=(3, 2))
+    run = dask_bacc.encode(array, n=12).map(wide)
+    answer = run.to_dask_array()
+    assert isinstance(answer, da.Array)
+    assert answer.chunks == ((3,) * 8, (3000,))
+    assert run.report.error == 0
+    plain = array.map_blocks(wide, chunks=((3,) * 8, (3000,)), dtype=float, meta=X[:0])
+    np.testing.assert_array_equal((answer - plain).compute(), 0)
+
+
+@pytest.mark.parametrize("combine", ["concat", "stack", "sum", "mean"])
+@pytest.mark.parametrize("code", ["systematic", "berrut", "local"])
+def test_the_answer_is_the_same_as_here(client, gate, combine, code):
+    coded = dask_bacc.encode(X, k=8, n=12, code=code)
+    run = coded.map(all_but, gate, {2, 5}, rtol=np.inf, combine=combine)
+    lazy = run.to_dask_array()
+    decoded = lazy.compute()
+    here = run.result()
+    assert lazy.shape == here.shape
+    assert lazy.dtype == here.dtype
+    truth = {"concat": wide(X), "stack": np.stack([wide(b) for b in BLOCKS])}
+    truth["sum"] = truth["stack"].sum(axis=0)
+    truth["mean"] = truth["stack"].mean(axis=0)
+    size = np.sqrt(np.mean(truth["stack"] ** 2)) * (8 if combine == "sum" else 1)
+    # Fewer results may do when they are fetched, so the two answers need not be the same.
+    for answer in (decoded, here):
+        assert np.sqrt(np.mean((answer - truth[combine]) ** 2)) < 3 * run.report.error * size
+
+
+def test_structures(client):
+    def both(block):
+        return {"wide": wide(block), "rows": block.sum(axis=1)}
+
+    lazy = dask_bacc.encode(X, k=8, n=8, code="uncoded").map(both).to_dask_array()
+    computed = dask.compute(lazy)[0]
+    np.testing.assert_array_equal(computed["wide"], wide(X))
+    np.testing.assert_allclose(computed["rows"], X.sum(axis=1))
+
+
+def test_small_results_come_here_and_go_back(client):
+    run = dask_bacc.encode(X, k=8, n=12).map(np.tanh)
+    lazy = run.to_dask_array()
+    assert lazy.chunks == ((3,) * 8, (2,))
+    np.testing.assert_array_equal(lazy.compute(), np.tanh(X))
+
+
+def test_results_stay_until_they_are_wanted(client):
+    run = dask_bacc.encode(X, k=8, n=12).map(wide)
+    wait_until(lambda: run.status == "finished")
+    assert run.report.error == 0
+    # Only the blocks' own results: the others were let go of.
+    assert len(client.futures) == 8
+    np.testing.assert_array_equal(run.result(), wide(X))
+    assert_nothing_is_left(client)
+
+
+def test_a_dropped_run_and_its_array_leave_nothing(client):
+    lazy = dask_bacc.encode(X, k=8, n=12).map(wide).to_dask_array()
+    gc.collect()
+    np.testing.assert_array_equal(lazy.compute(), wide(X))
+    del lazy
+    gc.collect()
+    assert_nothing_is_left(client)
+
+
+def test_an_error_is_raised_at_once(client):
+    def fails(block):
+        raise OSError("no such file")
+
+    run = dask_bacc.encode(X, k=8, n=12).map(fails)
+    with pytest.raises(dask_bacc.DecodeError, match="no such file"):
+        run.to_dask_array()
+    assert_nothing_is_left(client)
+
+
+def test_with_an_asynchronous_client(processes):
+    async def go():
+        async with Client(processes.scheduler_address, asynchronous=True) as client:
+            run = dask_bacc.encode(X, k=8, n=12).map(wide, client=client)
+            lazy = await run.to_dask_array()
+            first = await client.compute(lazy)
+            return first, await run
+
+    for answer in asyncio.run(go()):
+        np.testing.assert_array_equal(answer, wide(X))
+
+
+def test_an_answer_that_overflows_is_refused(client, gate):
+    code = coding.Lagrange(2, 4, degree=1)
+    blocks = np.array([[1.0], [-1.0]], dtype=np.float32)
+
+    def huge(block):
+        return np.full(3000, 3e38, dtype=np.float32) * np.sign(block[:1, 0])
+
+    run = dask_bacc.encode(blocks, k=2, n=4, code=code).map(huge, combine="stack")
+    try:
+        lazy = run.to_dask_array()
+    except dask_bacc.DecodeError:
+        return
+    with pytest.raises(OverflowError, match="overflows"):
+        lazy.compute()
