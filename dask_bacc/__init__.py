@@ -5,6 +5,7 @@ from dask_bacc._config import register_defaults
 from dask_bacc.api import encode
 from dask_bacc.cluster.array import CodedArray
 from dask_bacc.cluster.errors import DecodeError, ResultError
+from dask_bacc.cluster.events import RunEvent
 from dask_bacc.cluster.report import ChunkRecord, RunReport
 from dask_bacc.cluster.run import CodedRun
 from dask_bacc.cluster.task import should_stop
@@ -19,6 +20,7 @@ __all__ = [
     "DecodeError",
     "Partial",
     "ResultError",
+    "RunEvent",
     "RunReport",
     "coding",
     "encode",

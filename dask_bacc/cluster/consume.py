@@ -44,7 +44,7 @@ async def consume(client: Client, launcher: Launcher, work: Work) -> Any:
         # Off the event loop, which must go on answering the scheduler.
         return await asyncio.to_thread(work.answer)
     finally:
-        ledger.finished = ledger.elapsed
+        ledger.finish()
         await asyncio.to_thread(work.release)
         work.notify()
 

@@ -8,13 +8,14 @@ import warnings
 import weakref
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dask.typing import Key
 from distributed import Client
 
 from dask_bacc.cluster.client import resolve_client
 from dask_bacc.cluster.consume import consume
+from dask_bacc.cluster.events import Listener, RunEvent
 from dask_bacc.cluster.launch import Launcher
 from dask_bacc.cluster.options import RunOptions
 from dask_bacc.cluster.partials import Partials
@@ -23,6 +24,9 @@ from dask_bacc.cluster.submit import run_graph
 from dask_bacc.cluster.watch import watch
 from dask_bacc.cluster.work import Work
 from dask_bacc.coding import Code
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 class CodedRun:
@@ -107,6 +111,58 @@ class CodedRun:
         """
         return Partials(self._client, self._work, self._answer)
 
+    def on_event(self, callback: Callable[[RunEvent], object]) -> Callable[[], None]:
+        """Call back for everything that has happened in the run, and for all that will.
+
+        Parameters
+        ----------
+        callback : callable
+            Called with each `RunEvent` in order, on the thread of the client's event loop: it must
+            be quick and wait for nothing. One that raises is logged and not called again. While
+            the run goes on, the callback and what it refers to are kept.
+
+        Returns
+        -------
+        callable
+            Stops the calls.
+
+        Raises
+        ------
+        TypeError
+            If `callback` cannot be called.
+        """
+        if not callable(callback):
+            raise TypeError(f"callback must be callable, got {type(callback).__name__}")
+        listener = Listener(callback)
+        loop: Any = self._client.loop
+        try:
+            loop.asyncio_loop.call_soon_threadsafe(self._ledger.events.listen, listener)
+        except RuntimeError:
+            # The client is closed and its loop with it: nothing more will happen.
+            self._ledger.events.listen(listener)
+        return listener.stop
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw when each chunk ran, on which worker, and how it ended.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            By default those of a new figure.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        """
+        from dask_bacc.display.timeline import timeline
+
+        return timeline(self.report, ax)
+
     def cancel(self) -> None:
         """Give up: cancel all chunks that have not returned and release everything."""
         _cancel(self._answer)
@@ -161,7 +217,7 @@ def start_run(
     wanted = range(code.n) if options.decoder.uses_gram else ()
     sketched = set(wanted) - options.sketches.keys()
     graph = run_graph(chunks, keys, func, args, kwargs, sketched)
-    ledger = Ledger(code.k, code.n, options.decoder.name)
+    ledger = Ledger(code.k, code.n, options.decoder.name, name=graph.name)
     parity = [chunk for chunk, own in enumerate(code.own_blocks) if own < 0]
     late = {key for chunk in parity for key in (*keys[chunk], (graph.name, chunk))}
     launcher = Launcher(client, graph, late, options.retries)
@@ -174,6 +230,7 @@ def start_run(
         ledger.spare(set(range(code.n)).difference(first))
     known = watch(client)
     # Before the tasks: what is sent to the scheduler arrives in order.
+    ledger.submit(first)
     known.listen(graph.name, ledger.news)
     try:
         launcher.launch(first, known.trusted(), sources=sources)
