@@ -10,6 +10,7 @@ from dask_bacc.cluster.report import ChunkRecord, RunReport
 from dask_bacc.cluster.run import CodedRun
 from dask_bacc.cluster.task import should_stop
 from dask_bacc.cluster.work import Partial
+from dask_bacc.display.progress import progress
 
 register_defaults()
 
@@ -24,5 +25,6 @@ __all__ = [
     "RunReport",
     "coding",
     "encode",
+    "progress",
     "should_stop",
 ]

@@ -58,11 +58,7 @@ class CodedRun:
     @property
     def status(self) -> str:
         """``"pending"``, ``"finished"``, ``"error"`` or ``"cancelled"``, as futures have it."""
-        if not self._answer.done():
-            return "pending"
-        if self._answer.cancelled():
-            return "cancelled"
-        return "error" if self._answer.exception() else "finished"
+        return status_of(self._answer)
 
     def result(self, timeout: float | None = None) -> Any:
         """The decoded answer; waits for it.
@@ -242,6 +238,15 @@ def start_run(
     loop: Any = client.loop
     answer = asyncio.run_coroutine_threadsafe(consumer, loop.asyncio_loop)
     return CodedRun(client, graph.name, work, answer)
+
+
+def status_of(answer: concurrent.futures.Future[Any]) -> str:
+    """The status of a run with this answer; see `CodedRun.status`."""
+    if not answer.done():
+        return "pending"
+    if answer.cancelled():
+        return "cancelled"
+    return "error" if answer.exception() else "finished"
 
 
 def _cancel(answer: concurrent.futures.Future[Any]) -> None:
