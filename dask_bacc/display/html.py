@@ -71,7 +71,7 @@ def run_html(status: str, report: RunReport) -> str:
     lost = Counter(event.chunk for event in report.events if event.kind == "lost")
     backups = {i for i, chunk in enumerate(report.chunks) if chunk.backup is not None}
     marks = {"backup": backups, "late": late, "suspect": set(report.suspects)}
-    present = Counter(chunk.state for chunk in report.chunks)
+    present = Counter[str](chunk.state for chunk in report.chunks)
     return _template("run.html.j2").render(
         status=status,
         report=report,

@@ -137,24 +137,13 @@ def timeline(report: RunReport, ax: Axes | None = None) -> Axes:
     if idle:
         _draw_idle(ax, report, idle, len(labels) - 1)
     if report.stopped is not None:
-        ax.axvline(report.seconds, color="black", linewidth=1.2, label=_ending(report), zorder=4)
+        failed = any(event.kind == "failed" for event in report.events)
+        label = "end" if failed else "answer"
+        ax.axvline(report.seconds, color="black", linewidth=1.2, label=label, zorder=4)
     _name_rows(ax, labels)
     ax.set_xlabel("seconds since submission")
-    ax.set_title(
-        f"{len(report.returned)} of {report.n} chunks returned (k={report.k})",
-        loc="left",
-        fontsize=10,
-    )
-    handles, texts = ax.get_legend_handles_labels()
-    ax.legend(
-        handles,
-        texts,
-        loc="upper center",
-        bbox_to_anchor=(0.5, -0.5 / ax.figure.get_figheight() / ax.get_position().height - 0.02),
-        ncols=4,
-        frameon=False,
-        fontsize=8,
-    )
+    ax.set_title(_title(report), loc="left", fontsize=10)
+    _draw_legend(ax)
     ax.spines[["top", "right"]].set_visible(False)
     return ax
 
@@ -221,10 +210,8 @@ def _draw_bars(
         y, x = zip(*backups, strict=True)
         ax.plot(x, y, "D", color="black", markersize=4, label="backup", zorder=5)
     # Numbers where there is room for them.
-    figure = ax.figure
-    box = ax.get_position()
-    across = box.width * figure.get_figwidth() * 72 / right
-    down = box.height * figure.get_figheight() * 72 / count
+    width, depth = _inches(ax)
+    across, down = width * 72 / right, depth * 72 / count
     for bar, row in zip(bars, rows, strict=True):
         text = str(bar.chunk)
         if down * height > NUMBER and (bar.end - bar.begin) * across > NUMBER * (
@@ -263,11 +250,35 @@ def _draw_idle(ax: Axes, report: RunReport, idle: Sequence[int], row: int) -> No
     )
 
 
-def _ending(report: RunReport) -> str:
-    if report.block_error is None and report.error is None and report.missing:
-        return f"end ({report.stopped})"
-    error = f", estimated error {report.error:.2g}" if report.error else ""
-    return f"answer ({report.stopped}{error})"
+def _title(report: RunReport) -> str:
+    text = f"{len(report.returned)} of {report.n} chunks returned (k={report.k}); {report.state}"
+    return f"{text}; estimated error {report.error:.2g}" if report.error else text
+
+
+def _draw_legend(ax: Axes) -> None:
+    handles, labels = ax.get_legend_handles_labels()
+    order = [*COLOURS, "lost", "may still run", "backup", "queued, under way", "answer", "end"]
+    shown = sorted(zip(labels, handles, strict=True), key=lambda pair: order.index(pair[0]))
+    below = 0.55 / _inches(ax)[1]
+    ax.legend(
+        [handle for _, handle in shown],
+        [label for label, _ in shown],
+        loc="upper left",
+        bbox_to_anchor=(0, -below),
+        ncols=len(shown),
+        columnspacing=1.2,
+        handlelength=1.4,
+        frameon=False,
+        fontsize=8,
+    )
+
+
+def _inches(ax: Axes) -> tuple[float, float]:
+    """Width and height of the axes."""
+    box = ax.get_window_extent()
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    return float(box.width / figure.dpi), float(box.height / figure.dpi)
 
 
 def _name_rows(ax: Axes, labels: Sequence[str]) -> None:
