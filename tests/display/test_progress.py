@@ -185,13 +185,12 @@ def test_in_a_real_notebook():
     cells = [
         "import time, numpy as np, dask_bacc\n"
         "def slow(block):\n    time.sleep(0.5)\n    return np.tanh(block)\n"
-        "run = dask_bacc.encode(np.arange(16.0), k=8, n=12).map(slow, enough=12)\n"
+        "run = dask_bacc.encode(np.arange(16.0), k=8, n=8, code='uncoded').map(slow)\n"
         "dask_bacc.progress(run)\n"
         "print('at once', run.status)",
         "run.result()\n"
         "import threading\n"
-        "[t.join() for t in threading.enumerate() if t.name == 'bacc-progress']\n"
-        "time.sleep(0.5)\n",
+        "[t.join() for t in threading.enumerate() if t.name == 'bacc-progress']",
     ]
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     client_module.NotebookClient(book, timeout=120).execute()
@@ -199,4 +198,4 @@ def test_in_a_real_notebook():
     [grid] = [o for o in outputs if o.output_type == "display_data"]
     assert "at once pending" in "".join(o.text for o in outputs if o.output_type == "stream")
     assert "finished" in grid["data"]["text/html"]
-    assert "returned 12" in grid["data"]["text/html"]
+    assert "returned 8" in grid["data"]["text/html"]
