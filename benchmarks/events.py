@@ -17,7 +17,7 @@ class Nothing(EventLog):
     """Keeps no events."""
 
     def add(self, event: RunEvent) -> None:
-        pass
+        """Forget it."""
 
 
 def seconds(log: EventLog) -> float:
@@ -34,7 +34,7 @@ def seconds(log: EventLog) -> float:
 
 def main() -> None:
     heard = EventLog("run")
-    heard.listen(Listener(lambda event: None))
+    heard.listen(Listener(id))
     logs = {"dropped": Nothing("run"), "kept": EventLog("run"), "kept, one callback": heard}
     best = dict.fromkeys(logs, float("inf"))
     for _ in range(ROUNDS):
