@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import defaultdict, deque
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from dask.typing import Key
 from distributed import Client, Future
 
 #: Results of one worker that are fetched together; more would delay the first of them.
@@ -63,7 +64,7 @@ class Arrivals:
         self._known = known
         self._outcomes: deque[Outcome] = deque()
         self._stirred = asyncio.Event()
-        self._lanes: defaultdict[str, list[tuple[int, Future[Any]]]] = defaultdict(list)
+        self._lanes: defaultdict[str, list[tuple[Key, int]]] = defaultdict(list)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -108,82 +109,84 @@ class Arrivals:
         """Wake who waits."""
         self._stirred.set()
 
-    def _put(self, outcome: Outcome, future: Future[Any]) -> None:
-        # Another future may have taken this one's place meanwhile.
-        if self._futures[outcome.index] is future:
+    def _put(self, outcome: Outcome, key: Key) -> None:
+        if self._is_current(outcome.index, key):
             self._outcomes.append(outcome)
             self._stirred.set()
+
+    def _is_current(self, index: int, key: Key) -> bool:
+        """Whether no other future has taken the place of this one's meanwhile."""
+        return index in self._futures and self._futures[index].key == key
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    # No local variable below is a future: frames of what is cancelled live on for a while.
+
     async def _watch(self, index: int) -> None:
-        future = self._futures[index]
-        state = future._state
+        key, state = self._futures[index].key, self._futures[index]._state
         assert state is not None
         # A result that is lost with its worker makes the future wait again.
         while state.status in ("pending", "lost"):
             await state.wait()
         if state.status == "finished":
             if (value := self._known(index)) is not None:
-                self._put(Outcome(index, value), future)
+                self._put(Outcome(index, value), key)
                 return
             lane = self._lane_of(index)
-            self._lanes[lane].append((index, future))
+            self._lanes[lane].append((key, index))
             if len(self._lanes[lane]) == 1:
                 self._spawn(self._serve(lane))
         elif state.status == "error":
             exception = state.exception or RuntimeError(f"task {index} failed")
             exception = exception.with_traceback(state.traceback)
-            self._put(Outcome(index, exception=exception), future)
+            self._put(Outcome(index, exception=exception), key)
         else:
-            self._put(Outcome(index, cancelled=True), future)
+            self._put(Outcome(index, cancelled=True), key)
 
     async def _serve(self, lane: str) -> None:
         """Fetch a worker's results, those that finish meanwhile in the next batch."""
         while waiting := self._lanes[lane]:
             batch = waiting[:LANE_BATCH]
-            await self._fetch(batch)
+            await self._fetch(dict(batch))
             del waiting[: len(batch)]
 
-    async def _fetch(self, batch: Sequence[tuple[int, Future[Any]]]) -> None:
-        waiting = {future.key: (index, future) for index, future in batch}
+    async def _fetch(self, batch: dict[Key, int]) -> None:
         try:
             scheduler = self._client.scheduler
             assert scheduler is not None
-            response = await scheduler.gather(keys=list(waiting))
+            response = await scheduler.gather(keys=list(batch))
         except OSError:
             # The scheduler's connection broke; the client reconnects or cancels its futures.
             await asyncio.sleep(0.05)
-            for index, future in batch:
-                self._again(index, future)
+            for key, index in batch.items():
+                self._again(key, index)
         except Exception as exception:
             # A result that cannot be deserialised must not take the others with it.
             if len(batch) == 1:
-                ((index, future),) = batch
-                self._put(Outcome(index, exception=exception), future)
+                ((key, index),) = batch.items()
+                self._put(Outcome(index, exception=exception), key)
             else:
-                for pair in batch:
-                    await self._fetch([pair])
+                for key, index in batch.items():
+                    await self._fetch({key: index})
         else:
             if response["status"] == "OK":
                 for key, value in response["data"].items():
-                    index, future = waiting[key]
-                    self._put(Outcome(index, value=value), future)
+                    self._put(Outcome(batch[key], value=value), key)
                 return
             for key in response["keys"]:
-                self._again(*waiting.pop(key))
-            if waiting:
-                await self._fetch(list(waiting.values()))
+                self._again(key, batch.pop(key))
+            if batch:
+                await self._fetch(batch)
 
-    def _again(self, index: int, future: Future[Any]) -> None:
+    def _again(self, key: Key, index: int) -> None:
         """Wait for a result anew after it was lost, as the client's own gather does."""
-        if self._futures[index] is not future:
+        if not self._is_current(index, key):
             return
-        state = self._client.futures.get(future.key)
+        state = self._client.futures.get(key)
         if state is not None and state.status == "finished":
-            self._client._send_to_scheduler({"op": "report-key", "key": future.key})
+            self._client._send_to_scheduler({"op": "report-key", "key": key})
             state.reset()
         self._spawn(self._watch(index))

@@ -56,7 +56,7 @@ async def consume(client: Client, launcher: Launcher, work: Work) -> Decided:
         kept = False
         raise
     finally:
-        ledger.finished = ledger.elapsed
+        ledger.finish()
         if kept:
             work.refining = asyncio.create_task(_refine(client, launcher, work))
         elif not work.held:
@@ -77,6 +77,13 @@ async def gather(client: Client, launcher: Launcher, work: Work) -> Decided:
         await release(client, launcher, work.ledger, "cancel")
         await asyncio.to_thread(work.release)
         work.notify()
+
+
+async def abandon(client: Client, launcher: Launcher, work: Work) -> None:
+    """Clean up after a run that was cancelled before it began."""
+    await release(client, launcher, work.ledger, work.options.cancel)
+    work.ledger.finish()
+    work.notify()
 
 
 def _answer(work: Work) -> Decided:

@@ -32,6 +32,8 @@ class Launcher:
         self, client: Client, run: RunGraph, parity: Collection[Key], retries: int
     ) -> None:
         self._client = client
+        #: name of the run
+        self.name = run.name
         self._run = run
         self._parity = parity
         self._retries = retries
@@ -42,11 +44,6 @@ class Launcher:
         self._sent: dict[int, tuple[RunGraph, Sequence[str]]] = {}
         self._attempts = Counter[int]()
         self._again = 0
-
-    @property
-    def name(self) -> str:
-        """Name of the run."""
-        return self._run.name
 
     def launch(
         self, chunks: Collection[int], workers: Sequence[str], *, sources: Collection[Key] = ()
@@ -111,6 +108,10 @@ class Launcher:
         for chunk in self.futures.keys() - set(keep):
             del self.futures[chunk]
         self._sources = {}
+        if not self.futures:
+            # The graph may hold futures of what the chunks are made of.
+            self._run = self._run.part(())
+            self._sent.clear()
 
     def _launched(
         self, part: RunGraph, futures: Mapping[Key, Future[Any]], workers: Sequence[str]

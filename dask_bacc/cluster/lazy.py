@@ -178,8 +178,7 @@ def _weighted_sum(
         total = np.empty_like(arrays[0])
         with np.errstate(over="ignore"):  # checked below, with a clearer word
             combine_rows(row[None], arrays, [total])
-        if not np.isfinite(total).all():
-            raise OverflowError(f"the decoded answer overflows {total.dtype}")
+        _check_finite(total)
     return total[None] if new_axis else total
 
 
@@ -189,6 +188,13 @@ def _total(key: Key, level: Sequence[Key]) -> Task:
 
 def _add(*arrays: AnyArray) -> AnyArray:
     total = arrays[0]
-    for array in arrays[1:]:
-        total = total + array
+    with np.errstate(over="ignore"):
+        for array in arrays[1:]:
+            total = total + array
+    _check_finite(total)
     return total
+
+
+def _check_finite(answer: AnyArray) -> None:
+    if not np.isfinite(answer).all():
+        raise OverflowError(f"the decoded answer overflows {answer.dtype}")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-from collections.abc import Awaitable, Callable
 from typing import Any, Self
 
 from distributed import Client
 
-from dask_bacc.cluster.work import Partial, Work
+from dask_bacc.cluster.answer import Answer
+from dask_bacc.cluster.work import Partial
 
 
 class Partials:
@@ -18,11 +18,12 @@ class Partials:
     An answer that is overtaken by new results before anybody asks for it is never computed.
     """
 
-    def __init__(self, client: Client, work: Work, answered: Callable[[], Awaitable[Any]]) -> None:
+    def __init__(self, client: Client, answer: Answer, run: object) -> None:
         self._client = client
-        self._work = work
-        # A method of the run, which must not end because nobody else knows it any more.
-        self._answered = answered
+        self._work = answer.work
+        self._answer = answer
+        # It must not end because nobody else knows it any more.
+        self._run = run
         self._seen = 0
         self._ended = False
 
@@ -56,7 +57,7 @@ class Partials:
             if work.ledger.finished is not None and (refining is None or refining.done()):
                 self._ended = True
                 # Raises what the run raised.
-                answer = await self._answered()
+                answer = await self._answer.here()
                 if refining is None:
                     return work.final(answer)
             if work.count > self._seen:

@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from dask_bacc.cluster.events import EventKind, EventLog, RunEvent
 from dask_bacc.cluster.policy import Stop
 from dask_bacc.cluster.solver import Solved
 from dask_bacc.coding._typing import FloatArray
@@ -31,6 +32,8 @@ class ChunkRecord:
     ended: float | None = None
     #: when that worker was through with it
     done: float | None = None
+    #: when it was launched because others were late or failed; None if it was launched at once
+    backup: float | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,8 @@ class RunReport:
     #: seconds of the run that went into decoding matrices and error estimates; results that came
     #: meanwhile were not kept waiting
     solving: float = 0.0
+    #: what happened, in order
+    events: tuple[RunEvent, ...] = field(default=(), repr=False)
 
     @property
     def state(self) -> str:
@@ -122,9 +127,13 @@ class Ledger:
     k: int
     n: int
     decoder: str
+    #: name of the run in the log
+    name: str = "run"
     #: monotonic time of submission
     submitted: float = field(default_factory=time.monotonic)
     records: list[ChunkRecord] = field(init=False)
+    #: what happened, in order
+    events: EventLog = field(init=False)
     #: chunks whose results are in, in order of arrival
     returned: list[int] = field(default_factory=list)
     erred: dict[int, BaseException] = field(default_factory=dict)
@@ -142,6 +151,7 @@ class Ledger:
 
     def __post_init__(self) -> None:
         self.records = [ChunkRecord() for _ in range(self.n)]
+        self.events = EventLog(self.name)
 
     @property
     def elapsed(self) -> float:
@@ -172,38 +182,77 @@ class Ledger:
         for chunk in chunks:
             self.records[chunk] = ChunkRecord("spare")
 
+    def submit(self, chunks: Iterable[int]) -> None:
+        """The run is submitted with these chunks."""
+        self.events.add(RunEvent("submitted", self.elapsed, chunks=tuple(chunks)))
+
     def launch(self, chunks: Iterable[int]) -> None:
-        """These chunks are launched after all."""
+        """These chunks are launched after all, or launched again under new keys."""
+        now = self.elapsed
         for chunk in chunks:
-            self.records[chunk] = ChunkRecord()
+            record = self.records[chunk]
+            if record.state == "spare":
+                self.records[chunk] = ChunkRecord(backup=now)
+                self._event("backup", chunk, now)
+            else:
+                self._event("lost", chunk, now)
+                self.records[chunk] = ChunkRecord(backup=record.backup)
 
     def news(self, chunk: int, worker: str, state: str) -> None:
         """A worker has started the chunk, for the first time or again, or is through with it."""
         if not self.is_open(chunk):
             return
+        record, now = self.records[chunk], self.elapsed
         if state == "done":
             # Another worker may have been given the chunk meanwhile.
-            if worker == self.records[chunk].worker:
-                self.records[chunk] = replace(self.records[chunk], done=self.elapsed)
-        else:
-            self.records[chunk] = ChunkRecord("running", worker, started=self.elapsed)
+            if worker == record.worker:
+                self.records[chunk] = replace(record, done=now)
+                self._event("done", chunk, now)
+            return
+        # A worker that had ended it and starts it again is alive, and retries what raised.
+        if record.started is not None and (record.done is None or record.worker != worker):
+            self._event("lost", chunk, now)
+        self.records[chunk] = ChunkRecord("running", worker, started=now, backup=record.backup)
+        self._event("started", chunk, now)
 
     def reopen(self, chunk: int) -> None:
         """A result that had returned is to be had again."""
         self.returned.remove(chunk)
         self.records[chunk] = replace(self.records[chunk], state="running", ended=None)
 
-    def end(self, chunk: int, state: ChunkState) -> None:
+    def end(self, chunk: int, state: Literal["returned", "erred", "cancelled"]) -> None:
         """The chunk's outcome is known."""
-        self.records[chunk] = replace(self.records[chunk], state=state, ended=self.elapsed)
+        now = self.elapsed
+        self.records[chunk] = replace(self.records[chunk], state=state, ended=now)
+        exception = self.erred.get(chunk) if state == "erred" else None
+        self._event(state, chunk, now, exception)
+
+    def finish(self) -> None:
+        """The run is over, with an answer or without."""
+        self.finished = self.elapsed
+        kind: EventKind = "failed" if self.block_error is None else "decoded"
+        self.events.add(RunEvent(kind, self.finished, reason=self.stopped, error=self.error))
+
+    @property
+    def error(self) -> float | None:
+        """Error of the whole answer; None if there is none or it is not estimated."""
+        errors = self.block_error
+        if errors is None or not np.isfinite(errors).all():
+            return None
+        return float(np.sqrt(np.mean(errors**2)))
+
+    def _event(
+        self, kind: EventKind, chunk: int, now: float, exception: BaseException | None = None
+    ) -> None:
+        worker = self.records[chunk].worker
+        self.events.add(RunEvent(kind, now, chunk, worker, exception=exception))
 
     def report(self) -> RunReport:
         """How things stand."""
         records = tuple(self.records)
         returned = tuple(self.returned)
         cancelled = [i for i, record in enumerate(records) if record.state == "cancelled"]
-        errors, solved = self.block_error, self.solved
-        known = errors is not None and bool(np.isfinite(errors).all())
+        errors, solved, error = self.block_error, self.solved, self.error
         return RunReport(
             k=self.k,
             n=self.n,
@@ -219,8 +268,8 @@ class Ledger:
                 if records[i].done is None and (worker := records[i].worker) is not None
             },
             decoder=self.decoder,
-            error=float(np.sqrt(np.mean(errors**2))) if known and errors is not None else None,
-            block_error=tuple(errors.tolist()) if known and errors is not None else None,
+            error=error,
+            block_error=None if error is None or errors is None else tuple(errors.tolist()),
             kernel=", ".join(solved.kernels) or None if solved else None,
             noise=solved.noise if solved else 0.0,
             suspects=solved.suspects if solved else (),
@@ -228,4 +277,5 @@ class Ledger:
             stopped=self.stopped,
             seconds=self.elapsed if self.finished is None else self.finished,
             chunks=records,
+            events=self.events.all(),
         )

@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
 import concurrent.futures
-import contextlib
-import threading
-import time
-import warnings
 import weakref
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dask
 import dask.array as da
-from dask.base import unpack_collections
 from dask.typing import Key
 from dask.utils import parse_bytes
 from distributed import Client
 
-from dask_bacc.cluster.cleanup import briefly, look
+from dask_bacc.cluster.answer import Answer
 from dask_bacc.cluster.client import resolve_client
-from dask_bacc.cluster.consume import consume, gather
+from dask_bacc.cluster.events import Listener, RunEvent
 from dask_bacc.cluster.launch import Launcher
 from dask_bacc.cluster.options import RunOptions
 from dask_bacc.cluster.partials import Partials
 from dask_bacc.cluster.report import Ledger, RunReport
 from dask_bacc.cluster.submit import run_graph
 from dask_bacc.cluster.watch import watch
-from dask_bacc.cluster.work import Decided, Work
+from dask_bacc.cluster.work import Work
 from dask_bacc.coding import Code
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 class CodedRun:
@@ -40,41 +37,34 @@ class CodedRun:
     client it is awaitable, and so is what `result` returns.
     """
 
-    def __init__(
-        self,
-        client: Client,
-        launcher: Launcher,
-        work: Work,
-        decided: concurrent.futures.Future[Decided],
-    ) -> None:
+    def __init__(self, client: Client, name: str, ledger: Ledger, answer: Answer) -> None:
         self._client = client
-        self._launcher = launcher
-        self._work = work
-        self._ledger = work.ledger
-        self._decided = decided
-        #: of the results that stayed on the workers, once they are wanted
-        self._gathered: concurrent.futures.Future[Decided] | None = None
-        self._lock = threading.Lock()
-        # The event loop knows only the futures, never this object.
-        weakref.finalize(self, _cancel, client, work, decided).atexit = False
+        self._name = name
+        self._ledger = ledger
+        self._answer = answer
+        # The event loop never knows this object.
+        finalizer = weakref.finalize(self, answer.cancel)
+        finalizer.atexit = False
+
+        def ended(decided: concurrent.futures.Future[Any]) -> None:
+            # The traceback of an error may lead back here, and would keep all it leads to.
+            if decided.cancelled() or decided.exception() is not None:
+                finalizer.detach()
+
+        answer.decided.add_done_callback(ended)
 
     @property
     def report(self) -> RunReport:
         """How the run stands, or how it ended."""
         report = self._ledger.report()
         zombies = watch(self._client).zombies
-        name = self._launcher.name
-        running = {i: w for i, w in report.still_running.items() if (name, i) in zombies}
+        running = {i: w for i, w in report.still_running.items() if (self._name, i) in zombies}
         return replace(report, still_running=running)
 
     @property
     def status(self) -> str:
         """``"pending"``, ``"finished"``, ``"error"`` or ``"cancelled"``, as futures have it."""
-        if not self._decided.done():
-            return "pending"
-        if self._decided.cancelled():
-            return "cancelled"
-        return "error" if self._decided.exception() else "finished"
+        return self._answer.status
 
     def result(self, timeout: float | None = None) -> Any:
         """The decoded answer; waits for it.
@@ -104,14 +94,9 @@ class CodedRun:
         """
         if self._client.asynchronous:
             return self._wait(timeout)
-        begin = time.monotonic()
-        self._want()
-        decided = self._decided.result(timeout)
-        if decided.held:
-            left = None if timeout is None else max(begin + timeout - time.monotonic(), 0)
-            decided = self._gather().result(left)
-        self._warn()
-        return decided.answer
+        answer = self._answer.wait(timeout)
+        self._answer.warn(stacklevel=2)
+        return answer
 
     def to_dask_array(self, timeout: float | None = None) -> Any:
         """The answer as dask arrays, decoded on the cluster from the results that workers hold.
@@ -144,11 +129,11 @@ class CodedRun:
                 "with array.query-planning a dask array cannot be made from results; use "
                 "result(), or turn query-planning off"
             )
-        loop: Any = self._client.loop
-        lazily = self._lazily(timeout)
         if self._client.asynchronous:
-            return lazily
-        return asyncio.run_coroutine_threadsafe(lazily, loop.asyncio_loop).result()
+            return self._wait_lazily(timeout)
+        answer = self._answer.wait_lazily(timeout)
+        self._answer.warn(stacklevel=2)
+        return answer
 
     def partials(self) -> Partials:
         """Ever better answers while results come in, the last one being the run's.
@@ -166,64 +151,77 @@ class CodedRun:
         DecodeError, CancelledError
             Where `result` would raise them.
         """
-        self._want()
-        return Partials(self._client, self._work, self._answered)
+        self._answer.want()
+        return Partials(self._client, self._answer, self)
+
+    def on_event(self, callback: Callable[[RunEvent], object]) -> Callable[[], None]:
+        """Call back for everything that has happened in the run, and for all that will.
+
+        Parameters
+        ----------
+        callback : callable
+            Called with each `RunEvent` in order, on the thread of the client's event loop: it must
+            be quick and wait for nothing. One that raises is logged and not called again. While
+            the run goes on, the callback and what it refers to are kept.
+
+        Returns
+        -------
+        callable
+            Stops the calls.
+
+        Raises
+        ------
+        TypeError
+            If `callback` cannot be called.
+        """
+        if not callable(callback):
+            raise TypeError(f"callback must be callable, got {type(callback).__name__}")
+        listener = Listener(callback)
+        loop: Any = self._client.loop
+        try:
+            loop.asyncio_loop.call_soon_threadsafe(self._ledger.events.listen, listener)
+        except RuntimeError:
+            # The client is closed and its loop with it: nothing more will happen.
+            self._ledger.events.listen(listener)
+        return listener.stop
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw when each chunk ran, on which worker, and how it ended.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            By default those of a new figure.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        """
+        from dask_bacc.display.timeline import timeline
+
+        return timeline(self.report, ax)
 
     def cancel(self) -> None:
         """Give up: cancel all chunks that have not returned and release everything."""
-        _cancel(self._client, self._work, self._decided)
+        self._answer.cancel()
 
     def __await__(self) -> Generator[Any, None, Any]:
         return self._wait(None).__await__()
 
     async def _wait(self, timeout: float | None) -> Any:
-        self._want()
-        async with asyncio.timeout(timeout):
-            answer = await self._answered()
-        self._warn()
+        answer = await self._answer.here(timeout)
+        self._answer.warn(stacklevel=2)
         return answer
 
-    async def _answered(self) -> Any:
-        decided = await _shielded(self._decided)
-        if decided.held:
-            decided = await _shielded(self._gather())
-        return decided.answer
-
-    async def _lazily(self, timeout: float | None) -> Any:
-        async with asyncio.timeout(timeout):
-            decided = await _shielded(self._gathered or self._decided)
-        async with briefly():
-            await look(self._client)
-        self._warn()
-        answer = self._work.lazily(decided, self._launcher.name, self._launcher.futures)
-        if trusted := watch(self._client).trusted():
-            # Preferred and no more: the array may outlive them.
-            arrays, repack = unpack_collections(answer)
-            persisted = await asyncio.to_thread(
-                self._client.persist, arrays, workers=trusted, allow_other_workers=True
-            )
-            (answer,) = repack(persisted)
+    async def _wait_lazily(self, timeout: float | None) -> Any:
+        answer = await self._answer.lazily(timeout)
+        self._answer.warn(stacklevel=2)
         return answer
-
-    def _want(self) -> None:
-        """Results are wanted here from now on."""
-        if not self._decided.done() and not self._work.gathering:
-            loop: Any = self._client.loop
-            loop.add_callback(self._work.gather)
-
-    def _gather(self) -> concurrent.futures.Future[Decided]:
-        with self._lock:
-            if self._gathered is None:
-                self._work.gathering = True
-                loop: Any = self._client.loop
-                self._gathered = asyncio.run_coroutine_threadsafe(
-                    gather(self._client, self._launcher, self._work), loop.asyncio_loop
-                )
-            return self._gathered
-
-    def _warn(self) -> None:
-        if message := self._ledger.warning:
-            warnings.warn(message, RuntimeWarning, stacklevel=3)
 
     def __repr__(self) -> str:
         report = self.report
@@ -262,7 +260,7 @@ def start_run(
     sketched = set(wanted) - options.sketches.keys()
     limit = parse_bytes(dask.config.get("bacc.gather-limit"))
     graph = run_graph(chunks, keys, func, args, kwargs, sketched, limit)
-    ledger = Ledger(code.k, code.n, options.decoder.name)
+    ledger = Ledger(code.k, code.n, options.decoder.name, name=graph.name)
     parity = [chunk for chunk, own in enumerate(code.own_blocks) if own < 0]
     late = {key for chunk in parity for key in (*keys[chunk], (graph.name, chunk))}
     launcher = Launcher(client, graph, late, options.retries)
@@ -278,28 +276,11 @@ def start_run(
     work.gathering = options.cancel == "keep"
     known = watch(client)
     # Before the tasks: what is sent to the scheduler arrives in order.
+    ledger.submit(first)
     known.listen(graph.name, work.news)
     try:
         launcher.launch(first, known.trusted(), sources=sources)
     except BaseException:
         known.unlisten(graph.name)
         raise
-    consumer = consume(client, launcher, work)
-    loop: Any = client.loop
-    decided = asyncio.run_coroutine_threadsafe(consumer, loop.asyncio_loop)
-    return CodedRun(client, launcher, work, decided)
-
-
-async def _shielded(future: concurrent.futures.Future[Decided]) -> Decided:
-    # One impatient waiter must not cancel the run for the others.
-    return await asyncio.shield(asyncio.wrap_future(future))
-
-
-def _cancel(client: Client, work: Work, decided: concurrent.futures.Future[Decided]) -> None:
-    if not decided.done():
-        decided.cancel()
-    if (refining := work.refining) is not None:
-        # Its loop may be closed already.
-        with contextlib.suppress(RuntimeError):
-            loop: Any = client.loop
-            loop.add_callback(refining.cancel)
+    return CodedRun(client, graph.name, ledger, Answer(client, launcher, work))

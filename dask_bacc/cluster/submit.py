@@ -58,6 +58,8 @@ class RunGraph:
 
     def part(self, chunks: Collection[int], sources: Collection[Key] = ()) -> RunGraph:
         """The same run for some of its chunks; `sources` are kept beside them."""
+        if not chunks:
+            return RunGraph(self.name, (), {}, tuple(sources))
         others: set[Key] = {(self.name, i) for i in self.chunks if i not in chunks}
         graph = {key: task for key, task in self.graph.items() if key not in others}
         return RunGraph(self.name, tuple(chunks), graph, tuple(sources))

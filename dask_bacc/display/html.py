@@ -10,13 +10,22 @@ from dask.utils import format_bytes
 from jinja2 import Environment, PackageLoader, Template
 
 from dask_bacc.display.palette import COLOURS
+from dask_bacc.display.states import late_now
 
 if TYPE_CHECKING:
     from dask_bacc.cluster.array import CodedArray
-    from dask_bacc.cluster.report import RunReport
+    from dask_bacc.cluster.report import ChunkRecord, RunReport
 
 #: Lines from blocks to chunks beyond this number would be a grey smear.
 MOST_LINKS = 600
+#: Chunks beyond this number are drawn small, without their numbers.
+MOST_NUMBERS = 400
+#: How marks are drawn around and inside a cell.
+MARK_STYLES = {
+    "backup": "border-bottom: 3px solid #0072B2",
+    "late": "outline: 2px dashed #D55E00; outline-offset: -2px",
+    "suspect": "outline: 2px solid #CC0000; outline-offset: -1px",
+}
 
 
 def coded_array_html(coded: CodedArray) -> str:
@@ -58,12 +67,42 @@ def coded_array_html(coded: CodedArray) -> str:
 
 def run_html(status: str, report: RunReport) -> str:
     """A grid of chunks, coloured by their states, above what the report says."""
+    late = late_now(report) if status == "pending" else set()
+    lost = Counter(event.chunk for event in report.events if event.kind == "lost")
+    backups = {i for i, chunk in enumerate(report.chunks) if chunk.backup is not None}
+    marks = {"backup": backups, "late": late, "suspect": set(report.suspects)}
+    present = Counter[str](chunk.state for chunk in report.chunks)
     return _template("run.html.j2").render(
         status=status,
         report=report,
+        cells=[
+            {
+                "state": chunk.state,
+                "title": _title(chunk, [name for name in marks if i in marks[name]], lost[i]),
+                "marks": [name for name in marks if i in marks[name]],
+            }
+            for i, chunk in enumerate(report.chunks)
+        ],
+        numbered=report.n <= MOST_NUMBERS,
         colours=COLOURS,
-        counts=Counter(chunk.state for chunk in report.chunks),
+        mark_styles=MARK_STYLES,
+        counts=[(state, present[state]) for state in COLOURS if present[state]],
+        mark_counts=[(name, len(chunks)) for name, chunks in marks.items() if chunks],
     )
+
+
+def _title(chunk: ChunkRecord, marks: list[str], lost: int) -> str:
+    """What is known of a chunk, in one line."""
+    words = [", ".join([chunk.state, *marks])]
+    if chunk.worker is not None:
+        words.append(f"on {chunk.worker}")
+    if chunk.started is not None:
+        words.append(f"from {chunk.started:.2f} s")
+    if chunk.ended is not None:
+        words.append(f"until {chunk.ended:.2f} s")
+    if lost:
+        words.append(f"after {lost} lost with a worker")
+    return " ".join(words)
 
 
 @cache

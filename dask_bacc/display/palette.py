@@ -19,4 +19,8 @@ COLOURS = {
     "waiting": Colour("#DDDDDD", "#000000"),
     "cancelled": Colour("#E69F00", "#000000"),
     "erred": Colour("#D55E00", "#ffffff"),
+    "spare": Colour("#FFFFFF", "#888888"),
 }
+
+#: An attempt at a chunk that was lost with its worker.
+LOST = Colour("#CC79A7", "#000000")

@@ -1,21 +1,96 @@
-"""A picture of a run: chunks on a time axis, one row per worker."""
+"""A picture of a run: chunks on a time axis, a row or more per worker."""
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dask_bacc.display.palette import COLOURS
+from dask_bacc.display.palette import COLOURS, LOST
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from dask_bacc.cluster.report import RunReport
 
+#: Rows beyond this number are not named, and are drawn without gaps.
+MOST_NAMES = 60
+#: Inches of a row, of a picture without rows, and of the highest picture.
+ROW, MARGIN, HIGHEST = 0.3, 1.5, 12.0
+#: Characters of the list of chunks that no worker started.
+MOST_TEXT = 60
+#: Size of the numbers in bars, in points.
+NUMBER = 8.0
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A worker's time with a chunk."""
+
+    chunk: int
+    #: a state of `ChunkRecord`, or ``"lost"``
+    outcome: str
+    worker: str
+    begin: float
+    end: float
+
+
+def bars_of(report: RunReport) -> list[Bar]:
+    """What workers did: an attempt at a chunk each, those that were lost among them.
+
+    An attempt ends when its worker was through with it, as far as that is known; else when its
+    outcome was known.
+    """
+    bars = []
+    for index, chunk in enumerate(report.chunks):
+        if chunk.worker is not None and chunk.started is not None:
+            ends = [time for time in (chunk.done, chunk.ended) if time is not None]
+            end = min(ends, default=report.seconds)
+            bars.append(Bar(index, chunk.state, chunk.worker, chunk.started, end))
+    started: dict[int | None, float] = {}
+    for event in report.events:
+        if event.kind == "started":
+            started[event.chunk] = event.seconds
+        elif event.kind == "lost" and event.chunk in started:
+            assert event.chunk is not None
+            assert event.worker is not None
+            begin = started[event.chunk]
+            bars.append(Bar(event.chunk, "lost", event.worker, begin, event.seconds))
+    return sorted(bars, key=lambda bar: (bar.begin, bar.chunk))
+
+
+def rows_of(bars: Sequence[Bar]) -> tuple[list[str], list[int]]:
+    """The worker of every row, and the row of every bar.
+
+    A worker has as many rows as chunks that it was at, at once.
+
+    Examples
+    --------
+    >>> rows_of([Bar(0, "returned", "b", 0, 2), Bar(1, "returned", "a", 0, 1),
+    ...          Bar(2, "returned", "b", 1, 3), Bar(3, "returned", "a", 1, 2)])
+    (['a', 'b', 'b'], [1, 0, 2, 0])
+    """
+    lanes: defaultdict[str, list[float]] = defaultdict(list)
+    places = []
+    for bar in bars:
+        ends = lanes[bar.worker]
+        lane = next((i for i, end in enumerate(ends) if end <= bar.begin), len(ends))
+        ends[lane:] = [bar.end, *ends[lane + 1 :]]
+        places.append((bar.worker, lane))
+    rows = [(w, lane) for w in sorted(lanes, key=_natural) for lane in range(len(lanes[w]))]
+    index = {place: row for row, place in enumerate(rows)}
+    return [worker for worker, _ in rows], [index[place] for place in places]
+
 
 def timeline(report: RunReport, ax: Axes | None = None) -> Axes:
     """Draw when each chunk ran on which worker and how it ended.
 
-    Chunks that no worker had started are drawn in a row of their own.
+    A bar is a worker's time with a chunk; a thin grey line before it the time that the chunk
+    waited while the worker had nothing else of the run, one behind it the time until its result
+    was here. Diamonds mark backups. Pale bars after the answer are cancelled functions that had
+    not returned. Chunks that no worker had started share a row.
 
     Parameters
     ----------
@@ -27,6 +102,11 @@ def timeline(report: RunReport, ax: Axes | None = None) -> Axes:
     -------
     matplotlib.axes.Axes
 
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+
     Examples
     --------
     >>> from dask_bacc import ChunkRecord, RunReport
@@ -35,48 +115,184 @@ def timeline(report: RunReport, ax: Axes | None = None) -> Axes:
     >>> [tick.get_text() for tick in timeline(report).get_yticklabels()]
     ['a', 'not started']
     """
-    from matplotlib import pyplot as plt
-    from matplotlib.patches import Patch
-
+    try:
+        from matplotlib import pyplot as plt
+    except ImportError as error:
+        raise ImportError(
+            "pictures of runs need matplotlib: install it with `pip install matplotlib` or "
+            "`conda install matplotlib`"
+        ) from error
+    bars = bars_of(report)
+    names, rows = rows_of(bars)
+    idle = [i for i, c in enumerate(report.chunks) if c.worker is None and c.state != "spare"]
+    labels = [*names, *(["not started"] if idle else [])]
     if ax is None:
-        workers = {chunk.worker for chunk in report.chunks}
-        _, ax = plt.subplots(figsize=(8, 1.6 + 0.36 * len(workers)), layout="constrained")
-    rows = sorted({chunk.worker for chunk in report.chunks if chunk.worker})
-    if any(chunk.worker is None for chunk in report.chunks):
-        rows.append("not started")
-    for index, chunk in enumerate(report.chunks):
-        row = rows.index(chunk.worker or "not started")
-        end = report.seconds if chunk.ended is None else chunk.ended
-        start = end if chunk.started is None else chunk.started
-        colour = COLOURS[chunk.state]
-        if chunk.worker is None:
-            # Nothing ran, so there is no bar: only the chunk's number, side by side with others.
-            waiting = [i for i, other in enumerate(report.chunks) if other.worker is None]
-            width = report.seconds / max(len(waiting), 12)
-            start, end = waiting.index(index) * width, (waiting.index(index) + 1) * width
-        ax.barh(row, end - start, left=start, height=0.7, color=colour.fill, edgecolor="white")
-        ax.text((start + end) / 2, row, str(index), ha="center", va="center", color=colour.text)
-    ax.axvline(report.seconds, color="black", linewidth=1, linestyle="--")
-    ax.annotate(
-        "answer",
-        (report.seconds, 1),
-        xytext=(3, 3),
-        xycoords=("data", "axes fraction"),
-        textcoords="offset points",
-        ha="right",
-        fontsize=9,
-    )
-    ax.set_yticks(range(len(rows)), rows, fontsize=8)
-    ax.invert_yaxis()
-    ax.set_xlim(0, report.seconds * 1.02)
-    ax.set_xlabel("seconds since submission; a bar is a chunk")
-    present = [state for state in COLOURS if any(c.state == state for c in report.chunks)]
-    ax.legend(
-        handles=[Patch(color=COLOURS[state].fill, label=state) for state in present],
-        loc="lower center",
-        bbox_to_anchor=(0.5, 1.0),
-        ncols=len(present),
-        frameon=False,
-    )
+        height = min(MARGIN + ROW * max(len(labels), 2), HIGHEST)
+        _, ax = plt.subplots(figsize=(9, height), layout="constrained")
+    right = max([report.seconds, *(bar.end for bar in bars)]) * 1.04 or 1.0
+    ax.set_xlim(0, right)
+    ax.set_ylim(len(labels) - 0.5, -0.5)
+    _draw_waiting(ax, report, bars, rows)
+    _draw_bars(ax, report, bars, rows, len(labels), right)
+    if idle:
+        _draw_idle(ax, report, idle, len(labels) - 1)
+    if report.stopped is not None:
+        failed = any(event.kind == "failed" for event in report.events)
+        label = "end" if failed else "answer"
+        ax.axvline(report.seconds, color="black", linewidth=1.2, label=label, zorder=4)
+    _name_rows(ax, labels)
+    ax.set_xlabel("seconds since submission")
+    ax.set_title(_title(report), loc="left", fontsize=10)
+    _draw_legend(ax)
     ax.spines[["top", "right"]].set_visible(False)
     return ax
+
+
+def _draw_waiting(ax: Axes, report: RunReport, bars: Sequence[Bar], rows: Sequence[int]) -> None:
+    """Thin lines for the time before a chunk started and for its result's way here."""
+    lines = []
+    for bar, row in zip(bars, rows, strict=True):
+        chunk = report.chunks[bar.chunk]
+        lines.append((row, chunk.backup or 0.0, bar.begin))
+        if bar.outcome == "returned" and chunk.ended is not None:
+            lines.append((row, bar.end, chunk.ended))
+    if lines:
+        y, begins, ends = zip(*lines, strict=True)
+        colour = COLOURS["waiting"].fill
+        ax.hlines(y, begins, ends, colors=colour, linewidth=2, label="queued, under way", zorder=1)
+
+
+def _draw_bars(
+    ax: Axes,
+    report: RunReport,
+    bars: Sequence[Bar],
+    rows: Sequence[int],
+    count: int,
+    right: float,
+) -> None:
+    colours = {**COLOURS, "lost": LOST}
+    dense = count > MOST_NAMES
+    height = 1.0 if dense else 0.72
+    for outcome, colour in colours.items():
+        chosen = [i for i, bar in enumerate(bars) if bar.outcome == outcome]
+        if not chosen:
+            continue
+        ax.barh(
+            [rows[i] for i in chosen],
+            [bars[i].end - bars[i].begin for i in chosen],
+            left=[bars[i].begin for i in chosen],
+            height=height,
+            color=colour.fill,
+            edgecolor="white",
+            linewidth=0.0 if dense else 0.6,
+            label=outcome,
+            zorder=2,
+        )
+    at_it = [i for i, b in enumerate(bars) if b.chunk in report.still_running]
+    at_it = [i for i in at_it if bars[i].outcome == "cancelled"]
+    for i in at_it:
+        ax.fill_betweenx(
+            [rows[i] - height / 2, rows[i] + height / 2],
+            bars[i].end,
+            right,
+            color=COLOURS["cancelled"].fill,
+            alpha=0.3,
+            linewidth=0,
+            label="may still run" if i == at_it[0] else None,
+            zorder=2,
+        )
+    backups = [
+        (row, bar.begin)
+        for bar, row in zip(bars, rows, strict=True)
+        if report.chunks[bar.chunk].backup is not None
+    ]
+    if backups:
+        y, x = zip(*backups, strict=True)
+        ax.plot(x, y, "D", color="black", markersize=4, label="backup", zorder=5)
+    # Numbers where there is room for them.
+    width, depth = _inches(ax)
+    across, down = width * 72 / right, depth * 72 / count
+    for bar, row in zip(bars, rows, strict=True):
+        text = str(bar.chunk)
+        if down * height > NUMBER and (bar.end - bar.begin) * across > NUMBER * (
+            0.7 * len(text) + 0.7
+        ):
+            ax.text(
+                (bar.begin + bar.end) / 2,
+                row,
+                text,
+                ha="center",
+                va="center_baseline",
+                fontsize=NUMBER,
+                color=colours[bar.outcome].text,
+                zorder=3,
+                clip_on=True,
+            )
+
+
+def _draw_idle(ax: Axes, report: RunReport, idle: Sequence[int], row: int) -> None:
+    """One line for all chunks that no worker started: they waited, and took nobody's time."""
+    end = max(
+        report.seconds if report.chunks[i].ended is None else report.chunks[i].ended or 0.0
+        for i in idle
+    )
+    ax.hlines([row], 0, end, colors=COLOURS["waiting"].fill, linewidth=2, zorder=1)
+    numbers = ", ".join(map(str, idle))
+    text = numbers if len(numbers) <= MOST_TEXT else f"{len(idle)} chunks"
+    ax.text(
+        end / 2,
+        row,
+        text,
+        ha="center",
+        va="center",
+        fontsize=NUMBER,
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
+    )
+
+
+def _title(report: RunReport) -> str:
+    text = f"{len(report.returned)} of {report.n} chunks returned (k={report.k}); {report.state}"
+    return f"{text}; estimated error {report.error:.2g}" if report.error else text
+
+
+def _draw_legend(ax: Axes) -> None:
+    handles, labels = ax.get_legend_handles_labels()
+    order = [*COLOURS, "lost", "may still run", "backup", "queued, under way", "answer", "end"]
+    shown = sorted(zip(labels, handles, strict=True), key=lambda pair: order.index(pair[0]))
+    below = 0.55 / _inches(ax)[1]
+    ax.legend(
+        [handle for _, handle in shown],
+        [label for label, _ in shown],
+        loc="upper left",
+        bbox_to_anchor=(0, -below),
+        ncols=len(shown),
+        columnspacing=1.2,
+        handlelength=1.4,
+        frameon=False,
+        fontsize=8,
+    )
+
+
+def _inches(ax: Axes) -> tuple[float, float]:
+    """Width and height of the axes."""
+    box = ax.get_window_extent()
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    return float(box.width / figure.dpi), float(box.height / figure.dpi)
+
+
+def _name_rows(ax: Axes, labels: Sequence[str]) -> None:
+    if len(labels) > MOST_NAMES:
+        ax.set_yticks([])
+        ax.set_ylabel(f"{len(set(labels) - {'not started'})} workers")
+        return
+    # The name of a worker with several rows stands at the first of them.
+    first = [row for row, name in enumerate(labels) if row == 0 or labels[row - 1] != name]
+    ax.set_yticks(first, [labels[row] for row in first], fontsize=8)
+    ax.tick_params(axis="y", length=0)
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Sorts names with numbers by the numbers: host 9 before host 10."""
+    parts = re.findall(r"\d+|\D+", name)
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]

@@ -115,7 +115,9 @@ def test_options_of_launching_and_cancelling(client):
     coded = dask_bacc.encode(np.arange(8.0), k=4, n=6)
     with pytest.raises(ValueError, match="unknown launch 'lazy'; use one of 'eager', 'backup'"):
         coded.map(np.tanh, launch="lazy")
-    with pytest.raises(ValueError, match="unknown cancel 'never'; use one of 'cancel', 'restart'"):
+    with pytest.raises(
+        ValueError, match="unknown cancel 'never'; use one of 'cancel', 'keep', 'restart'"
+    ):
         coded.map(np.tanh, cancel="never")
     unsystematic = dask_bacc.encode(np.arange(8.0), k=4, n=6, code="berrut")
     with pytest.raises(ValueError, match="starts with the blocks as they stand"):

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from html.parser import HTMLParser
+from typing import get_args
 
 import numpy as np
 import pytest
 
 import dask_bacc
 from dask_bacc import coding
-from dask_bacc.cluster.report import ChunkRecord, Ledger
+from dask_bacc.cluster.report import ChunkRecord, ChunkState, Ledger
 from dask_bacc.display.html import run_html
+from dask_bacc.display.palette import COLOURS
 
 
 class Balance(HTMLParser):
@@ -75,7 +79,43 @@ def test_a_run_shows_a_grid_of_its_chunks_and_escapes_what_they_raise():
 
 
 def test_every_state_has_a_colour():
-    for state in ("waiting", "running", "returned", "erred", "cancelled"):
+    for state in get_args(ChunkState):
         ledger = Ledger(k=1, n=1, decoder="berrut")
         ledger.records = [ChunkRecord(state)]
-        assert f"{state} 1" in run_html("pending", ledger.report())
+        html = run_html("pending", ledger.report())
+        assert f"{state} 1" in " ".join(parsed(html).texts)
+        assert COLOURS[state].fill in html
+
+
+def test_late_chunks_backups_suspects_and_losses_are_marked():
+    ledger = Ledger(k=4, n=6, decoder="kriging")
+    ledger.submitted -= 100
+    ledger.spare([4, 5])
+    ledger.submit(range(4))
+    for chunk in (0, 1, 2):
+        ledger.records[chunk] = ChunkRecord("returned", "a", 0.0, 1.0)
+    ledger.records[3] = ChunkRecord("running", "b", 0.0)
+    ledger.launch([4])
+    ledger.news(4, "c", "running")
+    ledger.news(4, "d", "running")
+    report = replace(ledger.report(), suspects=(1,))
+    titles = re.findall(r'title="chunk (\d): ([a-z, ]*?)(?: on|")', run_html("pending", report))
+    assert [title for _, title in titles] == [
+        "returned",
+        "returned, suspect",
+        "returned",
+        "running, late",
+        "running, backup",
+        "spare",
+    ]
+    assert "after 1 lost with a worker" in run_html("pending", report)
+    assert "late" not in run_html("finished", report)
+
+
+def test_a_grid_of_many_chunks_stays_small():
+    ledger = Ledger(k=2048, n=2560, decoder="kriging")
+    for chunk in range(2048):
+        ledger.news(chunk, "tcp://10.0.0.1:4000", "running")
+    html = run_html("pending", ledger.report())
+    assert parsed(html).tags.count("i") == 2560
+    assert len(html) < 500_000

@@ -1,9 +1,15 @@
 from __future__ import annotations
 
+import sys
+from collections import Counter
+
 import matplotlib as mpl
+import numpy as np
 import pytest
+from matplotlib import pyplot as plt
 from matplotlib.colors import to_hex
 
+import dask_bacc
 from dask_bacc.cluster.report import ChunkRecord, Ledger
 from dask_bacc.display.palette import COLOURS
 from dask_bacc.display.timeline import timeline
@@ -13,8 +19,6 @@ from dask_bacc.display.timeline import timeline
 def headless():
     with mpl.rc_context({"backend": "agg"}):
         yield
-        from matplotlib import pyplot as plt
-
         plt.close("all")
 
 
@@ -29,11 +33,103 @@ def test_bars_are_chunks_on_their_workers_in_the_colour_of_their_state():
     ]
     ax = timeline(ledger.report())
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["a", "b", "not started"]
-    bars = [
-        (round(bar.get_y() + bar.get_height() / 2), bar.get_x(), bar.get_width())
-        for bar in ax.patches
+    assert drawn(ax) == {
+        "returned": {(0, 0.0, 2.0), (1, 0.5, 1.0)},
+        "cancelled": {(1, 1.5, 1.5)},
+    }
+    for bars in ax.containers:
+        assert {to_hex(bar.get_facecolor()).upper() for bar in bars} == {
+            COLOURS[bars.get_label()].fill
+        }
+    assert legend(ax) == ["returned", "cancelled", "may still run", "queued, under way"]
+    assert [text.get_text() for text in ax.texts] == ["1", "0", "2", "3"]
+
+
+def drawn(ax):
+    """Row, begin and length of the bars, by outcome."""
+    return {
+        bars.get_label(): {
+            (round(b.get_y() + b.get_height() / 2), float(b.get_x()), float(b.get_width()))
+            for b in bars
+        }
+        for bars in ax.containers
+    }
+
+
+def legend(ax):
+    return [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def test_chunks_that_one_worker_has_at_once_do_not_hide_each_other():
+    ledger = Ledger(k=2, n=3, decoder="berrut")
+    ledger.finished = 3.0
+    ledger.records = [
+        ChunkRecord("returned", "host:10", 0.0, 2.0),
+        ChunkRecord("returned", "host:9", 0.0, 1.0),
+        ChunkRecord("returned", "host:10", 1.0, 3.0),
     ]
-    assert bars[:3] == [(1, 0.5, 1.0), (0, 0.0, 2.0), (1, 1.5, 1.5)]
-    colours = [to_hex(bar.get_facecolor()).upper() for bar in ax.patches]
-    assert colours[:3] == [COLOURS[s].fill for s in ("returned", "returned", "cancelled")]
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["returned", "cancelled"]
+    ax = timeline(ledger.report())
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["host:9", "host:10"]
+    assert drawn(ax)["returned"] == {(0, 0.0, 1.0), (1, 0.0, 2.0), (2, 1.0, 2.0)}
+
+
+def test_lost_attempts_backups_and_spares():
+    ledger = Ledger(k=2, n=4, decoder="berrut")
+    ledger.spare([2, 3])
+    ledger.submit([0, 1])
+    for chunk, worker in ((0, "a"), (1, "b"), (0, "c")):
+        ledger.news(chunk, worker, "running")
+    ledger.launch([2])
+    ledger.news(2, "c", "running")
+    for chunk in (0, 2):
+        ledger.end(chunk, "returned")
+    ax = timeline(ledger.report())
+    counts = {outcome: len(bars) for outcome, bars in drawn(ax).items()}
+    assert counts == {"returned": 2, "running": 1, "lost": 1}
+    assert [row for row, _, _ in drawn(ax)["lost"]] == [0]
+    [diamonds] = [line for line in ax.lines if line.get_label() == "backup"]
+    assert len(diamonds.get_xdata()) == 1
+    assert "3" not in [text.get_text() for text in ax.texts]
+
+
+def test_the_plot_of_a_real_run_has_its_bars(local):
+    def work(block):
+        if block[0] == 3:
+            raise OSError
+        return np.tanh(block)
+
+    run = dask_bacc.encode(np.arange(8.0), k=8, n=12).map(
+        work, launch="backup", rtol=np.inf, client=local
+    )
+    run.result(timeout=60)
+    report = run.report
+    figure, given = plt.subplots()
+    ax = run.plot(given)
+    assert ax is given
+    figure.canvas.draw()
+    counts = {outcome: len(bars) for outcome, bars in drawn(ax).items()}
+    started = Counter(chunk.state for chunk in report.chunks if chunk.started is not None)
+    assert counts == started
+    assert counts["returned"] == len(report.returned)
+    assert counts["erred"] == 1
+    lines = {line.get_label(): line for line in ax.lines}
+    assert list(lines["answer"].get_xdata()) == [report.seconds] * 2
+    assert len(lines["backup"].get_xdata()) == sum(c.backup is not None for c in report.chunks)
+
+
+def test_many_rows_are_not_named():
+    ledger = Ledger(k=100, n=200, decoder="berrut")
+    ledger.finished = 1.0
+    ledger.records = [ChunkRecord("returned", f"w{i}", 0.0, 1.0) for i in range(200)]
+    ax = timeline(ledger.report())
+    assert len(drawn(ax)["returned"]) == 200
+    assert ax.get_ylabel() == "200 workers"
+    assert not ax.get_yticklabels()
+    assert ax.figure.get_figheight() <= 12
+
+
+def test_without_matplotlib_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    ledger = Ledger(k=1, n=1, decoder="berrut")
+    with pytest.raises(ImportError, match="pip install matplotlib"):
+        timeline(ledger.report())

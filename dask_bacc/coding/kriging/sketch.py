@@ -58,7 +58,7 @@ def sketch(array: AnyArray, size: int = SIZE) -> AnyArray:
     return total
 
 
-def gram_of_sketches(code: Code, sketches: Mapping[int, Sequence[AnyArray]]) -> FloatArray:
+def gram_of_sketches(code: Code, sketches: Mapping[int, Sequence[AnyArray]]) -> FloatArray | None:
     """Estimated inner products of the blocks from the sketches of some chunks.
 
     What the chunks do not determine is taken for the blocks' mean and a deviation that is as large
@@ -73,8 +73,9 @@ def gram_of_sketches(code: Code, sketches: Mapping[int, Sequence[AnyArray]]) -> 
 
     Returns
     -------
-    (k, k) ndarray of float64
-        The sum over encoded arrays, each scaled to a mean square norm of 1.
+    (k, k) ndarray of float64, or None
+        The sum over encoded arrays, each scaled to a mean square norm of 1. None if the chunks
+        tell of one block alone, so that nothing is known of how far the others are from it.
 
     Examples
     --------
@@ -89,6 +90,8 @@ def gram_of_sketches(code: Code, sketches: Mapping[int, Sequence[AnyArray]]) -> 
     inverse = np.linalg.pinv(rows, rcond=1e-8)
     determined = inverse @ rows
     rank = round(float(np.trace(determined)))
+    if rank < min(2, code.k):
+        return None
     total = np.zeros((code.k, code.k))
     for part in range(len(sketches[chunks[0]])):
         stacked = np.stack([sketches[i][part] for i in chunks])
@@ -97,7 +100,8 @@ def gram_of_sketches(code: Code, sketches: Mapping[int, Sequence[AnyArray]]) -> 
         blocks = mean + deviations
         gram = (blocks @ blocks.conj().T).real
         if rank < code.k:
-            spread = np.linalg.norm(deviations) ** 2 / rank
+            # They are taken from their own mean, which leaves one degree of freedom less.
+            spread = np.linalg.norm(deviations) ** 2 / (rank - 1)
             gram = gram + spread * (np.eye(code.k) - determined)
         size = np.trace(gram) / code.k
         total += gram / size if size > 0 else gram

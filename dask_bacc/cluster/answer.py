@@ -1,0 +1,145 @@
+"""The answer of a run: waited for, fetched, or left on the cluster as dask arrays."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import threading
+import time
+import warnings
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from dask.base import unpack_collections
+from distributed import Client
+
+from dask_bacc.cluster.cleanup import briefly, look
+from dask_bacc.cluster.consume import abandon, consume, gather
+from dask_bacc.cluster.launch import Launcher
+from dask_bacc.cluster.watch import watch
+from dask_bacc.cluster.work import Decided, Work
+
+
+class Answer:
+    """What a run comes to; starts to collect its results.
+
+    Parameters
+    ----------
+    client : Client
+        On whose event loop all goes on; the methods may be called from any thread.
+    launcher : Launcher
+        Of the run, with the chunks that were launched at once.
+    work : Work
+    """
+
+    def __init__(self, client: Client, launcher: Launcher, work: Work) -> None:
+        self._client = client
+        self._launcher = launcher
+        #: what is made of the results
+        self.work = work
+        #: done when it is known how the results decode
+        self.decided = _start(client, consume, launcher, work)
+        self._gathered: concurrent.futures.Future[Decided] | None = None
+        self._lock = threading.Lock()
+
+        def ended(_: concurrent.futures.Future[Decided]) -> None:
+            # What is cancelled before its first step never gets to clean up.
+            if work.ledger.finished is None:
+                _start(client, abandon, launcher, work)
+
+        self.decided.add_done_callback(ended)
+
+    @property
+    def status(self) -> str:
+        """As `CodedRun.status`."""
+        if not self.decided.done():
+            return "pending"
+        if self.decided.cancelled():
+            return "cancelled"
+        return "error" if self.decided.exception() else "finished"
+
+    def want(self) -> None:
+        """Results are wanted here from now on."""
+        if not self.decided.done() and not self.work.gathering:
+            self._call(self.work.gather)
+
+    def wait(self, timeout: float | None) -> Any:
+        """The answer, with its results fetched; blocks."""
+        begin = time.monotonic()
+        self.want()
+        decided = self.decided.result(timeout)
+        if decided.held:
+            left = None if timeout is None else max(begin + timeout - time.monotonic(), 0)
+            decided = self._gather().result(left)
+        return decided.answer
+
+    async def here(self, timeout: float | None = None) -> Any:
+        """The answer, with its results fetched."""
+        self.want()
+        async with asyncio.timeout(timeout):
+            decided = await _shielded(self.decided)
+            if decided.held:
+                decided = await _shielded(self._gather())
+        return decided.answer
+
+    def wait_lazily(self, timeout: float | None) -> Any:
+        """The answer as dask arrays; blocks."""
+        loop: Any = self._client.loop
+        return asyncio.run_coroutine_threadsafe(self.lazily(timeout), loop.asyncio_loop).result()
+
+    async def lazily(self, timeout: float | None) -> Any:
+        """The answer as dask arrays."""
+        async with asyncio.timeout(timeout):
+            decided = await _shielded(self._gathered or self.decided)
+        async with briefly():
+            await look(self._client)
+        answer = self.work.lazily(decided, self._launcher.name, self._launcher.futures)
+        if trusted := watch(self._client).trusted():
+            arrays, repack = unpack_collections(answer)
+            # Preferred and no more: the arrays may outlive these workers.
+            persisted = await asyncio.to_thread(
+                self._client.persist, arrays, workers=trusted, allow_other_workers=True
+            )
+            (answer,) = repack(persisted)
+        return answer
+
+    def warn(self, stacklevel: int) -> None:
+        """Tell the user what the answer lacks."""
+        if message := self.work.ledger.warning:
+            warnings.warn(message, RuntimeWarning, stacklevel=stacklevel + 1)
+
+    def cancel(self) -> None:
+        """Give up, or stop refining."""
+        if not self.decided.done():
+            self.decided.cancel()
+        if (refining := self.work.refining) is not None:
+            self._call(refining.cancel)
+
+    def _gather(self) -> concurrent.futures.Future[Decided]:
+        with self._lock:
+            if self._gathered is None:
+                self.work.gathering = True
+                self._gathered = _start(self._client, gather, self._launcher, self.work)
+            return self._gathered
+
+    def _call(self, function: Any) -> None:
+        loop: Any = self._client.loop
+        # It may be closed already, and nothing is left to do.
+        with contextlib.suppress(RuntimeError):
+            loop.add_callback(function)
+
+
+async def _shielded(future: concurrent.futures.Future[Decided]) -> Decided:
+    # One impatient waiter must not cancel the run for the others.
+    return await asyncio.shield(asyncio.wrap_future(future))
+
+
+def _start(
+    client: Client,
+    phase: Callable[[Client, Launcher, Work], Coroutine[Any, Any, Any]],
+    launcher: Launcher,
+    work: Work,
+) -> concurrent.futures.Future[Any]:
+    loop: Any = client.loop
+    return asyncio.run_coroutine_threadsafe(phase(client, launcher, work), loop.asyncio_loop)
