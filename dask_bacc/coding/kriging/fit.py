@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.linalg import lapack
+from scipy.linalg import cho_factor, cho_solve, lapack
 from scipy.optimize import minimize
 
 from dask_bacc.coding._typing import FloatArray
@@ -186,6 +186,22 @@ def has_noise(fit: Fit, observations: Observations) -> bool:
 def unknown_variance(fit: Fit, observations: Observations) -> FloatArray:
     """Variance of each result, given the others, in units of the fit's covariance."""
     return np.asarray(1 / np.diag(np.linalg.inv(fit.results_covariance(observations.geometry))))
+
+
+def residuals(fit: Fit, observations: Observations) -> FloatArray:
+    """Squared leave-one-out residuals in units of their variances; their mean is about one.
+
+    References
+    ----------
+    Rasmussen and Williams, "Gaussian Processes for Machine Learning" (2006), eqs. 5.10 to 5.12.
+    """
+    factor = cho_factor(fit.results_covariance(observations.geometry), lower=True)
+    explained = cho_solve(factor, observations.gram)
+    scale = float(np.trace(explained)) / observations.count
+    inverse = cho_solve(factor, np.eye(observations.count))
+    squared: FloatArray = np.diag(cho_solve(factor, explained.T)) / np.diag(inverse)
+    # Where a function is exact, rounding leaves anything.
+    return np.maximum(squared / scale, 0.0) if scale > 0 else np.ones(observations.count)
 
 
 def _search(whole: Posterior, start: FloatArray, noise: tuple[float, float]) -> Fit:

@@ -8,7 +8,7 @@ import numpy as np
 
 from dask_bacc.coding._typing import FloatArray, IndexArray
 from dask_bacc.coding.kriging.ensemble import Ensemble, fit_ensemble
-from dask_bacc.coding.kriging.fit import Fit, fit_family, fit_noise
+from dask_bacc.coding.kriging.fit import fit_family, fit_noise, residuals
 from dask_bacc.coding.kriging.kernels import FAMILIES, Family
 from dask_bacc.coding.kriging.observations import Observations
 
@@ -23,20 +23,6 @@ PRICE = 12.0
 SUBSTANTIAL = 0.1
 #: Results that are put aside in vain before the search ends.
 PATIENCE = 2
-
-
-def residuals(fit: Fit, observations: Observations) -> FloatArray:
-    """Squared leave-one-out residuals in units of their variances; their mean is about one.
-
-    References
-    ----------
-    Rasmussen and Williams, "Gaussian Processes for Machine Learning" (2006), eqs. 5.10 to 5.12.
-    """
-    inverse = np.linalg.inv(fit.results_covariance(observations.geometry))
-    explained = inverse @ observations.gram
-    scale = np.trace(explained) / observations.count
-    squared: FloatArray = np.einsum("ij,ji->i", explained, inverse) / np.diag(inverse) / scale
-    return squared
 
 
 def find_outliers(
