@@ -96,7 +96,8 @@ class Posterior:
         if failed:
             return IMPOSSIBLE, np.zeros(5)
         lower, _ = lapack.dpotri(factor, lower=1)
-        inverse = np.tril(lower) + np.tril(lower, -1).T
+        inverse = lower + lower.T
+        inverse[np.diag_indices(m)] *= 0.5
         explained = inverse @ gram
         trace = float(np.trace(explained))
         if not trace > 0:
@@ -217,4 +218,6 @@ def _search(whole: Posterior, start: FloatArray, noise: tuple[float, float]) -> 
 
 def _with_nugget(covariance: FloatArray, share: float) -> FloatArray:
     mean_variance = float(np.trace(covariance)) / len(covariance)
-    return covariance + (share + JITTER) * mean_variance * np.eye(len(covariance))
+    sum_of_both = covariance.copy()
+    sum_of_both[np.diag_indices(len(covariance))] += (share + JITTER) * mean_variance
+    return sum_of_both
