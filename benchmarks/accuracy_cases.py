@@ -6,6 +6,8 @@ import numpy as np
 
 from benchmarks.workloads import Network, draw
 from dask_bacc import coding
+from dask_bacc.coding.kriging.fit import LOWEST, Fit
+from dask_bacc.coding.kriging.kernels import FAMILIES, Geometry
 
 Array = np.ndarray
 
@@ -30,10 +32,36 @@ def classify(title: str, network: Network, draws: int) -> None:
                 decoded = coding.decode(code, results, decoder, blocks @ blocks.T)
                 key = f"{name} code, {decoder} decoder"
                 right.setdefault(key, []).append(decoded.blocks.argmax(axis=1) == labels)
+            limit = _with_hindsight(code, results, network(blocks), blocks @ blocks.T)
+            key = f"{name} code, kriging in hindsight"
+            right.setdefault(key, []).append(limit.argmax(axis=1) == labels)
     print(f"\n{title}, k=8, one of 9 missing: accuracy of a trained network, {draws} draws")
     whole = np.mean(right["nothing missing"])
     for key, hits in right.items():
         print(f"  {key:35} {np.mean(hits):.4f}   lost {whole - np.mean(hits):.4f}")
+
+
+def _with_hindsight(
+    code: coding.Code, results: dict[int, Array], truth: Array, gram: Array
+) -> Array:
+    """Kriging with the family and parameters, of 240, whose answer is closest to the truth."""
+    rng = np.random.default_rng(0)
+    chunks, values = list(results), np.stack(list(results.values()))
+    points = np.vstack([np.eye(code.k), code.generator[chunks]])
+    geometry = Geometry.of(points, gram / np.mean(np.diag(gram)))
+    there = np.arange(code.k, len(points))
+    own = code.own_blocks[chunks]
+    answers = []
+    for family in FAMILIES:
+        for constant, linear, length in rng.normal(size=(40, 3)) * [2, 2, 1]:
+            parameters = np.array([constant, linear, 0, family.log_length + length, LOWEST])
+            fit = Fit(family, parameters, 0.0)
+            cross = fit.covariance(geometry.between(np.arange(code.k), there))
+            covariance = fit.results_covariance(geometry.among(there))
+            blocks = cross @ np.linalg.solve(covariance, values)
+            blocks[own[own >= 0]] = values[own >= 0]
+            answers.append(blocks)
+    return min(answers, key=lambda blocks: float(np.linalg.norm(blocks - truth)))
 
 
 def corrupt(network: Network, draws: int) -> None:

@@ -5,12 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import check_grad
+from scipy.special import erf
 
 from dask_bacc import coding
 from dask_bacc.coding import decode
 from dask_bacc.coding.kriging.ensemble import credible_families
 from dask_bacc.coding.kriging.fit import Posterior
-from dask_bacc.coding.kriging.kernels import AFFINE, FAMILIES, Geometry
+from dask_bacc.coding.kriging.kernels import AFFINE, FAMILIES, UNIT_BIAS, Geometry, arc_sine
 from dask_bacc.coding.kriging.observations import Observations
 from tests.strategies import SYSTEMATIC, codes, returned_sets
 
@@ -96,6 +97,19 @@ def test_covariances_are_positive_semidefinite(family):
     points = np.random.default_rng(2).normal(size=(20, 5))
     value, _ = family.shape(Geometry.of(points, np.eye(5)), 0.3)
     assert np.linalg.eigvalsh(value).min() > -1e-10
+
+
+def test_the_arc_sine_is_the_covariance_of_sigmoidal_units():
+    """Against the mean over random units, erf of a normal weighted sum and bias."""
+    rng = np.random.default_rng(3)
+    points = rng.normal(size=(5, 3))
+    log_length = -0.4
+    steepness = np.exp(-2 * log_length)
+    weights = np.sqrt(steepness) * rng.normal(size=(3, 400_000))
+    bias = np.sqrt(steepness * UNIT_BIAS) * rng.normal(size=400_000)
+    units = erf(points @ weights + bias)
+    value, _ = arc_sine(Geometry.of(points, np.eye(3)), log_length)
+    np.testing.assert_allclose(2 / np.pi * value, units @ units.T / 400_000, atol=0.01)
 
 
 @pytest.mark.parametrize("name", ["berrut", "systematic", "local"])
@@ -354,6 +368,20 @@ def test_honest_results_are_not_put_aside(name, kind):
         results = np.stack([functions[name](x) for x in code.encode(blocks)])
         flat = blocks.reshape(8, -1)
         assert decode(code, dict(enumerate(results)), gram=flat @ flat.T).suspects == ()
+
+
+def test_honest_results_of_a_steep_stretch_are_not_put_aside():
+    """Trajectories that turn sharply among a few of many blocks, and hardly elsewhere."""
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        blocks = smooth_blocks(rng, 64, (15, 4)) / 1.6
+        code = SYSTEMATIC(64, 80)
+        rates = np.exp(0.4 * code.encode(blocks))
+        times = np.linspace(0, 6, 20)
+        results = np.sin(rates[..., :1] * times) / (0.3 + rates[..., 1:2])
+        flat = blocks.reshape(64, -1)
+        returned = {i: results[i] for i in rng.permutation(80)[8:].tolist()}
+        assert decode(code, returned, gram=flat @ flat.T).suspects == ()
 
 
 def test_without_inner_products_results_are_smooth_along_the_nodes():

@@ -16,6 +16,7 @@ from dask_bacc.coding.kriging.fit import (
     fit_noise,
     has_noise,
     is_rough,
+    residuals,
 )
 from dask_bacc.coding.kriging.kernels import AFFINE, FAMILIES, Family, Geometry
 from dask_bacc.coding.kriging.observations import Observations
@@ -27,6 +28,9 @@ RANK_TOLERANCE = 1e-13
 #: Families this much less likely than the best, in nats, are not fitted again as results arrive,
 #: until their number has grown by this factor.
 HOPELESS, GROWTH = 20.0, 1.5
+#: How many leave-one-out residuals of a single output the common variance weighs when a local one
+#: is told from them, and the least share of the common one that a local one is believed to have.
+COMMON, LEAST = 20.0, 0.7
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,9 @@ class Ensemble:
             choose are uncertain themselves.
         """
         kept = [(s, f) for s, f in zip(self.shares, self.fits, strict=True) if s > 0]
-        predictions = [_predict(fit, observations, cross, there) for _, fit in kept]
+        predictions = [
+            _predict(fit, observations, cross, there, self.effective_outputs) for _, fit in kept
+        ]
         weights = np.zeros((len(cross.inner), observations.count))
         for (share, _), (matrix, _) in zip(kept, predictions, strict=True):
             weights += share * matrix
@@ -215,11 +221,27 @@ def _scale(fit: Fit, observations: Observations) -> float:
 
 
 def _predict(
-    fit: Fit, observations: Observations, cross: Geometry, there: Geometry
+    fit: Fit, observations: Observations, cross: Geometry, there: Geometry, outputs: float
 ) -> tuple[FloatArray, FloatArray]:
     """Weights of one family's fit and its variance for every point."""
     factor = cho_factor(fit.results_covariance(observations.geometry), lower=True)
     covariance = fit.covariance(cross)
     weights: FloatArray = cho_solve(factor, covariance.T).T
     left = np.diag(fit.covariance(there)) - np.einsum("ij,ij->i", weights, covariance)
-    return weights, np.maximum(_scale(fit, observations) * left, 0.0)
+    local = _local_variance(weights, residuals(fit, observations), outputs)
+    return weights, np.maximum(local * _scale(fit, observations) * left, 0.0)
+
+
+def _local_variance(weights: FloatArray, squared: FloatArray, outputs: float) -> FloatArray:
+    """Variances over the common one, from leave-one-out residuals of the results that count.
+
+    A function may be steep in one place and flat in another. The common variance is then too small
+    here and too large there, and how well results predict each other tells where. Few outputs say
+    little of that, and leave the common variance.
+    """
+    shares = np.abs(weights)
+    shares /= np.maximum(shares.sum(axis=1, keepdims=True), np.finfo(float).tiny)
+    count = 1 / np.maximum((shares**2).sum(axis=1), np.finfo(float).tiny)
+    common = COMMON / outputs
+    local: FloatArray = (common + count * (shares @ squared)) / (common + count)
+    return np.maximum(local, LEAST)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.linalg import lapack
+from scipy.linalg import cho_factor, cho_solve, lapack
 from scipy.optimize import minimize
 
 from dask_bacc.coding._typing import FloatArray
@@ -96,7 +96,8 @@ class Posterior:
         if failed:
             return IMPOSSIBLE, np.zeros(5)
         lower, _ = lapack.dpotri(factor, lower=1)
-        inverse = np.tril(lower) + np.tril(lower, -1).T
+        inverse = lower + lower.T
+        inverse[np.diag_indices(m)] *= 0.5
         explained = inverse @ gram
         trace = float(np.trace(explained))
         if not trace > 0:
@@ -188,6 +189,22 @@ def unknown_variance(fit: Fit, observations: Observations) -> FloatArray:
     return np.asarray(1 / np.diag(np.linalg.inv(fit.results_covariance(observations.geometry))))
 
 
+def residuals(fit: Fit, observations: Observations) -> FloatArray:
+    """Squared leave-one-out residuals in units of their variances; their mean is about one.
+
+    References
+    ----------
+    Rasmussen and Williams, "Gaussian Processes for Machine Learning" (2006), eqs. 5.10 to 5.12.
+    """
+    factor = cho_factor(fit.results_covariance(observations.geometry), lower=True)
+    explained = cho_solve(factor, observations.gram)
+    scale = float(np.trace(explained)) / observations.count
+    inverse = cho_solve(factor, np.eye(observations.count))
+    squared: FloatArray = np.diag(cho_solve(factor, explained.T)) / np.diag(inverse)
+    # Where a function is exact, rounding leaves anything.
+    return np.maximum(squared / scale, 0.0) if scale > 0 else np.ones(observations.count)
+
+
 def _search(whole: Posterior, start: FloatArray, noise: tuple[float, float]) -> Fit:
     """The likeliest parameters, found on evenly spaced results where there are many."""
     observations = whole.observations
@@ -201,4 +218,6 @@ def _search(whole: Posterior, start: FloatArray, noise: tuple[float, float]) -> 
 
 def _with_nugget(covariance: FloatArray, share: float) -> FloatArray:
     mean_variance = float(np.trace(covariance)) / len(covariance)
-    return covariance + (share + JITTER) * mean_variance * np.eye(len(covariance))
+    sum_of_both = covariance.copy()
+    sum_of_both[np.diag_indices(len(covariance))] += (share + JITTER) * mean_variance
+    return sum_of_both

@@ -12,6 +12,8 @@ from dask_bacc.coding._typing import BoolArray, FloatArray, IndexArray
 #: Squared distance, in units of squared norms, below which two points are one: what rounding
 #: leaves of a difference of norms.
 SAME_POINT = 1e-14
+#: Variance of the biases of sigmoidal units, in units of an RMS block's share of their input.
+UNIT_BIAS = 0.3
 
 
 @dataclass(frozen=True)
@@ -82,11 +84,19 @@ def straight(geometry: Geometry, _: float) -> tuple[FloatArray, FloatArray]:
     return nothing, nothing
 
 
-def squared_exponential(geometry: Geometry, log_length: float) -> tuple[FloatArray, FloatArray]:
-    """Infinitely smooth functions."""
+def rational_quadratic(geometry: Geometry, log_length: float) -> tuple[FloatArray, FloatArray]:
+    """Infinitely smooth functions that vary on many scales.
+
+    A function that treats the rows of a block one by one sees as many distances as there are rows,
+    and a mixture of squared exponentials is what the mean distance makes of them.
+
+    References
+    ----------
+    Rasmussen and Williams, "Gaussian Processes for Machine Learning" (2006), eq. 4.19, alpha 1.
+    """
     ratio = geometry.squared_distance * np.exp(-2 * log_length)
-    value = np.exp(-0.5 * ratio)
-    return value, value * ratio
+    value = 1 / (1 + 0.5 * ratio)
+    return value, ratio * value**2
 
 
 def matern_3_2(geometry: Geometry, log_length: float) -> tuple[FloatArray, FloatArray]:
@@ -126,14 +136,32 @@ def arc_cosine(geometry: Geometry, log_length: float) -> tuple[FloatArray, Float
     return norms * bend / np.pi, bias * (by_norms * bend + norms * angle * by_cosine) / np.pi
 
 
+def arc_sine(geometry: Geometry, log_length: float) -> tuple[FloatArray, FloatArray]:
+    """Wide layers of sigmoidal units; the shorter the length, the steeper they are.
+
+    References
+    ----------
+    Williams, "Computation with Infinite Neural Networks", Neural Computation 10, 1998, eq. 11.
+    """
+    steepness = 2 * np.exp(-2 * log_length)
+    left, right = geometry.left[:, None] + UNIT_BIAS, geometry.right + UNIT_BIAS
+    norms = np.sqrt((1 + steepness * left) * (1 + steepness * right))
+    sine = np.clip(steepness * (geometry.inner + UNIT_BIAS) / norms, -1, 1)
+    # By the logarithm of the steepness, which falls by two as that of the length grows by one.
+    slope = 0.5 * sine * (1 / (1 + steepness * left) + 1 / (1 + steepness * right))
+    cosine = np.sqrt(np.maximum(1 - sine**2, np.finfo(float).eps))
+    return np.arcsin(sine), -2 * slope / cosine
+
+
 #: To be considered only where more results are in than an affine function has coefficients: with
 #: fewer it explains whatever has come.
 AFFINE = Family("linear", straight, 0.0, finite=True)
 
 FAMILIES = (
-    Family("squared exponential", squared_exponential, 0.5),
+    Family("rational quadratic", rational_quadratic, 0.5),
     Family("Matérn 3/2", matern_3_2, 1.0),
     Family("Matérn 5/2", matern_5_2, 0.7),
     Family("quadratic", quadratic, 0.0, finite=True),
     Family("arc-cosine", arc_cosine, -1.0),
+    Family("arc-sine", arc_sine, 0.0),
 )

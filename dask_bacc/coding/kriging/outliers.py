@@ -8,7 +8,7 @@ import numpy as np
 
 from dask_bacc.coding._typing import FloatArray, IndexArray
 from dask_bacc.coding.kriging.ensemble import Ensemble, fit_ensemble
-from dask_bacc.coding.kriging.fit import Fit, fit_family, fit_noise
+from dask_bacc.coding.kriging.fit import fit_family, fit_noise, residuals
 from dask_bacc.coding.kriging.kernels import FAMILIES, Family
 from dask_bacc.coding.kriging.observations import Observations
 
@@ -18,22 +18,11 @@ ORDINARY = 2.2
 EXTRAORDINARY = 9.0
 #: Gain in the log posterior that putting a result aside must bring.
 PRICE = 12.0
+#: The same in units of the mean square by which the other results differ from their mean. Where a
+#: function is steeper than elsewhere, honest results are far outside a variance that is tiny.
+SUBSTANTIAL = 0.1
 #: Results that are put aside in vain before the search ends.
 PATIENCE = 2
-
-
-def residuals(fit: Fit, observations: Observations) -> FloatArray:
-    """Squared leave-one-out residuals in units of their variances; their mean is about one.
-
-    References
-    ----------
-    Rasmussen and Williams, "Gaussian Processes for Machine Learning" (2006), eqs. 5.10 to 5.12.
-    """
-    inverse = np.linalg.inv(fit.results_covariance(observations.geometry))
-    explained = inverse @ observations.gram
-    scale = np.trace(explained) / observations.count
-    squared: FloatArray = np.einsum("ij,ji->i", explained, inverse) / np.diag(inverse) / scale
-    return squared
 
 
 def find_outliers(
@@ -46,7 +35,8 @@ def find_outliers(
 
     Results are put aside one by one, always the one that the others predict worst. Of the sets so
     found that one is chosen under which everything is likeliest: the others as a function's
-    values, those put aside as unrelated numbers of their own size, at a price for each.
+    values, those put aside as unrelated numbers of their own size, at a price for each. Errors
+    much smaller than what results differ by are taken for the function's.
 
     Parameters
     ----------
@@ -76,7 +66,8 @@ def find_outliers(
     gain = ensemble.best.cost - clean.best.cost - _unrelated(observations, aside)
     if outputs * gain < PRICE * count:
         return nothing
-    return aside[_surprise(observations, clean, aside) > EXTRAORDINARY]
+    error, variance = _prediction(observations, clean, aside)
+    return aside[(error > EXTRAORDINARY * variance) & (error > SUBSTANTIAL * _spread(kept))]
 
 
 def _worst_first(observations: Observations, most: int) -> tuple[IndexArray, FloatArray]:
@@ -108,16 +99,22 @@ def _unrelated(observations: Observations, aside: IndexArray | list[int]) -> flo
     return 0.5 * float(np.log(np.maximum(squares, np.finfo(float).tiny)).sum())
 
 
-def _surprise(observations: Observations, clean: Ensemble, aside: IndexArray) -> FloatArray:
-    """Squared errors of what the others predict, in units of their variances."""
+def _spread(observations: Observations) -> float:
+    """Mean square difference of results from their mean, sum over outputs."""
+    return float(np.mean(np.diag(observations.gram)) - np.mean(observations.gram))
+
+
+def _prediction(
+    observations: Observations, clean: Ensemble, aside: IndexArray
+) -> tuple[FloatArray, FloatArray]:
+    """Squared errors of what the others predict, and their variances, sums over outputs."""
     others = _others(observations, aside)
     geometry = observations.geometry
     kept = observations.among(others)
     weights, variance = clean.predict(kept, geometry.between(aside, others), geometry.among(aside))
-    variance = variance + clean.noise_variance(kept)
+    variance = observations.outputs * (variance + clean.noise_variance(kept))
     contrast = np.zeros((len(aside), observations.count))
     contrast[:, others] = -weights
     contrast[np.arange(len(aside)), aside] = 1
-    squared = np.einsum("ij,jk,ik->i", contrast, observations.gram, contrast)
-    surprise: FloatArray = squared / observations.outputs / np.maximum(variance, 1e-300)
-    return surprise
+    error: FloatArray = np.einsum("ij,jk,ik->i", contrast, observations.gram, contrast)
+    return error, variance
