@@ -65,7 +65,7 @@ class Cluster:
             "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
         }
         self._processes: list[subprocess.Popen[bytes]] = []
-        self.scheduler = self._start("dask_scheduler", "--host", "127.0.0.1", "--port", "0")
+        self.scheduler = self._start("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0")
         if workers:
             self.add(workers)
 
@@ -73,7 +73,7 @@ class Cluster:
         """Start workers in one process; ``"--no-nanny"`` to have one that is itself the worker."""
         self.workers += workers
         return self._start(
-            "dask_worker",
+            "tests.faults.host",
             *("--nworkers", str(workers), "--nthreads", str(self.threads)),
             *("--host", "127.0.0.1", "--local-directory", str(self._directory)),
             *(() if "--memory-limit" in options else ("--memory-limit", "0")),
@@ -81,7 +81,7 @@ class Cluster:
         )
 
     def _start(self, module: str, *options: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", f"distributed.cli.{module}", "--no-dashboard"]
+        command = [sys.executable, "-m", module, "--no-dashboard"]
         with (self._directory / f"{module}-{len(self._processes)}.log").open("wb") as log:
             process = subprocess.Popen(
                 [*command, "--scheduler-file", str(self._file), *options],
