@@ -257,7 +257,9 @@ class _Scene:
     # Faults
 
     def _strike_all(self, over: threading.Event) -> None:
-        ends = [(f.at + f.seconds, f, True) for f in self.draw.faults if f.kind.startswith("pause")]
+        ends = [
+            (f.at + f.seconds, f, True) for f in self.draw.faults if f.kind.startswith("pause")
+        ]
         begins = [(f.at, f, False) for f in self.draw.faults if f.at >= 0]
         for at, fault, ends_now in sorted(begins + ends, key=lambda event: event[0]):
             if over.wait(max(0.0, self.begin + at - time.monotonic())):

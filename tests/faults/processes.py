@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,12 +50,18 @@ class Cluster:
         Of each worker.
     config : mapping
         Environment variables of all processes.
+    host : str
+        Address on which the scheduler and workers listen.
     """
 
     def __init__(
-        self, workers: int = 0, threads: int = 1, config: Mapping[str, str] | None = None
+        self,
+        workers: int = 0,
+        threads: int = 1,
+        config: Mapping[str, str] | None = None,
+        host: str = "127.0.0.1",
     ) -> None:
-        self.workers, self.threads = 0, threads
+        self.workers, self.threads, self.host = 0, threads, host
         self._directory = Path(tempfile.mkdtemp(prefix="faults-"))
         self._file = self._directory / "scheduler.json"
         self._environment = {
@@ -64,25 +70,32 @@ class Cluster:
             **(config or {}),
             "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
         }
-        self._processes: list[subprocess.Popen[bytes]] = []
-        self.scheduler = self._start("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0")
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self.scheduler = self._start(
+            "distributed.cli.dask_scheduler", "--host", host, "--port", "0"
+        )
         if workers:
             self.add(workers)
 
-    def add(self, workers: int = 1, *options: str) -> subprocess.Popen[bytes]:
+    def add(
+        self, workers: int = 1, *options: str, host: str | None = None, prefix: Sequence[str] = ()
+    ) -> subprocess.Popen[bytes]:
         """Start workers in one process; ``"--no-nanny"`` to have one that is itself the worker."""
         self.workers += workers
         return self._start(
             "tests.faults.host",
             *("--nworkers", str(workers), "--nthreads", str(self.threads)),
-            *("--host", "127.0.0.1", "--local-directory", str(self._directory)),
+            *("--host", host or self.host, "--local-directory", str(self._directory)),
             *(() if "--memory-limit" in options else ("--memory-limit", "0")),
             *options,
+            prefix=prefix,
         )
 
-    def _start(self, module: str, *options: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", module, "--no-dashboard"]
-        with (self._directory / f"{module}-{len(self._processes)}.log").open("wb") as log:
+    def _start(
+        self, module: str, *options: str, prefix: Sequence[str] = ()
+    ) -> subprocess.Popen[bytes]:
+        command = [*prefix, sys.executable, "-m", module, "--no-dashboard"]
+        with (self._directory / f"{module}-{len(self.processes)}.log").open("wb") as log:
             process = subprocess.Popen(
                 [*command, "--scheduler-file", str(self._file), *options],
                 stdout=log,
@@ -90,7 +103,7 @@ class Cluster:
                 env=self._environment,
                 start_new_session=True,
             )
-        self._processes.append(process)
+        self.processes.append(process)
         return process
 
     @contextlib.contextmanager
@@ -104,16 +117,17 @@ class Cluster:
     def logs(self) -> str:
         """What the processes said."""
         return "\n".join(
-            f"--- {path.name}\n{path.read_text()}" for path in sorted(self._directory.glob("*.log"))
+            f"--- {path.name}\n{path.read_text()}"
+            for path in sorted(self._directory.glob("*.log"))
         )
 
     def close(self) -> None:
         """End all processes, stopped ones too."""
         for sign in (signal.SIGCONT, signal.SIGKILL):
-            for process in self._processes:
+            for process in self.processes:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(process.pid, sign)
-        for process in self._processes:
+        for process in self.processes:
             process.wait()
         shutil.rmtree(self._directory, ignore_errors=True)
 
