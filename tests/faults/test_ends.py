@@ -11,6 +11,7 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 import dask
 import numpy as np
 import pytest
+from distributed import get_worker
 
 import dask_bacc
 from tests.faults.leaks import Baseline, busy_threads
@@ -28,8 +29,8 @@ def test_the_scheduler_is_killed(start, gate, launch):
         send(nodes.scheduler.pid, signal.SIGKILL)
         try:
             check(run)
-        except dask_bacc.DecodeError as error:
-            assert "no answer" in str(error)
+        except dask_bacc.DecodeError:
+            assert len(run.report.returned) < 8
         assert run.report.seconds < 3
         gate.touch()
     until(lambda: not busy_threads() - before, 10, "threads are left")
@@ -63,7 +64,6 @@ def test_the_scheduler_hangs(start, gate, launch):
             gate.touch()
         assert run.report.seconds < 3
         check(run)
-        del run
         baseline.check_keys(client)
         baseline.check_process(client)
 
@@ -113,8 +113,6 @@ def test_a_run_that_failed_after_backups_holds_no_results(start):
 
 
 def odd_backups(block):
-    from distributed import get_worker
-
     chunk = get_worker().get_current_task()[1]
     if chunk == 3:
         raise ArithmeticError("one is missing")
@@ -134,7 +132,6 @@ def test_the_same_array_is_mapped_by_two_threads(start, nothing_left):
 
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(use, range(2)))
-        del data
 
 
 def test_the_same_array_is_mapped_by_two_clients(start, gate, nothing_left):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 
+import dask.array as da
 import numpy as np
 import pytest
 from distributed import KilledWorker, get_worker
@@ -110,8 +111,7 @@ def test_encoded_chunks_are_lost_with_their_worker(start, nothing_left):
     with start(4).client() as client, nothing_left(client):
         data = client.persist(encoded(source()))
         until(lambda: all(s.status == "finished" for s in client.futures.values()), 20, "no data")
-        (victim, pid), *_ = pids(client).items()
-        send(pid, signal.SIGKILL)
+        send(next(iter(pids(client).values())), signal.SIGKILL)
         run = data.map(wide, enough=N, rtol=0, deadline=DEADLINE, client=client)
         assert check(run).error == 0
         del run, data
@@ -119,8 +119,6 @@ def test_encoded_chunks_are_lost_with_their_worker(start, nothing_left):
 
 def test_scattered_blocks_are_lost_with_their_worker(start, nothing_left):
     """They cannot be made again: what needs them is missing, and the rest is answer enough."""
-    import dask.array as da
-
     with start(4).client() as client, nothing_left(client):
         addresses = list(pids(client))
         blocks = [
