@@ -74,13 +74,20 @@ class Baseline:
         """
         before = {*self.keys, *self.futures, *kept}
 
-        def left() -> set[Any]:
-            return (keys_on_scheduler(client) | set(client.futures)) - before
+        def left() -> list[str]:
+            return [
+                f"{len(found)} on the {where}, {min(map(str, found))} among them"
+                for where, keys in (
+                    ("client", set(client.futures)),
+                    ("scheduler", keys_on_scheduler(client)),
+                )
+                if (found := keys - before)
+            ]
 
         try:
             until(lambda: not left(), timeout, "keys are left")
         except TimeoutError as error:
-            raise TimeoutError(f"{error}: {sorted(map(str, left()))}") from None
+            raise TimeoutError(f"{error}: {'; '.join(left())}") from None
 
     def check_process(self, client: Client, timeout: float = 5) -> None:
         """Wait until this process has no thread, connection in use or descriptor more than before.

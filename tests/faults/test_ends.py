@@ -19,7 +19,12 @@ from tests.faults.processes import pids, send, until
 from tests.faults.work import DEADLINE, N, check, encoded, held, source, wait_for_start, wide
 
 
-@pytest.mark.parametrize("launch", ["eager", "backup"])
+#: Of runs that look at the workers before they launch backups.
+NO_LIMIT = pytest.mark.xfail(strict=True, reason="the workers are looked at without a time limit")
+LAUNCHES = ["eager", pytest.param("backup", marks=NO_LIMIT)]
+
+
+@pytest.mark.parametrize("launch", LAUNCHES)
 def test_the_scheduler_is_killed(start, gate, launch):
     nodes = start(4)
     before = busy_threads()
@@ -28,6 +33,7 @@ def test_the_scheduler_is_killed(start, gate, launch):
         until(lambda: len(run.report.returned) >= 6, 20, "no results")
         send(nodes.scheduler.pid, signal.SIGKILL)
         try:
+            until(lambda: run.status != "pending", 5, "the run has not ended")
             check(run)
         except dask_bacc.DecodeError:
             assert len(run.report.returned) < 8
@@ -36,18 +42,7 @@ def test_the_scheduler_is_killed(start, gate, launch):
     until(lambda: not busy_threads() - before, 10, "threads are left")
 
 
-@pytest.mark.parametrize(
-    "launch",
-    [
-        "eager",
-        pytest.param(
-            "backup",
-            marks=pytest.mark.xfail(
-                strict=True, reason="the workers are looked at without a time limit"
-            ),
-        ),
-    ],
-)
+@pytest.mark.parametrize("launch", LAUNCHES)
 def test_the_scheduler_hangs(start, gate, launch):
     nodes = start(4)
     with nodes.client() as client:
@@ -103,6 +98,7 @@ def test_a_run_that_failed_goes_with_its_chunks(start):
         baseline.check_keys(client)
 
 
+@pytest.mark.xfail(strict=True, reason="the frames of its exception hold them")
 def test_a_run_that_failed_after_backups_holds_no_results(start):
     with start(4).client() as client:
         baseline = Baseline.of(client)
@@ -141,7 +137,7 @@ def test_the_same_array_is_mapped_by_two_clients(start, gate, nothing_left):
         data = encoded(source())
         first = data.map(held, gate, rtol=0, enough=N, deadline=DEADLINE, client=client)
         second = data.map(held, gate, rtol=0, enough=N, deadline=DEADLINE, client=other)
-        wait_for_start(first, 4)
+        wait_for_start(first, 1)
         first.cancel()
         gate.touch()
         assert check(second).error == 0
