@@ -18,23 +18,34 @@ from typing import Any
 
 import dask.array as da
 import numpy as np
-from distributed import get_worker
 
 import dask_bacc
 from tests.faults.draws import Draw, Fault, draw
 from tests.faults.leaks import Baseline, keys_on_scheduler
 from tests.faults.processes import Cluster, alive, pids, send, tasks_on_workers, until
+from tests.faults.verdict import (
+    ROUNDING,
+    answer_failures,
+    error_failures,
+    relative_error,
+    report_failures,
+    settled,
+)
+from tests.faults.workload import (
+    FEATURES,
+    OUTPUTS,
+    ROWS,
+    Array,
+    blocks_of,
+    chaotic,
+    compute,
+    weights_of,
+)
 
-#: Rows and features of a block, and outputs of a row.
-ROWS, FEATURES, OUTPUTS = 10, 6, 30
 #: Seconds after its deadline by which a run must have ended.
 GRACE = 1.0
 #: Seconds in which a stuck worker must be replaced, and in which all faults are made good.
 REPLACED, HEALED = 20.0, 20.0
-#: Error bars below this are not held to their word: what is there is rounding.
-ROUNDING = 1e-6
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass
@@ -54,65 +65,6 @@ class Outcome:
     healed: bool = True
     seconds: float = 0.0
     reports: list[Any] = field(default_factory=list)
-
-
-def blocks_of(draw: Draw) -> Array:
-    """``(k, rows, features)`` source blocks."""
-    rng = np.random.default_rng([1, draw.seed])
-    if draw.field == "smooth":
-        position = (np.arange(draw.k) + 0.5) / draw.k
-        waves = np.cos(np.pi * np.arange(3)[:, None] * position)
-        return np.einsum("wk,wrf->krf", waves, rng.normal(size=(3, ROWS, FEATURES)))
-    common = rng.normal(size=(ROWS, FEATURES))
-    return common + 0.5 * rng.normal(size=(draw.k, ROWS, FEATURES))
-
-
-def weights_of(draw: Draw) -> tuple[Array, Array]:
-    """Weights of the function's two layers."""
-    rng = np.random.default_rng([2, draw.seed])
-    first = rng.normal(size=(FEATURES, OUTPUTS)) / np.sqrt(FEATURES)
-    return first, rng.normal(size=(OUTPUTS, OUTPUTS)) / np.sqrt(OUTPUTS)
-
-
-def compute(block: Array, function: str, first: Array, second: Array) -> Array:
-    """The function itself, 300 outputs for every block."""
-    if function == "tanh":
-        return np.tanh(block @ first)
-    if function == "sigmoid":
-        return 1 / (1 + np.exp(-block @ first))
-    return np.maximum(block @ first + 0.3, 0) @ second
-
-
-def chaotic(
-    block: Array,
-    function: str,
-    layers: tuple[Array, Array],
-    seconds: tuple[float, ...],
-    behave: dict[int, str],
-    gate: str,
-) -> Any:
-    """The function on a worker, where some chunks behave badly."""
-    chunk = get_worker().get_current_task()[1]
-    time.sleep(seconds[chunk])  # stands in for compute time
-    match behave.get(chunk):
-        case "raise":
-            raise ArithmeticError(f"chunk {chunk} fails")
-        case "nan":
-            return np.full((ROWS, OUTPUTS), np.nan)
-        case "structure":
-            return {"odd": np.zeros(3)}
-        case "deaf":
-            while not Path(gate).exists():
-                time.sleep(0.005)
-        case "obedient":
-            while not (dask_bacc.should_stop() or Path(gate).exists()):
-                time.sleep(0.005)
-    return compute(block, function, *layers)
-
-
-def settled(report: dask_bacc.RunReport) -> bool:
-    """Whether every chunk has ended."""
-    return not {"waiting", "running"} & {chunk.state for chunk in report.chunks}
 
 
 class Arena:
@@ -351,68 +303,28 @@ class _Scene:
         self.outcome.ended.append("answer" if error is None else type(error).__name__)
         self.say(f"ended {lateness:+.3f} s after the deadline: {error!r}\n{report}")
         self.check(lateness <= GRACE, f"ended {lateness:.2f} s after its deadline")
-        self.check_report(report)
+        failures = [*report_failures(report, self.behave)]
         if error is None:
-            self.check_answer(answer, report, coded.code)
+            failures += self.check_answer(answer, report, coded.code)
         else:
-            self.check_error(error, report)
-
-    def check_report(self, report: dask_bacc.RunReport) -> None:
-        returned, missing = set(report.returned), set(report.missing)
-        self.check(not returned & missing, "a chunk both returned and is missing")
-        self.check(set(report.erred) <= missing, "a chunk that raised is not missing")
-        states = [chunk.state for chunk in report.chunks]
-        self.check(
-            {i for i, state in enumerate(states) if state == "returned"} == returned
-            and {i for i, state in enumerate(states) if state == "erred"} == set(report.erred),
-            "the chunks' records differ from the report",
-        )
-        self.check(settled(report), f"a run that is over has chunks {states}")
-        wrong = {chunk for chunk in returned if self.behave.get(chunk) in ("raise", "nan", "deaf")}
-        self.check(not wrong, f"chunks {wrong} cannot have returned")
-        for chunk, exception in report.erred.items():
-            expected = {"raise": ArithmeticError, "nan": dask_bacc.ResultError}.get(
-                self.behave.get(chunk, "")
-            )
-            self.check(
-                expected is not None and isinstance(exception, expected),
-                f"chunk {chunk} ended with {exception!r}",
-            )
+            failures += error_failures(draw, report, error)
+        for failure in failures:
+            self.check(False, failure)
 
     def check_answer(
         self, answer: Array, report: dask_bacc.RunReport, code: dask_bacc.coding.Code
-    ) -> None:
-        draw, truth = self.draw, self.truth
-        self.check(answer.shape == (draw.k * ROWS, OUTPUTS), f"shape {answer.shape}")
-        self.check(report.error is not None and report.error >= 0, f"error {report.error}")
+    ) -> Iterator[str]:
+        draw = self.draw
         if report.error is None or answer.shape != (draw.k * ROWS, OUTPUTS):
+            yield f"an answer of shape {answer.shape} and error {report.error}"
             return
         good = [chunk for chunk in report.returned if chunk not in report.suspects]
         mixed = np.tensordot(code.generator[good], self.blocks, axes=1)
         results = compute(mixed, draw.function, *self.arguments[1])
-        wrong = answer.reshape(truth.shape) - truth
-        actual = float(np.sqrt(np.mean(wrong**2) / np.mean(results**2)))
+        actual = relative_error(answer.reshape(self.truth.shape), self.truth, results)
         if report.error > 0:
             self.outcome.ratios.append(actual / max(report.error, ROUNDING))
-        self.check(
-            actual <= 3 * max(report.error, ROUNDING),
-            f"true error {actual:.2g}, estimated {report.error:.2g}, from "
-            f"{len(good)} of {draw.n} results, k={draw.k}",
-        )
-        if report.stopped == "enough results":
-            needed = draw.k if draw.enough is None else draw.enough
-            self.check(len(good) >= needed, f"stopped with {len(good)} results of {needed}")
-            self.check(report.error <= draw.rtol, f"stopped at {report.error} of {draw.rtol}")
-
-    def check_error(self, error: BaseException, report: dask_bacc.RunReport) -> None:
-        if isinstance(error, CancelledError):
-            self.check("cancel" in self.draw.kinds, "cancelled by nobody")
-        elif isinstance(error, dask_bacc.DecodeError):
-            odd = "structure" in self.draw.kinds and "different structure" in str(error)
-            few = len(report.returned) < max(self.draw.k, self.draw.enough or 0)
-            self.check(odd or few, f"unfounded: {error}")
-        else:
-            self.check(False, f"raised {type(error).__name__}: {error}")
+        yield from answer_failures(draw, report, good, actual)
 
     # What is left
 

@@ -7,5 +7,5 @@ from distributed.utils import get_mp_context
 
 if __name__ == "__main__":
     preload = ["distributed", "distributed.nanny", "dask.array", "scipy.linalg", "dask_bacc"]
-    get_mp_context().set_forkserver_preload([*preload, "tests.faults.chaos"])
+    get_mp_context().set_forkserver_preload([*preload, "tests.faults.workload"])
     main()

