@@ -138,8 +138,8 @@ def test_scattered_blocks_are_lost_with_their_worker(start, gate):
         gate.touch()
         try:
             check(run)
-        except dask_bacc.DecodeError as error:
-            assert "no answer" in str(error)
+        except dask_bacc.DecodeError:
+            assert len(run.report.returned) < 8
         assert run.report.seconds < 6
         assert run.report.missing
         baseline.check_keys(client, kept)
