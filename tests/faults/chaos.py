@@ -96,6 +96,16 @@ class Arena:
             self.cluster.close()
 
 
+def outcome_of(run: dask_bacc.CodedRun, timeout: float) -> tuple[Any, BaseException | None]:
+    """The answer, or what was raised: its traceback holds this frame, not one with the data."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of estimates above rtol
+        try:
+            return run.result(timeout=timeout), None
+        except (Exception, CancelledError) as raised:
+            return None, raised
+
+
 def carry_out(draw: Draw, arena: Arena, say: Callable[[str], None] = lambda _: None) -> Outcome:
     """Carry out a draw on an arena of its shape.
 
@@ -285,13 +295,7 @@ class _Scene:
                 run.cancel()
                 end = time.monotonic()
         self.runs.append(run)
-        answer, error = None, None
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)
-            try:
-                answer = run.result(timeout=draw.deadline + 30)
-            except (Exception, CancelledError) as raised:
-                error = raised
+        answer, error = outcome_of(run, draw.deadline + 30)
         lateness = time.monotonic() - end
         self.outcome.lateness = max(self.outcome.lateness, lateness)
         if isinstance(error, CancelledError):
