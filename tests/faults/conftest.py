@@ -4,9 +4,14 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from distributed import Client, LocalCluster
+
+from tests.faults.leaks import Baseline
+from tests.faults.processes import Cluster
 
 
 @pytest.fixture
@@ -37,3 +42,38 @@ def hang() -> Iterator[Callable[[int], None]]:
     for pid in stopped:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGCONT)
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Cluster]]:
+    """Starts clusters whose scheduler is a process too; takes the arguments of `Cluster`."""
+    with contextlib.ExitStack() as stack:
+
+        def make(*args: Any, **options: Any) -> Cluster:
+            cluster = Cluster(*args, **options)
+            stack.callback(cluster.close)
+            return cluster
+
+        yield make
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[Path]:
+    """A file that chunks wait for, deaf to all calls; it is there at the end in any case."""
+    path = tmp_path / "gate"
+    yield path
+    path.touch()
+
+
+@pytest.fixture
+def nothing_left() -> Callable[[Client], contextlib.AbstractContextManager[None]]:
+    """Checks that a block leaves no key, future, thread, connection or descriptor behind."""
+
+    @contextlib.contextmanager
+    def checked(client: Client) -> Iterator[None]:
+        baseline = Baseline.of(client)
+        yield
+        baseline.check_keys(client)
+        baseline.check_process(client)
+
+    return checked

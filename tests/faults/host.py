@@ -1,0 +1,11 @@
+"""Hosts workers as ``dask worker`` does; new ones start at once, with everything imported."""
+
+from __future__ import annotations
+
+from distributed.cli.dask_worker import main
+from distributed.utils import get_mp_context
+
+if __name__ == "__main__":
+    preload = ["distributed", "distributed.nanny", "dask.array", "scipy.linalg", "dask_bacc"]
+    get_mp_context().set_forkserver_preload([*preload, "tests.faults.workload"])
+    main()

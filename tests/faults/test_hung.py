@@ -1,0 +1,104 @@
+"""Workers that hang before, during and after their chunks, or with what chunks are made of."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import dask.array as da
+import numpy as np
+import pytest
+from distributed import get_worker
+
+from tests.faults.processes import Cluster, pids, send, until
+from tests.faults.work import DEADLINE, N, X, check, encoded, held, source, wait_for_start, wide
+
+
+@pytest.fixture(scope="module")
+def nodes():
+    cluster = Cluster(6)
+    try:
+        with cluster.client() as client:
+            yield client
+    finally:
+        cluster.close()
+
+
+@pytest.fixture
+def client(nodes, nothing_left, gate):
+    """A cluster that is well again after every test: who hung goes on, and nothing is left."""
+    found = pids(nodes)
+    encoded().map(wide, client=nodes, enough=N, rtol=0).result(timeout=30)
+    with nothing_left(nodes):
+        yield nodes
+        gate.touch()
+        for pid in found.values():
+            send(pid, signal.SIGCONT)
+
+
+def finished(client):
+    states = client.futures.values()
+    until(lambda: all(state.status == "finished" for state in states), 20, "no data")
+
+
+@pytest.mark.parametrize("launch", ["eager", "backup"])
+@pytest.mark.parametrize("when", ["before", "during", "after"])
+def test_a_worker_hangs(client, gate, hang, when, launch):
+    found = pids(client)
+    victim = next(iter(found))
+    if when == "before":
+        hang(found[victim])
+        gate.touch()
+    options = {"launch": launch, "rtol": np.inf, "deadline": DEADLINE}
+    run = encoded().map(held, gate, client=client, **options)
+    if when == "during":
+        wait_for_start(run, 6)
+        hang(found[victim])
+        gate.touch()
+    elif when == "after":
+        wait_for_start(run, 6)
+        # The victim is at its chunk when it hangs; what it finishes first is out of reach too.
+        gate.touch()
+        hang(found[victim])
+    report = check(run)
+    assert report.stopped != "deadline"
+    if when != "after":
+        assert victim not in {report.chunks[i].worker for i in report.returned}
+
+
+@pytest.mark.parametrize("launch", ["eager", "backup"])
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_a_worker_hangs_with_source_blocks(client, gate, hang, when, launch):
+    """Parity of its blocks cannot be made; what is missing is missing, and the deadline holds."""
+    data = client.persist(source())
+    finished(client)
+    found = pids(client)
+    victim = next(workers[0] for workers in client.who_has().values() if workers)
+    if when == "before":
+        hang(found[victim])
+    run = encoded(data).map(
+        held, gate, client=client, launch=launch, deadline=1.5, rtol=np.inf, enough=N
+    )
+    hang(found[victim])
+    gate.touch()
+    report = check(run)
+    assert report.seconds < 2.5
+    assert report.missing
+    del run, data
+
+
+def stops(block):
+    """Stops the worker that makes the first block."""
+    if (block == X[:6]).all():
+        get_worker()  # raises in the client, which must not stop
+        os.kill(os.getpid(), signal.SIGSTOP)
+    return block
+
+
+def test_a_worker_hangs_while_it_makes_a_source_block(client):
+    array = da.from_array(X, chunks=(6, 3)).map_blocks(stops, dtype=float, meta=X[:0])
+    run = encoded(array).map(wide, client=client, deadline=1.5, rtol=np.inf, enough=N)
+    report = check(run)
+    assert report.seconds < 2.5
+    assert 0 in report.missing
+    del run

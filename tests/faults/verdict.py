@@ -1,0 +1,100 @@
+"""What must hold of the reports, answers and errors of chaos draws: pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import CancelledError
+
+import numpy as np
+
+import dask_bacc
+from tests.faults.draws import Draw
+from tests.faults.workload import Array
+
+#: Error bars below this are not held to their word: what is there is rounding.
+ROUNDING = 1e-6
+
+
+def settled(report: dask_bacc.RunReport) -> bool:
+    """Whether every chunk has ended."""
+    return not {"waiting", "running"} & {chunk.state for chunk in report.chunks}
+
+
+def report_failures(report: dask_bacc.RunReport, behave: Mapping[int, str]) -> Iterator[str]:
+    """What is untrue in the report of a run that is over.
+
+    Parameters
+    ----------
+    report : RunReport
+    behave : mapping
+        How some chunks misbehave.
+    """
+    returned, missing = set(report.returned), set(report.missing)
+    if returned & missing:
+        yield "a chunk both returned and is missing"
+    if not set(report.erred) <= missing:
+        yield "a chunk that raised is not missing"
+    states = [chunk.state for chunk in report.chunks]
+    if not (
+        {i for i, state in enumerate(states) if state == "returned"} == returned
+        and {i for i, state in enumerate(states) if state == "erred"} == set(report.erred)
+    ):
+        yield "the chunks' records differ from the report"
+    if not settled(report):
+        yield f"a run that is over has chunks {states}"
+    if wrong := {chunk for chunk in returned if behave.get(chunk) in ("raise", "nan", "deaf")}:
+        yield f"chunks {wrong} cannot have returned"
+    expected = {"raise": ArithmeticError, "nan": dask_bacc.ResultError}
+    for chunk, exception in report.erred.items():
+        kind = expected.get(behave.get(chunk, ""))
+        if kind is None or not isinstance(exception, kind):
+            yield f"chunk {chunk} ended with {exception!r}"
+
+
+def relative_error(answer: Array, truth: Array, results: Array) -> float:
+    """RMS error over the RMS value of the results, the unit of `RunReport.error`."""
+    return float(np.sqrt(np.mean((answer - truth) ** 2) / np.mean(results**2)))
+
+
+def answer_failures(
+    draw: Draw, report: dask_bacc.RunReport, good: Collection[int], actual: float
+) -> Iterator[str]:
+    """What is wrong with an answer.
+
+    Parameters
+    ----------
+    draw : Draw
+    report : RunReport
+        Which has an estimated error.
+    good : collection of int
+        Chunks from whose results it was made.
+    actual : float
+        The true error.
+    """
+    error = report.error
+    assert error is not None
+    if actual > 3 * max(error, ROUNDING):
+        yield (
+            f"true error {actual:.2g}, estimated {error:.2g}, from {len(good)} of {draw.n} "
+            f"results, k={draw.k}"
+        )
+    if report.stopped == "enough results":
+        needed = draw.k if draw.enough is None else draw.enough
+        if len(good) < needed:
+            yield f"stopped with {len(good)} results of {needed}"
+        if error > draw.rtol:
+            yield f"stopped at {error} of {draw.rtol}"
+
+
+def error_failures(draw: Draw, report: dask_bacc.RunReport, error: BaseException) -> Iterator[str]:
+    """Whether a run had no reason to raise what it raised."""
+    if isinstance(error, CancelledError):
+        if "cancel" not in draw.kinds:
+            yield "cancelled by nobody"
+    elif isinstance(error, dask_bacc.DecodeError):
+        odd = "structure" in draw.kinds and "different structure" in str(error)
+        few = len(report.returned) < max(draw.k, draw.enough or 0)
+        if not (odd or few):
+            yield f"unfounded: {error}"
+    else:
+        yield f"raised {type(error).__name__}: {error}"
