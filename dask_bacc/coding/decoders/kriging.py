@@ -7,13 +7,16 @@ from typing import ClassVar
 
 import numpy as np
 
-from dask_bacc.coding._typing import IndexArray
+from dask_bacc.coding._typing import BoolArray, IndexArray
 from dask_bacc.coding.codes import Code
 from dask_bacc.coding.decoders.base import Decoder, Evidence, Solution
 from dask_bacc.coding.kriging.ensemble import credible_families, fit_ensemble
 from dask_bacc.coding.kriging.kernels import Family, Geometry
 from dask_bacc.coding.kriging.observations import Observations
 from dask_bacc.coding.kriging.outliers import find_outliers
+
+#: Any three results look like a quadratic function's, and an estimate from them is sure of it.
+FEWEST = 4
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,10 @@ class Kriging(Decoder):
     def name(self) -> str:
         """``"kriging"``."""
         return "kriging"
+
+    def recovered(self, code: Code, chunks: IndexArray) -> BoolArray:
+        """All blocks from `FEWEST` results on, or as many as there are blocks; else none."""
+        return np.full(code.k, len(chunks) >= min(code.k, FEWEST))
 
     def checks(self, code: Code, count: int) -> bool:
         """Two results more than an affine function needs, and two for each corrupted one."""
