@@ -109,7 +109,7 @@ def test_lagrange_generator_interpolates_polynomials():
 
 def test_grouped_is_block_diagonal_and_covers_everything():
     code = coding.Grouped(10, 14, size=4, code=coding.Local)
-    assert [part.code.k for part in code.groups] == [3, 3, 4]
+    assert [(part.code.k, part.code.n) for part in code.groups] == [(4, 6), (3, 4), (3, 4)]
     assert sum(part.code.n for part in code.groups) == 14
     outside = code.generator.copy()
     for part in code.groups:

@@ -15,14 +15,14 @@ from dask_bacc.coding._typing import AnyArray, FloatArray, IndexArray
 from dask_bacc.coding.linear import combine_rows, inexact_dtype
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Group:
     """A part of a code that is encoded and decoded on its own."""
 
     #: code of the blocks of this group
     code: Code
-    #: positions of its blocks among all blocks
-    blocks: slice
+    #: positions of its blocks among all blocks, in the order in which `code` has them
+    blocks: IndexArray
     #: positions of its chunks among all chunks
     chunks: slice
 
@@ -94,7 +94,7 @@ class Code(ABC):
     @property
     def groups(self) -> Sequence[Group]:
         """The parts that are encoded and decoded on their own; most codes are one."""
-        return (Group(self, slice(0, self.k), slice(0, self.n)),)
+        return (Group(self, np.arange(self.k), slice(0, self.n)),)
 
     def row(self, chunk: int) -> tuple[IndexArray, FloatArray]:
         """The blocks that a chunk is made of and their coefficients."""
