@@ -49,11 +49,6 @@ class Maker:
         """Chunk ``i`` has the key ``(name, i)``."""
         return f"coded-{self.token}"
 
-    @property
-    def alone(self) -> str:
-        """The key of chunk ``i`` is ``(alone, i)`` if it is made without the others."""
-        return f"alone-{self.token}"
-
     def tasks(self, code: Code, chunks: Sequence[int]) -> Iterator[Task]:
         """Tasks for these chunks of a code, which are not made by copying alone.
 
@@ -80,19 +75,20 @@ class Maker:
                 bandwidth=bandwidth,
             )
             if slices == 0:
-                yield from (self._direct(self.name, chunk, code) for chunk in members)
+                yield from (self._direct((self.name, chunk), chunk, code) for chunk in members)
                 continue
-            yield from (self._direct(self.alone, chunk, code) for chunk in members)
+            for chunk in members:
+                yield self._direct(alone_key(self.name, chunk), chunk, code)
             matrix = np.zeros((len(members), len(columns)))
             for row, (blocks, coefficients) in zip(matrix, rows, strict=True):
                 row[np.searchsorted(columns, blocks)] = coefficients
             sources = [self.keys[j] for j in columns.tolist()]
             yield from self._together(number, members, matrix, sources, slices)
 
-    def _direct(self, name: str, chunk: int, code: Code) -> Task:
+    def _direct(self, key: Key, chunk: int, code: Code) -> Task:
         blocks, coefficients = code.row(chunk)
         sources = (TaskRef(self.keys[j]) for j in blocks)
-        return Task((name, chunk), weighted_sum, coefficients, *sources)
+        return Task(key, weighted_sum, coefficients, *sources)
 
     def _together(
         self, group: int, chunks: list[int], matrix: FloatArray, sources: list[Key], slices: int
@@ -118,6 +114,14 @@ class Maker:
         for i, chunk in enumerate(chunks):
             refs = (TaskRef((cut, "chunk", group, i, t)) for t in range(len(pieces)))
             yield Task((self.name, chunk), _join, axis, *refs)
+
+
+def alone_key(name: str, chunk: int) -> Key:
+    """The key under which the graph has a task for this chunk alone, if it has one.
+
+    Chunks that are made together are made together even if only one of them is wanted.
+    """
+    return (f"alone-{name}", chunk)
 
 
 def weighted_sum(coefficients: FloatArray, *blocks: AnyArray) -> AnyArray:

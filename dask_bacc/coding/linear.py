@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from dask_bacc.coding._typing import AnyArray, FloatArray, IndexArray
+from dask_bacc.coding.arrays import as_inexact, is_foreign
 
 #: Multiplications in one matrix product, at most. OpenBLAS, which NumPy is built with, starts no
 #: threads below 2 ** 18, so many worker threads in one process do not get in each other's way;
@@ -161,14 +162,10 @@ def _pieces(
 
 
 def _as_inexact(array: Any) -> Any:
-    namespace = getattr(array, "__array_namespace__", None)
-    if namespace is None:
-        wanted = inexact_dtype(array.dtype)
-        return array if array.dtype == wanted else array.astype(wanted)
-    xp = namespace()
-    if xp.isdtype(array.dtype, ("real floating", "complex floating")):
-        return array
-    return xp.astype(array, xp.float64)
+    if is_foreign(array):
+        return as_inexact(array)
+    wanted = inexact_dtype(array.dtype)
+    return array if array.dtype == wanted else array.astype(wanted)
 
 
 def _duck_sum(row: FloatArray, arrays: list[Any]) -> Any:

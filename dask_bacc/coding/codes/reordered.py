@@ -17,10 +17,9 @@ from dask_bacc.coding.codes.base import Code, Group
 class Reordered(Code):
     """A code that takes the blocks in another order; answers come in the blocks' own order.
 
-    Choose it with `similarity_order` for blocks that are alike but lie far apart, where what
-    counts is which blocks are neighbours: for Berrut's and other decoders that work on nodes, and
-    for `Grouped`, whose groups are then of blocks that are alike. Kriging without groups does not
-    need it: it goes by the distances of blocks, not by their order.
+    Choose it with `similarity_order` for blocks that are alike but lie far apart. Decoders that
+    work on nodes, Berrut's for one, gain most. Kriging goes by the distances of blocks and not by
+    their order, but gains too: parity then mixes blocks that are alike, and so do groups.
 
     Parameters
     ----------
