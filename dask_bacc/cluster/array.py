@@ -18,6 +18,7 @@ from dask.typing import Key
 from distributed import Client
 
 from dask_bacc.cluster.options import Dress, RunOptions
+from dask_bacc.cluster.parity import alone_key
 from dask_bacc.cluster.run import CodedRun, start_run
 from dask_bacc.coding import Code, Decoder
 from dask_bacc.coding._typing import AnyArray
@@ -114,6 +115,11 @@ class CodedArray(DaskMethodsMixin):
         names = rename or {}
         parts = tuple(replace(p, name=names.get(p.name, p.name)) for p in self.parts)
         return CodedArray(graph, parts, self.code, self._dress, self._sketches)
+
+    def _key_of(self, part: Part, chunk: int, single: bool) -> Key:
+        # Chunks that are made together are too much to make when only one is wanted.
+        alone = alone_key(part.name, chunk)
+        return alone if single and alone in self._graph else (part.name, chunk)
 
     def to_dask_array(self) -> da.Array | tuple[da.Array, ...]:
         """The chunks as a dask array, stacked on a new first axis.
@@ -227,7 +233,8 @@ class CodedArray(DaskMethodsMixin):
             dress=self._dress,
             sketches=self._sketches,
         )
-        keys = [[(part.name, i) for part in self.parts] for i in range(self.n)]
+        single = launch == "backup"
+        keys = [[self._key_of(part, i, single) for part in self.parts] for i in range(self.n)]
         return start_run(self._graph, keys, func, args, kwargs, self.code, options, client)
 
 

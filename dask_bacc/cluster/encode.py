@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from dask.typing import Key
 
 from dask_bacc.cluster.array import CodedArray, Part
 from dask_bacc.cluster.options import Dress
+from dask_bacc.cluster.parity import Maker, weighted_sum
 from dask_bacc.cluster.sources import (
     Source,
     check_source,
@@ -22,8 +24,6 @@ from dask_bacc.cluster.sources import (
     numpy_blocks,
 )
 from dask_bacc.coding import Code, get_code
-from dask_bacc.coding._typing import AnyArray, FloatArray
-from dask_bacc.coding.linear import combine_rows, inexact_dtype
 
 
 def encode_arrays(
@@ -50,42 +50,40 @@ def encode_arrays(
         for position, (array, axis) in enumerate(zip(arrays, axes, strict=True))
     ]
     k = number_of_blocks(sources, k)
-    code = get_code(dask.config.get("bacc.code") if code is None else code, k, n)
+    code = get_code(
+        dask.config.get("bacc.code") if code is None else code,
+        k,
+        n,
+        group_size=dask.config.get("bacc.group-size"),
+    )
     graph: dict[Key, Any] = {}
     parts = []
     for source in sources:
-        name = f"coded-{tokenize(source.array, source.axis, code)}"
+        token = tokenize(source.array, source.axis, code)
+        name = f"coded-{token}"
         if isinstance(source.array, Array):
-            graph.update(_encode_on_cluster(name, source, code))
+            graph.update(_encode_on_cluster(token, source, code))
         else:
             graph.update(_encode_here(name, source, code))
         parts.append(Part(name, source.block_shape(k), source.dtype, source.axis))
     return CodedArray(graph, tuple(parts), code, dress)
 
 
-def weighted_sum(coefficients: FloatArray, *blocks: AnyArray) -> AnyArray:
-    """One coded chunk, ``sum_j coefficients[j] blocks[j]``; a new array.
-
-    Examples
-    --------
-    >>> weighted_sum(np.array([0.5, 0.5]), np.array([1, 2]), np.array([3, 2]))
-    array([2., 2.])
-    """
-    chunk = np.empty(blocks[0].shape, dtype=inexact_dtype(blocks[0].dtype))
-    combine_rows(coefficients[None, :], blocks, [chunk])
-    return chunk
-
-
-def _encode_on_cluster(name: str, source: Source, code: Code) -> dict[Key, Any]:
+def _encode_on_cluster(token: str, source: Source, code: Code) -> dict[Key, Any]:
     graph, keys = dask_blocks(source, code.k)
+    shape = source.block_shape(code.k)
+    maker = Maker(token, keys, shape, math.prod(shape) * source.dtype.itemsize)
     cast = source.dtype != source.array.dtype
-    for chunk in range(code.n):
-        key = (name, chunk)
-        blocks, coefficients = code.row(chunk)
-        if code.own_blocks[chunk] >= 0 and not cast:
-            graph[key] = Alias(key, keys[blocks[0]])
+    combined = []
+    for chunk, own in enumerate(code.own_blocks.tolist()):
+        if own < 0:
+            combined.append(chunk)
+        elif cast:
+            key = (maker.name, chunk)
+            graph[key] = Task(key, weighted_sum, np.ones(1), TaskRef(keys[own]))
         else:
-            graph[key] = Task(key, weighted_sum, coefficients, *(TaskRef(keys[j]) for j in blocks))
+            graph[maker.name, chunk] = Alias((maker.name, chunk), keys[own])
+    graph.update((task.key, task) for task in maker.tasks(code, combined))
     return graph
 
 

@@ -73,10 +73,11 @@ def check_source(array: Any, axis: int, position: int) -> Source:
             "with numpy.ma.filled or dask.array.ma.filled"
         )
     meta = getattr(array, "_meta", array)
-    if not isinstance(meta, np.ndarray):
+    if not _can_combine(meta):
         raise TypeError(
-            f"{what} has chunks of type {type(meta).__module__}.{type(meta).__name__}; only NumPy "
-            "chunks can be encoded, so convert them with map_blocks"
+            f"{what} has chunks of type {type(meta).__module__}.{type(meta).__name__}, which "
+            "cannot be encoded: they follow neither the array API standard nor NumPy's "
+            "__array_function__; convert them with map_blocks"
         )
     try:
         inexact_dtype(array.dtype)
@@ -161,6 +162,11 @@ def dask_blocks(source: Source, k: int) -> tuple[dict[Key, Any], list[Key]]:
         array = array.rechunk(chunks)
     expr = collections_to_expr([array], True).optimize()
     return dict(expr.__dask_graph__()), list(flatten(expr.__dask_keys__()))
+
+
+def _can_combine(meta: Any) -> bool:
+    """Whether chunks of this kind can be added, multiplied by numbers and put together."""
+    return hasattr(meta, "__array_namespace__") or hasattr(meta, "__array_function__")
 
 
 def _joined(values: Any) -> str:

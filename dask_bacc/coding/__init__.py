@@ -9,9 +9,11 @@ from dask_bacc.coding.codes import (
     Grouped,
     Lagrange,
     Local,
+    Reordered,
     Repetition,
     Uncoded,
     get_code,
+    similarity_order,
 )
 from dask_bacc.coding.decode import Decoded, decode
 from dask_bacc.coding.decoders import (
@@ -50,6 +52,7 @@ __all__ = [
     "LeastSquares",
     "Local",
     "Polynomial",
+    "Reordered",
     "Repetition",
     "SmoothingSpline",
     "Uncoded",
@@ -61,4 +64,5 @@ __all__ = [
     "lost_blocks",
     "needs_solving",
     "recovered_blocks",
+    "similarity_order",
 ]

@@ -5,14 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dask_bacc.coding._typing import AnyArray, FloatArray
+from dask_bacc.coding._typing import AnyArray, BoolArray, FloatArray
+from dask_bacc.coding.arrays import (
+    all_finite,
+    as_array,
+    as_inexact,
+    inner_products,
+    is_complex,
+    is_foreign,
+    largest,
+    namespace,
+)
 from dask_bacc.coding.codes import Code
 from dask_bacc.coding.decoders import Decoder, get_decoder
-from dask_bacc.coding.linear import combine_rows, inexact_dtype
+from dask_bacc.coding.linear import combine_rows, combined_rows, inexact_dtype
 from dask_bacc.coding.matrix import decoding_matrix, lost_blocks
 
 
@@ -56,7 +67,8 @@ def decode(
         The code that made the chunks.
     results : mapping of int to array_like
         Result of every returned chunk by the chunk's index, in any order; all of one shape. Real
-        and complex dtypes are kept, integers and booleans become float64.
+        and complex dtypes are kept, integers and booleans become float64. Arrays of other
+        libraries that follow the array API standard give an answer of their own kind.
     decoder : str or Decoder, optional
         By default the one that suits the code.
     gram : (k, k) array_like, optional
@@ -89,30 +101,21 @@ def decode(
     """
     solver = get_decoder(decoder, code)
     arrays = _checked(code, results)
-    dtype = inexact_dtype(np.result_type(*arrays.values()))
     products = None if gram is None else np.asarray(gram, dtype=np.float64)
     if products is not None and products.shape != (code.k, code.k):
         raise ValueError(f"gram must have shape {(code.k, code.k)}, got {products.shape}")
     ordered = [arrays[i] for i in sorted(arrays)]
-    scale = power_of_two(max((np.abs(a).max() for a in ordered if a.size), default=0.0))
+    scale = power_of_two(max(map(largest, ordered)))
     matrix = decoding_matrix(
         code,
         arrays,
         solver,
-        inner=_gram(ordered, scale) if solver.uses_results else None,
+        inner=inner_products(ordered, scale) if solver.uses_results else None,
         outputs=count_outputs(ordered[0]),
         gram=products,
     )
-    blocks = np.full((code.k, *ordered[0].shape), np.nan, dtype=dtype)
-    kept = np.flatnonzero(~np.isinf(matrix.error))
-    with np.errstate(over="ignore"):  # checked below, with a clearer word
-        combine_rows(
-            matrix.weights[kept],
-            ordered,
-            [blocks[block, ...] for block in kept],
-        )
-    if not np.isfinite(blocks[kept]).all():
-        raise OverflowError(f"the decoded blocks overflow {dtype}; scale the results down")
+    kept = ~np.isinf(matrix.error)
+    blocks = _combined(matrix.weights, kept, ordered)
     return Decoded(
         blocks,
         matrix.error * scale,
@@ -136,17 +139,28 @@ def power_of_two(size: float) -> float:
     return math.ldexp(1.0, min(math.frexp(size)[1], 1023)) if size > 0 else 1.0
 
 
-def _gram(values: Sequence[AnyArray], scale: float) -> FloatArray:
-    # In double precision: rounded to single, it would not be positive semidefinite.
-    flat = np.stack(values).reshape(len(values), -1)
-    flat = flat.astype(np.result_type(flat, np.float64), copy=False) / scale
-    gram: FloatArray = (flat @ flat.conj().T).real
-    return gram
+def _combined(weights: FloatArray, kept: BoolArray, arrays: Sequence[Any]) -> Any:
+    """The blocks that are kept, and NaN for the others."""
+    if is_foreign(arrays[0]):
+        xp = namespace(arrays[0])
+        found = iter(combined_rows(weights[kept], arrays))
+        lost = xp.full_like(as_inexact(arrays[0]), np.nan)
+        blocks = xp.stack([next(found) if keep else lost for keep in kept])
+        finite = all(all_finite(blocks[j, ...]) for j in np.flatnonzero(kept).tolist())
+    else:
+        dtype = inexact_dtype(np.result_type(*arrays))
+        blocks = np.full((len(weights), *arrays[0].shape), np.nan, dtype=dtype)
+        with np.errstate(over="ignore"):  # checked below, with a clearer word
+            combine_rows(weights[kept], arrays, [blocks[j, ...] for j in np.flatnonzero(kept)])
+        finite = all_finite(blocks[kept])
+    if not finite:
+        raise OverflowError(f"the decoded blocks overflow {blocks.dtype}; scale the results down")
+    return blocks
 
 
 def count_outputs(result: AnyArray) -> int:
     """How many real numbers a result has, at least one."""
-    return max(result.size, 1) * (2 if result.dtype.kind == "c" else 1)
+    return max(result.size, 1) * (2 if is_complex(result) else 1)
 
 
 def _checked(code: Code, results: Mapping[int, ArrayLike]) -> dict[int, AnyArray]:
@@ -156,12 +170,15 @@ def _checked(code: Code, results: Mapping[int, ArrayLike]) -> dict[int, AnyArray
         raise ValueError(f"{code} has chunks 0 to {code.n - 1}, got results for {strays}")
     if masked := [i for i, result in results.items() if isinstance(result, np.ma.MaskedArray)]:
         raise TypeError(f"results must not be masked; chunks {masked} are; fill them first")
-    arrays = {i: np.asarray(result) for i, result in results.items()}
+    arrays = {i: as_array(result) for i, result in results.items()}
+    if len(kinds := {namespace(array).__name__ for array in arrays.values()}) > 1:
+        raise TypeError(f"results must be arrays of one library, got {', '.join(sorted(kinds))}")
     for array in arrays.values():
-        inexact_dtype(array.dtype)
+        if not is_foreign(array):
+            inexact_dtype(array.dtype)
     if len(shapes := {array.shape for array in arrays.values()}) > 1:
         raise ValueError(f"results must have one shape, got {sorted(shapes)}")
-    if bad := [i for i, array in arrays.items() if not np.isfinite(array).all()]:
+    if bad := [i for i, array in arrays.items() if not all_finite(array)]:
         raise ValueError(
             f"results must be finite; chunks {bad} have NaN or infinity; leave them out"
         )

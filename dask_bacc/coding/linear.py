@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
-from dask_bacc.coding._typing import AnyArray, FloatArray
+from dask_bacc.coding._typing import AnyArray, FloatArray, IndexArray
+from dask_bacc.coding.arrays import as_inexact, is_foreign
+
+#: Multiplications in one matrix product, at most. OpenBLAS, which NumPy is built with, starts no
+#: threads below 2 ** 18, so many worker threads in one process do not get in each other's way;
+#: and the operands stay in the cache.
+_PRODUCT = 2**18
 
 
 def combine_rows(matrix: FloatArray, arrays: Sequence[AnyArray], out: Sequence[AnyArray]) -> None:
     """Fill ``out[i] = sum_j matrix[i, j] arrays[j]``.
 
     A unit row is a copy, bit for bit, and an entry that is zero is never multiplied, so a NaN
-    reaches only the rows that use it.
+    reaches only the rows that use it. Runs on the calling thread alone, in memory of about a
+    megabyte besides `out`.
 
     Parameters
     ----------
@@ -30,26 +38,47 @@ def combine_rows(matrix: FloatArray, arrays: Sequence[AnyArray], out: Sequence[A
     >>> out
     [array([3.]), array([6.])]
     """
-    mixed: dict[bytes, list[int]] = {}
-    for i, row in enumerate(matrix):
-        columns = np.flatnonzero(row)
-        if len(columns) == 1 and row[columns[0]] == 1:
-            out[i][...] = arrays[columns[0]]
-        else:
-            mixed.setdefault(columns.tobytes(), []).append(i)
-    for pattern, rows in mixed.items():
-        columns = np.frombuffer(pattern, dtype=np.intp)
-        target = out[rows[0]]
+    copies, mixed = _patterns(matrix)
+    for i, j in copies:
+        out[i][...] = arrays[j]
+    for columns, rows in mixed:
         if len(columns) == 0:
             for i in rows:
                 out[i][...] = 0
             continue
-        stack = np.stack([arrays[j] for j in columns.tolist()]).reshape(len(columns), -1)
-        # Half precision would overflow and lose digits in the sums.
-        stack = stack.astype(np.result_type(target.dtype, np.float32), copy=False)
-        weights = matrix[rows][:, columns].astype(stack.real.dtype, copy=False)
-        for i, values in zip(rows, weights @ stack, strict=True):
-            out[i][...] = values.reshape(target.shape)
+        used = [arrays[j] for j in columns.tolist()]
+        _multiply(matrix[rows][:, columns], used, [out[i] for i in rows])
+
+
+def combined_rows(matrix: FloatArray, arrays: Sequence[Any]) -> list[Any]:
+    """The sums of `combine_rows` as new arrays, for arrays of any kind.
+
+    Arrays that are not NumPy's need no more than multiplication by a Python number, addition and,
+    if they hold integers, ``astype``; where their data is, it stays.
+
+    Parameters
+    ----------
+    matrix : (r, m) ndarray of float64
+    arrays : sequence of m arrays
+        All of one shape and kind.
+
+    Returns
+    -------
+    list of r arrays
+        A unit row gives a new array too, if the kind can copy.
+
+    Examples
+    --------
+    >>> combined_rows(np.array([[0.5, 0.5]]), [np.array([1, 2]), np.array([3, 2])])
+    [array([2., 2.])]
+    """
+    if all(isinstance(array, np.ndarray | np.generic) for array in arrays):
+        dtype = inexact_dtype(np.result_type(*arrays))
+        out = [np.empty(arrays[0].shape, dtype) for _ in matrix]
+        combine_rows(matrix, arrays, out)
+        return out
+    floating = [_as_inexact(array) for array in arrays]
+    return [_duck_sum(row, floating) for row in matrix]
 
 
 def inexact_dtype(dtype: np.dtype[np.generic]) -> np.dtype[np.generic]:
@@ -72,3 +101,78 @@ def inexact_dtype(dtype: np.dtype[np.generic]) -> np.dtype[np.generic]:
     raise TypeError(
         f"cannot form linear combinations of dtype {dtype}; use a real or complex dtype"
     )
+
+
+def _patterns(
+    matrix: FloatArray,
+) -> tuple[list[tuple[int, int]], list[tuple[IndexArray, list[int]]]]:
+    """Unit rows with their columns, and the other rows by the columns that they use."""
+    copies: list[tuple[int, int]] = []
+    mixed: dict[bytes, list[int]] = {}
+    for i, row in enumerate(matrix):
+        columns = np.flatnonzero(row)
+        if len(columns) == 1 and row[columns[0]] == 1:
+            copies.append((i, int(columns[0])))
+        else:
+            mixed.setdefault(columns.tobytes(), []).append(i)
+    return copies, [(np.frombuffer(key, dtype=np.intp), rows) for key, rows in mixed.items()]
+
+
+def _multiply(weights: FloatArray, arrays: list[AnyArray], out: list[AnyArray]) -> None:
+    """Matrix products over pieces of the arrays, one after the other."""
+    # Half precision would overflow and lose digits in the sums.
+    dtype = np.result_type(out[0].dtype, np.float32)
+    rows, columns = weights.shape
+    size = max(_PRODUCT // (rows * columns), 64)
+    stack = np.empty((columns, size), dtype)
+    product = np.empty((rows, size), dtype)
+    weights = weights.astype(stack.real.dtype, copy=False)
+    for ins, outs in _pieces(arrays, out, size):
+        count = ins[0].size
+        for row, piece in zip(stack, ins, strict=True):
+            row[:count].reshape(piece.shape)[...] = piece
+        # To a real matrix, a complex number is two real ones.
+        parts = stack[:, :count].view(weights.dtype)
+        np.matmul(weights, parts, out=product[:, :count].view(weights.dtype))
+        for piece, row in zip(outs, product, strict=True):
+            piece[...] = row[:count].reshape(piece.shape)
+
+
+def _pieces(
+    arrays: list[AnyArray], out: list[AnyArray], size: int
+) -> Iterator[tuple[list[AnyArray], list[AnyArray]]]:
+    """Corresponding pieces of all arrays, each of at most `size` elements."""
+    if all(array.flags.c_contiguous for array in (*arrays, *out)):
+        arrays = [array.reshape(-1) for array in arrays]
+        out = [array.reshape(-1) for array in out]
+    shape = out[0].shape
+    if out[0].size <= size:
+        if out[0].size:
+            yield arrays, out
+        return
+    # Pieces along the first axis, of whole rows as long as a row is not too large by itself.
+    step = max(size * shape[0] // out[0].size, 1)
+    for start in range(0, shape[0], step):
+        part = slice(start, start + step)
+        ins, outs = [array[part] for array in arrays], [array[part] for array in out]
+        if outs[0].size <= size:
+            yield ins, outs
+        else:
+            yield from _pieces([a[0] for a in ins], [a[0] for a in outs], size)
+
+
+def _as_inexact(array: Any) -> Any:
+    if is_foreign(array):
+        return as_inexact(array)
+    wanted = inexact_dtype(array.dtype)
+    return array if array.dtype == wanted else array.astype(wanted)
+
+
+def _duck_sum(row: FloatArray, arrays: list[Any]) -> Any:
+    columns = np.flatnonzero(row).tolist()
+    if not columns:
+        return 0.0 * arrays[0]
+    total = float(row[columns[0]]) * arrays[columns[0]]
+    for j in columns[1:]:
+        total = total + float(row[j]) * arrays[j]
+    return total

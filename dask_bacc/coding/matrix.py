@@ -119,7 +119,7 @@ def decoding_matrix(
                 chunks=chunks[positions] - group.chunks.start,
                 results_gram=None if inner is None else inner[np.ix_(positions, positions)],
                 outputs=outputs,
-                gram=None if gram is None else gram[group.blocks, group.blocks],
+                gram=None if gram is None else gram[np.ix_(group.blocks, group.blocks)],
                 memory=memory.setdefault(number, {}),
             )
             solution = decoder.solve(evidence)
@@ -131,10 +131,11 @@ def decoding_matrix(
             if solution.kernel is not None:
                 kernels.append(solution.kernel)
             noise = max(noise, solution.noise)
-            local = np.flatnonzero(wanted) - group.blocks.start
-            weights[np.ix_(wanted, positions)] = solution.weights[local]
+            local = np.flatnonzero(wanted[group.blocks])
+            blocks = group.blocks[local]
+            weights[np.ix_(blocks, positions)] = solution.weights[local]
             if solution.error is not None:
-                error[wanted] = solution.error[local]
+                error[blocks] = solution.error[local]
     # Of several copies of a block the first chunk's is taken.
     blocks, positions = np.unique(own, return_index=True)
     copied = blocks >= 0

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dask
 import dask.array as da
 import numpy as np
 import pytest
+import sparse as pydata_sparse
 import xarray as xr
 from scipy import sparse
 
 import dask_bacc
+from tests.cluster.test_encode import by_hand
 
 X = np.zeros((12, 3))
 
@@ -108,3 +111,15 @@ def test_a_closed_client_is_refused(processes):
         pass
     with pytest.raises(ValueError, match="client is closed"):
         dask_bacc.encode(X, k=4, n=6).map(np.tanh, client=closed)
+
+
+def test_chunks_of_another_library_are_combined_by_it():
+    """Sparse arrays stay sparse."""
+    dense = np.zeros((12, 5))
+    dense[::3, 1] = np.arange(1, 5)
+    chunks = da.from_array(pydata_sparse.COO.from_numpy(dense), chunks=(3, -1), asarray=False)
+    coded = dask_bacc.encode(chunks, n=6, code="local")
+    made = dask.compute(*(dask.delayed(chunk) for chunk in coded.to_dask_array().blocks))
+    assert all(isinstance(chunk, pydata_sparse.COO) for chunk in made)
+    expected = by_hand(coded.code, dense)
+    np.testing.assert_allclose([chunk.todense()[0] for chunk in made], expected)

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import array_api_strict as strict
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dask_bacc import coding
-from tests.strategies import SYSTEMATIC, codes, random_blocks
+from tests.strategies import SYSTEMATIC, codes, random_blocks, returned_sets
 
 
 def berrut_by_hand(alpha, beta):
@@ -109,7 +110,7 @@ def test_lagrange_generator_interpolates_polynomials():
 
 def test_grouped_is_block_diagonal_and_covers_everything():
     code = coding.Grouped(10, 14, size=4, code=coding.Local)
-    assert [part.code.k for part in code.groups] == [3, 3, 4]
+    assert [(part.code.k, part.code.n) for part in code.groups] == [(4, 6), (3, 4), (3, 4)]
     assert sum(part.code.n for part in code.groups) == 14
     outside = code.generator.copy()
     for part in code.groups:
@@ -151,6 +152,13 @@ def test_codes_are_values():
         (lambda: coding.Lagrange(4, 6, degree=0), ValueError, "degree must be at least 1"),
         (lambda: coding.Grouped(4, 6, size=0, code=coding.Local), ValueError, "size"),
         (lambda: coding.Grouped(4, 14, size=2, code=coding.Local), ValueError, "at most 2k=4"),
+        (
+            lambda: coding.Reordered(SYSTEMATIC(2, 3), (0, 0)),
+            ValueError,
+            "each of the blocks",
+        ),
+        (lambda: coding.similarity_order(np.ones((2, 3))), ValueError, "square"),
+        (lambda: coding.similarity_order([[np.nan]]), ValueError, "NaN"),
         (lambda: coding.get_code("lagrang", 2, 3), ValueError, "known codes: berrut, systematic"),
         (lambda: coding.get_code(coding.Local(2, 3), 2, 4), ValueError, "does not fit k=2"),
         (lambda: coding.get_code(3, 2, 4), TypeError, "a name or a Code, got int"),
@@ -161,3 +169,95 @@ def test_codes_are_values():
 def test_bad_codes_say_what_would_work(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+def test_groups_by_name_keep_to_the_size_and_all_have_parity():
+    code = coding.get_code("systematic", 2048, 2560, group_size=32)
+    assert {(part.code.k, part.code.n) for part in code.groups} == {(32, 40)}
+    assert len(code.groups) == 64
+    scarce = coding.get_code("systematic", 2048, 2060, group_size=32)
+    assert min(part.code.n - part.code.k for part in scarce.groups) == 1
+    for k, n in ((100, 113), (33, 35), (257, 400)):
+        uneven = coding.get_code("systematic", k, n, group_size=32)
+        blocks = [part.code.k for part in uneven.groups]
+        parities = [part.code.n - part.code.k for part in uneven.groups]
+        assert sum(blocks) == k
+        assert sum(parities) == n - k
+        assert max(blocks) - min(blocks) <= 1
+        assert max(parities) - min(parities) <= 1
+
+
+@pytest.mark.parametrize("name", ["repetition", "uncoded"])
+def test_copies_need_no_groups(name):
+    code = coding.get_code(name, 64, 64, group_size=8)
+    assert not isinstance(code, coding.Grouped)
+
+
+def test_what_does_not_fit_in_groups_is_one_group():
+    """As one group this convex code is just small enough; in two, one of them would not be."""
+    assert coding.get_code("convex", 33, 98, group_size=32) == coding.Convex(33, 98)
+    with pytest.raises(ValueError, match="n=99 must be at most 3k-1=98"):
+        coding.get_code("convex", 33, 99, group_size=32)
+
+
+def test_code_objects_are_never_grouped():
+    code = SYSTEMATIC(64, 80)
+    assert coding.get_code(code, 64, 80, group_size=8) is code
+
+
+@given(codes(), st.randoms(use_true_random=False), st.integers(0, 1000))
+def test_reordered_codes_encode_the_blocks_in_that_order(code, random, seed):
+    order = list(range(code.k))
+    random.shuffle(order)
+    reordered = coding.Reordered(code, order)
+    blocks = random_blocks(seed, code.k)
+    np.testing.assert_allclose(reordered.encode(blocks), code.encode(blocks[order]), atol=1e-12)
+    np.testing.assert_allclose(reordered.generator @ blocks, reordered.encode(blocks), atol=1e-12)
+    for chunk in range(code.n):
+        used, coefficients = reordered.row(chunk)
+        np.testing.assert_allclose(coefficients @ blocks[used], reordered.encode(blocks)[chunk])
+        assert list(used) == sorted(used)
+
+
+@given(codes(), st.randoms(use_true_random=False), st.data())
+def test_answers_of_reordered_codes_are_in_the_blocks_own_order(code, random, data):
+    """Decoding is the same as sorting the blocks first and the answers last."""
+    order = list(range(code.k))
+    random.shuffle(order)
+    blocks = random_blocks(3, code.k)
+    returned = data.draw(returned_sets(code))
+    results = {i: np.tanh(code.encode(blocks[order])[i]) for i in returned}
+    gram = blocks @ blocks.T
+    there = coding.decode(coding.Reordered(code, order), results, gram=gram)
+    sorted_first = coding.decode(code, results, gram=gram[np.ix_(order, order)])
+    np.testing.assert_allclose(there.blocks[order], sorted_first.blocks, equal_nan=True)
+    np.testing.assert_allclose(there.error[order], sorted_first.error, equal_nan=True)
+
+
+def test_reordered_berrut_has_the_nodes_of_its_blocks():
+    code = coding.Reordered(SYSTEMATIC(3, 5), (2, 0, 1))
+    weights = berrut_by_hand(code.data_nodes[[2, 0, 1]], code.chunk_nodes[3:])
+    np.testing.assert_allclose(code.generator[3:][:, [2, 0, 1]], weights, atol=1e-12)
+
+
+def test_similarity_order_follows_a_line():
+    """Points on a line, shuffled: the order must be theirs, from one end or the other."""
+    rng = np.random.default_rng(0)
+    place = rng.permutation(20).astype(float)
+    line = place[:, None] * rng.normal(size=7) + rng.normal(size=7)
+    found = place[list(coding.similarity_order(line @ line.T))]
+    np.testing.assert_array_equal(found, np.arange(20)[:: int(np.sign(found[1] - found[0]))])
+
+
+def test_similarity_order_of_equal_blocks_is_a_permutation():
+    assert sorted(coding.similarity_order(np.ones((5, 5)))) == list(range(5))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "complex128", "int64"])
+def test_arrays_of_other_libraries_are_encoded_by_their_own_means(dtype):
+    """With an implementation of the array API standard that has nothing besides."""
+    code = coding.Grouped(8, 12, size=4, code=SYSTEMATIC)
+    blocks = (10 * random_blocks(0, 8, (2, 3))).astype(dtype)
+    chunks = code.encode(strict.asarray(blocks))
+    assert isinstance(chunks, type(strict.zeros(1)))
+    np.testing.assert_allclose(np.asarray(chunks), code.encode(blocks), rtol=1e-5)

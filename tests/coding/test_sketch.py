@@ -5,6 +5,7 @@ import pytest
 
 from dask_bacc import coding
 from dask_bacc.coding.kriging.sketch import SIZE, gram_of_sketches, sketch
+from tests.strategies import random_blocks
 
 
 def distances(gram):
@@ -59,3 +60,18 @@ def test_arrays_count_alike_whatever_their_scale():
     both = gram_of_sketches(code, {i: [first[i], second[i]] for i in range(5)})
     expected = sum(x @ x.T / np.trace(x @ x.T) * 5 for x in (first, second))
     np.testing.assert_allclose(both, expected, atol=1e-9)
+
+
+def test_groups_have_inner_products_of_their_own():
+    """As each group alone would have them, and nothing between blocks of different groups."""
+    code = coding.Grouped(6, 9, size=3, code=coding.Local)
+    chunks = code.encode(random_blocks(0, 6, (4,)))
+    returned = [0, 1, 3, 4, 6, 7, 8]
+    gram = gram_of_sketches(code, {i: [chunks[i]] for i in returned})
+    for part in code.groups:
+        members = range(part.chunks.start, part.chunks.stop)
+        alone = {i - members.start: [chunks[i]] for i in returned if i in members}
+        inside = np.ix_(part.blocks, part.blocks)
+        np.testing.assert_allclose(gram[inside], gram_of_sketches(part.code, alone), atol=1e-12)
+        gram[inside] = 0
+    assert not gram.any()

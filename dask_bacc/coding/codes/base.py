@@ -7,22 +7,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from operator import index
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from dask_bacc.coding._typing import AnyArray, FloatArray, IndexArray
-from dask_bacc.coding.linear import combine_rows, inexact_dtype
+from dask_bacc.coding.arrays import as_array, is_foreign, namespace
+from dask_bacc.coding.linear import combine_rows, combined_rows, inexact_dtype
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Group:
     """A part of a code that is encoded and decoded on its own."""
 
     #: code of the blocks of this group
     code: Code
-    #: positions of its blocks among all blocks
-    blocks: slice
+    #: positions of its blocks among all blocks, in the order in which `code` has them
+    blocks: IndexArray
     #: positions of its chunks among all chunks
     chunks: slice
 
@@ -94,7 +96,7 @@ class Code(ABC):
     @property
     def groups(self) -> Sequence[Group]:
         """The parts that are encoded and decoded on their own; most codes are one."""
-        return (Group(self, slice(0, self.k), slice(0, self.n)),)
+        return (Group(self, np.arange(self.k), slice(0, self.n)),)
 
     def row(self, chunk: int) -> tuple[IndexArray, FloatArray]:
         """The blocks that a chunk is made of and their coefficients."""
@@ -129,7 +131,8 @@ class Code(ABC):
         Parameters
         ----------
         blocks : (k, ...) array_like
-            Real or complex; integers and booleans are encoded as float64.
+            Real or complex; integers and booleans are encoded as float64. Arrays of other
+            libraries that follow the array API standard give chunks of their own kind.
 
         Returns
         -------
@@ -145,13 +148,15 @@ class Code(ABC):
         """
         if isinstance(blocks, np.ma.MaskedArray):
             raise TypeError("blocks must not be masked; fill them first")
-        values = np.asarray(blocks)
-        dtype = inexact_dtype(values.dtype)
-        if values.ndim == 0 or len(values) != self.k:
+        values = as_array(blocks)
+        if values.ndim == 0 or values.shape[0] != self.k:
             raise ValueError(
                 f"blocks must be stacked on a first axis of length k={self.k}, "
                 f"got shape {values.shape}"
             )
+        if is_foreign(values):
+            return self._encode_foreign(values)
+        dtype = inexact_dtype(values.dtype)
         chunks = np.empty((self.n, *values.shape[1:]), dtype=dtype)
         for part in self.groups:
             rows = range(part.chunks.start, part.chunks.stop)
@@ -159,3 +164,11 @@ class Code(ABC):
                 part.code.generator, list(values[part.blocks]), [chunks[i, ...] for i in rows]
             )
         return chunks
+
+    def _encode_foreign(self, values: AnyArray) -> AnyArray:
+        chunks: list[Any] = []
+        for part in self.groups:
+            blocks = [values[j, ...] for j in part.blocks.tolist()]
+            chunks += combined_rows(part.code.generator, blocks)
+        stacked: AnyArray = namespace(values).stack(chunks)
+        return stacked

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,7 +13,7 @@ from dask_bacc.coding._typing import FloatArray, IndexArray
 from dask_bacc.coding.codes.base import Code, Group
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Grouped(Code):
     """Consecutive blocks in groups, each with a code of its own.
 
@@ -39,8 +38,11 @@ class Grouped(Code):
     Examples
     --------
     >>> from dask_bacc.coding import Local
-    >>> Grouped(4, 6, size=2, code=Local).generator[2]
-    array([0.5, 0.5, 0. , 0. ])
+    >>> code = Grouped(5, 8, size=3, code=Local)
+    >>> code
+    Grouped(k=5, n=8, groups=[Local(k=3, n=5), Local(k=2, n=3)])
+    >>> code.generator[3]
+    array([0.5, 0. , 0.5, 0. , 0. ])
     """
 
     size: int = field(kw_only=True)
@@ -53,18 +55,26 @@ class Grouped(Code):
         # Making the groups now lets the inner code refuse before anything is encoded.
         self.groups  # noqa: B018
 
+    def __repr__(self) -> str:
+        kinds: dict[str, int] = {}
+        for part in self.groups:
+            kinds[repr(part.code)] = kinds.get(repr(part.code), 0) + 1
+        shown = [kind if count == 1 else f"{count} x {kind}" for kind, count in kinds.items()]
+        return f"Grouped(k={self.k}, n={self.n}, groups=[{', '.join(shown)}])"
+
     @cached_property
     def groups(self) -> Sequence[Group]:
         """The groups, in order of their blocks."""
         count = -(-self.k // self.size)
-        blocks = _even_slices(self.k, count)
-        parities = _even_slices(self.n - self.k, count)
+        blocks = np.array_split(np.arange(self.k), count)
+        # What is over goes to the larger groups first.
+        parities = [len(part) for part in np.array_split(np.arange(self.n - self.k), count)]
         groups: list[Group] = []
         start = 0
-        for block, parity in zip(blocks, parities, strict=True):
-            k = block.stop - block.start
-            stop = start + k + parity.stop - parity.start
-            groups.append(Group(self.code(k, stop - start), block, slice(start, stop)))
+        for members, parity in zip(blocks, parities, strict=True):
+            stop = start + len(members) + parity
+            code = self.code(len(members), stop - start)
+            groups.append(Group(code, members, slice(start, stop)))
             start = stop
         return tuple(groups)
 
@@ -77,15 +87,12 @@ class Grouped(Code):
         matrix: FloatArray = block_diag(*(part.code.generator for part in self.groups))
         return matrix
 
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [part.chunks.start for part in self.groups]
+
     def row(self, chunk: int) -> tuple[IndexArray, FloatArray]:
         """The blocks that a chunk is made of and their coefficients."""
-        starts = [part.chunks.start for part in self.groups]
-        part = self.groups[int(np.searchsorted(starts, chunk, side="right")) - 1]
+        part = self.groups[int(np.searchsorted(self._starts, chunk, side="right")) - 1]
         blocks, coefficients = part.code.row(chunk - part.chunks.start)
-        return blocks + part.blocks.start, coefficients
-
-
-def _even_slices(length: int, count: int) -> list[slice]:
-    """Consecutive slices of ``range(length)`` whose lengths differ by at most one."""
-    edges = [length * i // count for i in range(count + 1)]
-    return [slice(low, high) for low, high in itertools.pairwise(edges)]
+        return part.blocks[blocks], coefficients

@@ -58,7 +58,7 @@ def sketch(array: AnyArray, size: int = SIZE) -> AnyArray:
     return total
 
 
-def gram_of_sketches(code: Code, sketches: Mapping[int, Sequence[AnyArray]]) -> FloatArray | None:
+def gram_of_sketches(code: Code, sketches: Mapping[int, Sequence[AnyArray]]) -> FloatArray:
     """Estimated inner products of the blocks from the sketches of some chunks.
 
     What the chunks do not determine is taken for the blocks' mean and a deviation that is as large
@@ -73,9 +73,10 @@ def gram_of_sketches(code: Code, sketches: Mapping[int, Sequence[AnyArray]]) -> 
 
     Returns
     -------
-    (k, k) ndarray of float64, or None
-        The sum over encoded arrays, each scaled to a mean square norm of 1. None if the chunks
-        tell of one block alone, so that nothing is known of how far the others are from it.
+    (k, k) ndarray of float64
+        The sum over encoded arrays, each scaled to a mean square norm of 1 within every group of
+        the code; zero between blocks of different groups and for groups without chunks. Blocks of
+        groups that are known from one block alone are taken for unrelated and equally large.
 
     Examples
     --------
@@ -85,24 +86,36 @@ def gram_of_sketches(code: Code, sketches: Mapping[int, Sequence[AnyArray]]) -> 
     array([[1., 0.],
            [0., 1.]])
     """
-    chunks = sorted(sketches)
-    rows = code.generator[chunks]
+    whole = np.zeros((code.k, code.k))
+    for group in code.groups:
+        members = [i for i in sorted(sketches) if group.chunks.start <= i < group.chunks.stop]
+        if members:
+            rows = group.code.generator[[i - group.chunks.start for i in members]]
+            gram = _gram_of_group(rows, [sketches[i] for i in members])
+            whole[np.ix_(group.blocks, group.blocks)] = gram
+    return whole
+
+
+def _gram_of_group(rows: FloatArray, sketches: Sequence[Sequence[AnyArray]]) -> FloatArray:
+    """The blocks' inner products from sketches of the chunks that have these rows."""
+    k = rows.shape[1]
     inverse = np.linalg.pinv(rows, rcond=1e-8)
     determined = inverse @ rows
     rank = round(float(np.trace(determined)))
-    if rank < min(2, code.k):
-        return None
-    total = np.zeros((code.k, code.k))
-    for part in range(len(sketches[chunks[0]])):
-        stacked = np.stack([sketches[i][part] for i in chunks])
+    if rank < min(2, k):
+        # Nothing is known of how far the other blocks are from the one.
+        return np.eye(k)
+    total = np.zeros((k, k))
+    for part in zip(*sketches, strict=True):
+        stacked = np.stack(part)
         mean = stacked.mean(axis=0)
         deviations = inverse @ (stacked - mean)
         blocks = mean + deviations
         gram = (blocks @ blocks.conj().T).real
-        if rank < code.k:
+        if rank < k:
             # They are taken from their own mean, which leaves one degree of freedom less.
             spread = np.linalg.norm(deviations) ** 2 / (rank - 1)
-            gram = gram + spread * (np.eye(code.k) - determined)
-        size = np.trace(gram) / code.k
+            gram = gram + spread * (np.eye(k) - determined)
+        size = np.trace(gram) / k
         total += gram / size if size > 0 else gram
     return total

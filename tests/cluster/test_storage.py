@@ -1,0 +1,60 @@
+"""Arrays in Zarr files are read when they are wanted, and once."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import dask.array as da
+import numpy as np
+import pytest
+import zarr
+
+import dask_bacc
+from tests.cluster.test_encode import by_hand
+
+X = np.random.default_rng(2).normal(size=(96, 40))
+
+
+class Logged:
+    """A stored array that writes to a file what is read of it, whichever process reads."""
+
+    def __init__(self, array, log):
+        self.array, self.log = array, log
+        self.shape, self.dtype, self.ndim = array.shape, array.dtype, array.ndim
+
+    def __getitem__(self, index):
+        with self.log.open("a") as log:
+            log.write(f"{index[0].start}\n")
+        return self.array[index]
+
+
+@pytest.fixture
+def stored(tmp_path):
+    array = zarr.create_array(tmp_path / "x.zarr", shape=X.shape, chunks=(6, 40), dtype=X.dtype)
+    array[:] = X
+    return array
+
+
+@pytest.mark.parametrize("slices", [0, 1, 4])
+@pytest.mark.parametrize("launch", ["eager", "backup"])
+def test_stored_chunks_are_read_once_in_a_run(
+    client, stored, tmp_path, monkeypatch, slices, launch
+):
+    monkeypatch.setattr("dask_bacc.cluster.parity.choose_slices", lambda *_, **__: slices)
+    log = tmp_path / "log"
+    log.touch()
+    lazy = da.from_array(Logged(stored, log), chunks=(6, 40), meta=X[:0])
+    coded = dask_bacc.encode(lazy, n=20)
+    assert not log.read_text()
+    # All chunks are wanted, parity too.
+    run = coded.map(np.negative, enough=20, rtol=0, launch=launch)
+    np.testing.assert_array_equal(run.result(), -X)
+    assert set(Counter(log.read_text().split()).values()) == {1}
+    assert len(log.read_text().split()) == 16
+
+
+def test_from_zarr(client, stored):
+    lazy = da.from_zarr(stored)
+    coded = dask_bacc.encode(lazy, n=20)
+    np.testing.assert_allclose(coded.compute(), by_hand(coded.code, X), atol=1e-12)
+    np.testing.assert_array_equal(coded.map(np.negative, enough=20).result(), -X)
