@@ -33,10 +33,13 @@ _tasks: set[asyncio.Task[None]] = set()
 
 
 @contextlib.asynccontextmanager
-async def briefly(seconds: float = math.inf) -> AsyncIterator[None]:
+async def briefly(
+    seconds: float = math.inf, *, within: float = ANSWER_WITHIN
+) -> AsyncIterator[None]:
     """Go without what a scheduler that is away or hangs does not say in time."""
-    with contextlib.suppress(OSError):
-        async with asyncio.timeout(min(max(seconds, 0.0), ANSWER_WITHIN)):
+    # A worker that has left meanwhile is a KeyError.
+    with contextlib.suppress(OSError, KeyError):
+        async with asyncio.timeout(min(max(seconds, 0.0), within)):
             yield
 
 
@@ -47,10 +50,14 @@ async def look(client: Client) -> None:
     identity = await scheduler.identity(n_workers=-1)
     workers: dict[str, dict[str, Any]] = identity["workers"]
     newest = max((worker["last_seen"] for worker in workers.values()), default=0.0)
-    oldest = newest - HEARTBEATS * heartbeat_interval(len(workers))
+    behind = {address: newest - worker["last_seen"] for address, worker in workers.items()}
     watch(client).look(
         threads={address: worker["nthreads"] for address, worker in workers.items()},
-        silent=[a for a, worker in workers.items() if worker["last_seen"] < oldest],
+        silence={
+            address: seconds
+            for address, seconds in behind.items()
+            if seconds > HEARTBEATS * heartbeat_interval(len(workers))
+        },
     )
 
 
@@ -96,37 +103,50 @@ async def release(
 
 async def _look_after(client: Client, run: str, restart: Collection[str]) -> None:
     """See who is silent, and restart workers when they hold nothing of value."""
-    try:
+    async with briefly():
         await look(client)
-        await asyncio.gather(*(_restart(client, run, address) for address in restart))
-    except OSError:
-        logger.debug("the scheduler was gone before the workers of %s were looked at", run)
+    await asyncio.gather(*(_restart_once_idle(client, run, address) for address in restart))
+
+
+async def _restart_once_idle(client: Client, run: str, address: str) -> None:
+    known = watch(client)
+    loop = asyncio.get_running_loop()
+    end = loop.time() + RESTART_PATIENCE
+    while loop.time() < end and client.status == "running":
+        mine = {w for (name, _), w in known.zombies.items() if name == run}
+        if address not in mine:
+            return
+        idle = False
+        async with briefly():
+            idle = await _is_idle(client, address)
+        if idle:
+            logger.info("restarting %s, which still runs cancelled chunks of %s", address, run)
+            async with briefly(within=RESTART_PATIENCE):
+                await _restart(client, run, address)
+            return
+        await asyncio.sleep(RESTART_INTERVAL)
+    logger.warning("%s still runs cancelled chunks, and could not be restarted", address)
+
+
+async def _is_idle(client: Client, address: str) -> bool:
+    """Whether the scheduler thinks that a worker holds nothing and does nothing."""
+    scheduler = client.scheduler
+    assert scheduler is not None
+    held, processing = await asyncio.gather(
+        scheduler.has_what(workers=[address]), scheduler.processing(workers=[address])
+    )
+    return not held.get(address) and not processing.get(address)
 
 
 async def _restart(client: Client, run: str, address: str) -> None:
     scheduler = client.scheduler
     assert scheduler is not None
-    known = watch(client)
-    loop = asyncio.get_running_loop()
-    end = loop.time() + RESTART_PATIENCE
-    while loop.time() < end:
-        mine = {w for (name, _), w in known.zombies.items() if name == run}
-        if address not in mine:
-            return
-        held, processing = await asyncio.gather(
-            scheduler.has_what(workers=[address]), scheduler.processing(workers=[address])
-        )
-        if not held.get(address) and not processing.get(address):
-            logger.info("restarting %s, which still runs cancelled chunks of %s", address, run)
-            await scheduler.restart_workers(
-                workers=[address],
-                timeout=RESTART_PATIENCE,
-                wait_for_workers=False,
-                on_error="return",
-                stimulus_id=f"{run}-restart-{time.time()}",
-            )
-            # A nanny's new worker has a new address, and the chunks of the old one are gone.
-            await look(client)
-            return
-        await asyncio.sleep(RESTART_INTERVAL)
-    logger.warning("%s still runs cancelled chunks, and holds too much to be restarted", address)
+    await scheduler.restart_workers(
+        workers=[address],
+        timeout=RESTART_PATIENCE,
+        wait_for_workers=False,
+        on_error="return",
+        stimulus_id=f"{run}-restart-{time.time()}",
+    )
+    # A nanny's new worker has a new address, and the chunks of the old one are gone.
+    await look(client)

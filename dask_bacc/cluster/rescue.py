@@ -17,6 +17,8 @@ from dask_bacc.cluster.watch import watch
 
 #: Seconds in which no chunk starts or ends before the scheduler is asked who is silent.
 LOOK_EVERY = 2.0
+#: Seconds of silence after which a worker is taken to hang; a busy one may be late for less.
+HUNG_AFTER = 5.0
 
 
 async def stuck_chunks(client: Client, launcher: Launcher, ledger: Ledger) -> list[int]:
@@ -34,8 +36,9 @@ async def stuck_chunks(client: Client, launcher: Launcher, ledger: Ledger) -> li
     await look(client)
     known = watch(client)
     waiting = [chunk for chunk in range(ledger.n) if ledger.is_open(chunk)]
-    chosen = set(launcher.stranded(waiting, known.workers - known.silent))
-    if silent := sorted(known.silent):
+    silent = sorted(known.silent(HUNG_AFTER))
+    chosen = set(launcher.stranded(waiting, known.workers.difference(silent)))
+    if silent:
         chosen.update(launcher.stuck(waiting, await _keys(client, silent)))
     return sorted(chosen)
 

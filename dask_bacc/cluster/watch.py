@@ -37,7 +37,8 @@ class Watch:
         self._over: deque[str] = deque(maxlen=REMEMBERED)
         #: cancelled chunks that still run, by run and chunk, with their worker
         self._zombies: dict[tuple[str, int], str] = {}
-        self._silent: set[str] = set()
+        #: seconds by which silent workers were behind the others, when last looked at
+        self._silence: dict[str, float] = {}
         #: threads of every worker, when last looked at
         self._threads: dict[str, int] = {}
 
@@ -54,7 +55,7 @@ class Watch:
         """Take in what a chunk says of itself."""
         news = event[1]
         run, chunk, worker = news["run"], news["chunk"], news["worker"]
-        self._silent.discard(worker)
+        self._silence.pop(worker, None)
         if news["state"] == "done":
             self._zombies.pop((run, chunk), None)
         elif run in self._over:
@@ -67,10 +68,10 @@ class Watch:
         """Chunks were cancelled while they ran on these workers."""
         self._zombies.update({(run, chunk): worker for chunk, worker in running.items()})
 
-    def look(self, threads: Mapping[str, int], silent: Collection[str]) -> None:
-        """Take in the threads of all workers there are, and which of them are silent."""
+    def look(self, threads: Mapping[str, int], silence: Mapping[str, float]) -> None:
+        """Take in the threads of all workers, and for how many seconds some have been silent."""
         self._threads = dict(threads)
-        self._silent = set(silent)
+        self._silence = dict(silence)
         self._zombies = {c: worker for c, worker in self._zombies.items() if worker in threads}
 
     @property
@@ -83,17 +84,16 @@ class Watch:
         """All workers, when last looked at."""
         return set(self._threads)
 
-    @property
-    def silent(self) -> set[str]:
-        """Workers whose heartbeats stayed away, when last looked at."""
-        return set(self._silent)
+    def silent(self, seconds: float) -> set[str]:
+        """Workers whose heartbeats stayed away for longer, when last looked at."""
+        return {worker for worker, silence in self._silence.items() if silence > seconds}
 
     @property
     def suspects(self) -> set[str]:
         """Workers that are silent, or whose threads are all taken by cancelled chunks."""
         taken = Counter(self._zombies.values())
         full = {worker for worker, count in taken.items() if count >= self._threads.get(worker, 1)}
-        return full | self._silent
+        return full | self._silence.keys()
 
     def trusted(self, late: Collection[str] = ()) -> list[str]:
         """Workers that are neither suspects nor late; empty if there is none to keep away from.

@@ -11,6 +11,7 @@ import threading
 import uuid
 from collections import defaultdict
 
+import dask
 import numpy as np
 import pytest
 from distributed import Client, Event, LocalCluster
@@ -91,9 +92,10 @@ def test_a_run_with_nothing_wrong(client, gate):
 
 
 def test_late_and_failing_chunks_and_their_backups(client, gate):
-    run = dask_bacc.encode(X, k=8, n=12).map(
-        work, gate.name, held={2}, bad={5}, launch="backup", rtol=np.inf
-    )
+    coded = dask_bacc.encode(X, k=8, n=12)
+    # Long enough for an error to arrive on a busy machine before its chunk is late.
+    with dask.config.set({"bacc.backup.minimum": 2}):
+        run = coded.map(work, gate.name, held={2}, bad={5}, launch="backup", rtol=np.inf)
     run.result(timeout=60)
     report = run.report
     assert_complete(report)
