@@ -97,7 +97,7 @@ class Arena:
 
 
 def outcome_of(run: dask_bacc.CodedRun, timeout: float) -> tuple[Any, BaseException | None]:
-    """The answer, or what was raised: its traceback holds this frame, not one with the data."""
+    """The answer, or what was raised."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of estimates above rtol
         try:
@@ -196,8 +196,9 @@ class _Scene:
             self.strike(fault)
         striker = threading.Thread(target=self._strike_all, args=(over,), name="striker")
         striker.start()
+        self.coded = coded
         for _ in range(draw.runs):
-            self.run(coded)
+            self.run()
         over.set()
         striker.join()
         self.resume_scheduler()
@@ -205,7 +206,7 @@ class _Scene:
             self.arena.baseline.check_keys(client, kept)
         with self.checking("cancel='restart'"):
             self.check_restarted(bool(kept))
-        del coded, source
+        del self.coded, coded, source
         gc.collect()
         self.heal()
 
@@ -265,12 +266,13 @@ class _Scene:
 
     # Runs
 
-    def run(self, coded: dask_bacc.CodedArray) -> None:
+    def run(self) -> None:
+        # No local name for the data: what a run raised holds the frames of its callers.
         draw = self.draw
         asked = time.monotonic()
         end = asked + draw.deadline
         try:
-            run = coded.map(
+            run = self.coded.map(
                 chaotic,
                 *self.arguments,
                 enough=draw.enough,
@@ -309,7 +311,7 @@ class _Scene:
         self.check(lateness <= GRACE, f"ended {lateness:.2f} s after its deadline")
         failures = [*report_failures(report, self.behave)]
         if error is None:
-            failures += self.check_answer(answer, report, coded.code)
+            failures += self.check_answer(answer, report, self.coded.code)
         else:
             failures += error_failures(draw, report, error)
         for failure in failures:
