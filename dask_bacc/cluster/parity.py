@@ -105,8 +105,10 @@ class Maker:
         axis = _axis_to_cut(self.shape, slices)
         pieces = _even_slices(self.shape[axis], slices)
         for t, piece in enumerate(pieces):
+            # Views: only what travels is copied.
+            index = (slice(None),) * axis + (piece,)
             for j, source in enumerate(sources):
-                yield Task((cut, "block", group, j, t), _cut, TaskRef(source), axis, piece)
+                yield Task((cut, "block", group, j, t), getitem, TaskRef(source), index)
             refs = (TaskRef((cut, "block", group, j, t)) for j in range(len(sources)))
             yield Task((gathered, group, t), _combine, matrix, *refs)
             for i in range(len(chunks)):
@@ -138,12 +140,6 @@ def weighted_sum(coefficients: FloatArray, *blocks: AnyArray) -> AnyArray:
 
 def _combine(matrix: FloatArray, *blocks: Any) -> list[Any]:
     return combined_rows(matrix, blocks)
-
-
-def _cut(block: Any, axis: int, piece: slice) -> Any:
-    part = block[(slice(None),) * axis + (piece,)]
-    # A view would keep the whole block in memory, also when the worker has moved it to disk.
-    return part.copy() if isinstance(part, np.ndarray) else part
 
 
 def _join(axis: int, *parts: Any) -> Any:
