@@ -7,6 +7,8 @@ all that happens in it. Run it in the repository: the draws are those of ``tests
 from __future__ import annotations
 
 import argparse
+import signal
+import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
@@ -59,6 +61,8 @@ def main() -> None:
     if arguments.seed is not None:
         seeds, say = [arguments.seed], print
         print(draw(arguments.seed))
+    # Whoever ends this process ends its clusters too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))
     begin = time.monotonic()
     outcomes = []
     for outcome in carry_out_all(seeds, say):
