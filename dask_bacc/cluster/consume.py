@@ -161,6 +161,6 @@ async def _collect(
                 async with briefly(due - ledger.elapsed):
                     stuck = await stuck_chunks(client, launcher, ledger)
                 if stuck:
-                    arrivals.add(await relaunch(client, launcher, ledger, stuck))
+                    await relaunch(client, launcher, ledger, arrivals, stuck)
                 continue
             await arrivals.wait(max(min(due, look_at) - ledger.elapsed, 0))

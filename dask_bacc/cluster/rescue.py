@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Collection
-from typing import Any
 
 from dask.typing import Key
-from distributed import Client, Future
+from distributed import Client
 
+from dask_bacc.cluster.arrivals import Arrivals
 from dask_bacc.cluster.cleanup import look
 from dask_bacc.cluster.launch import Launcher
 from dask_bacc.cluster.report import Ledger
@@ -44,9 +44,13 @@ async def stuck_chunks(client: Client, launcher: Launcher, ledger: Ledger) -> li
 
 
 async def relaunch(
-    client: Client, launcher: Launcher, ledger: Ledger, chunks: Collection[int]
-) -> dict[int, Future[Any]]:
-    """Launch chunks once more, away from suspects; their futures.
+    client: Client,
+    launcher: Launcher,
+    ledger: Ledger,
+    arrivals: Arrivals,
+    chunks: Collection[int],
+) -> None:
+    """Launch chunks once more, away from suspects.
 
     What they are made of is made anew as well, under new keys, for the scheduler believes that it
     has it.
@@ -56,9 +60,10 @@ async def relaunch(
     known.abandon(launcher.name, running)
     overtaken = [launcher.futures[chunk] for chunk in chunks]
     futures = await asyncio.to_thread(launcher.relaunch, chunks, known.trusted())
-    await client.cancel(overtaken, asynchronous=True)
     ledger.launch(chunks)
-    return futures
+    # First, or the chunks would count as cancelled.
+    arrivals.add(futures)
+    await client.cancel(overtaken, asynchronous=True)
 
 
 async def _keys(client: Client, workers: list[str]) -> set[Key]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.faults.chaos import carry_out_all
 from tests.faults.draws import FAULTS, SHAPES, draw
 
@@ -27,7 +25,6 @@ def test_draws_are_sound_and_have_everything_in_them():
             assert set(fault.chunks) <= set(range(drawn.n))
 
 
-@pytest.mark.xfail(strict=True, reason="runs that failed hold what their callers held (seed 48)")
 def test_chaos():
     failures = {
         outcome.draw.seed: outcome.failures

@@ -18,9 +18,7 @@ from tests.faults.leaks import Baseline, busy_threads
 from tests.faults.processes import pids, send, until
 from tests.faults.work import DEADLINE, N, check, encoded, held, source, wait_for_start, wide
 
-#: Of runs that look at the workers before they launch backups.
-NO_LIMIT = pytest.mark.xfail(strict=True, reason="the workers are looked at without a time limit")
-LAUNCHES = ["eager", pytest.param("backup", marks=NO_LIMIT)]
+LAUNCHES = ["eager", "backup"]
 
 
 @pytest.mark.parametrize("launch", LAUNCHES)
@@ -78,7 +76,6 @@ def odd(block):
     return np.zeros(int(abs(block[0, 0]) * 1e6) % 97)
 
 
-@pytest.mark.xfail(strict=True, reason="the finalizer of a run holds its exception for good")
 def test_a_run_that_failed_goes_with_its_chunks(start):
     """What the caller held is let go when the caller is through, whatever the run raised."""
 
@@ -97,7 +94,6 @@ def test_a_run_that_failed_goes_with_its_chunks(start):
         baseline.check_keys(client)
 
 
-@pytest.mark.xfail(strict=True, reason="the frames of its exception hold them")
 def test_a_run_that_failed_after_backups_holds_no_results(start):
     with start(4).client() as client:
         baseline = Baseline.of(client)
