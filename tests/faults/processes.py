@@ -155,6 +155,9 @@ def alive(pid: int) -> bool:
 
 
 def tasks_on_workers(client: Client) -> dict[str, list[Any]]:
-    """Keys that each worker knows; of those with any. No worker may be stopped."""
-    found = client.run(lambda dask_worker: list(dask_worker.state.tasks))
+    """Keys that each worker knows; of those with any. No worker may be stopped.
+
+    A worker that is just being restarted answers with an error, which counts as well.
+    """
+    found = client.run(lambda dask_worker: list(dask_worker.state.tasks), on_error="return")
     return {address: keys for address, keys in found.items() if keys}

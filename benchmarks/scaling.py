@@ -1,0 +1,212 @@
+"""How costs grow with the number and the size of blocks, and what a run costs at scale.
+
+Run with ``python -m benchmarks.scaling``; takes about ten minutes and writes
+``docs/images/scaling.png``. ``--only`` picks parts: ``blocks`` (from 8 to 2,048 of them),
+``rounds`` (a persisted array mapped again and again), ``answer`` (4 GB decoded on the cluster).
+Ratios are of things run in turn in one process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import dask.array as da
+import matplotlib as mpl
+import numpy as np
+import psutil
+from distributed import Client, LocalCluster, futures_of, wait
+
+import dask_bacc
+
+mpl.use("agg")
+from matplotlib import pyplot as plt
+
+FIGURE = Path(__file__).parents[1] / "docs" / "images" / "scaling.png"
+COUNTS = (8, 32, 128, 512, 2048)
+#: A rechunk there and back of more blocks takes longer than all the rest.
+MOST_TO_RECHUNK = 512
+
+
+def trivial(block: np.ndarray) -> np.ndarray:
+    return block + 1
+
+
+def scaled(block: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    return np.tanh(block * weights)
+
+
+def larger(block: np.ndarray) -> np.ndarray:
+    return np.repeat(block, 1000, axis=1)
+
+
+def timed(function: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    function()
+    return time.perf_counter() - begin
+
+
+def resident() -> float:
+    """Megabytes of this process."""
+    gc.collect()
+    return psutil.Process().memory_info().rss / 1e6
+
+
+def scheduler_megabytes(client: Client) -> float:
+    pid = client.run_on_scheduler(os.getpid)
+    return psutil.Process(pid).memory_info().rss / 1e6
+
+
+def ratios(pairs: list[tuple[float, float]]) -> tuple[float, float]:
+    """Median of the second over the first, and median of the first."""
+    return (
+        float(np.median([ours / theirs for theirs, ours in pairs])),
+        float(np.median([theirs for theirs, _ in pairs])),
+    )
+
+
+class Case:
+    """Blocks of 8 kB on the workers, and what is done with them."""
+
+    def __init__(self, client: Client, k: int) -> None:
+        self.client, self.k, self.n = client, k, k * 5 // 4
+        self.array = da.random.random((k, 1000), chunks=(1, 1000)).persist()
+        wait(self.array)
+        before = resident()
+        coded = dask_bacc.encode(self.array, n=self.n)
+        combined = [key for key in coded.__dask_graph__() if not str(key[0]).startswith("alone")]
+        self.tasks = len(combined) - k
+        begin = time.perf_counter()
+        self.coded = coded.persist()
+        self.chunks = futures_of(self.coded)
+        wait(self.chunks)
+        self.encoding = time.perf_counter() - begin
+        self.grown = resident() - before
+
+    def rechunk(self) -> None:
+        columns = max(1000 // self.k, 1)
+        wait(self.array.rechunk((self.k, columns)).rechunk((1, 1000)).persist())
+
+    def plain(self) -> None:
+        self.client.gather(self.client.map(trivial, self.chunks, pure=False))
+
+    def run(self) -> None:
+        self.coded.map(trivial, enough=self.n).result()
+
+    def lossy(self) -> None:
+        self.coded.map(trivial, enough=self.n - self.n // 20, rtol=np.inf).result()
+
+
+def over_blocks(client: Client, rounds: int) -> None:
+    """Runs over 8 to 2,048 blocks of 8 kB, against ``client.map`` over as many tasks."""
+    print("\nruns over k blocks of 8 kB held by workers, n = 1.25 k; 8 worker processes")
+    print(
+        f"{'k':>6}{'n':>6}{'client.map s':>14}{'run s':>8}{'ratio':>7}{'with losses s':>15}"
+        f"{'encode s':>10}{'rechunk s':>11}{'tasks/chunk':>13}{'MB here':>9}"
+    )
+    columns: dict[str, list[float]] = {"client.map": [], "run": [], "encode": []}
+    for k in COUNTS:
+        case = Case(client, k)
+        case.plain(), case.run(), case.lossy()
+        ratio, base = ratios([(timed(case.plain), timed(case.run)) for _ in range(rounds)])
+        losses = float(np.median([timed(case.lossy) for _ in range(3)]))
+        rechunking = timed(case.rechunk) if k <= MOST_TO_RECHUNK else np.nan
+        print(
+            f"{k:6}{case.n:6}{base:14.3f}{base * ratio:8.3f}{ratio:7.2f}{losses:15.3f}"
+            f"{case.encoding:10.3f}{rechunking:11.3f}{case.tasks / case.n:13.2f}{case.grown:9.1f}",
+            flush=True,
+        )
+        for name, seconds in zip(columns, (base, base * ratio, case.encoding), strict=True):
+            columns[name].append(seconds)
+        del case
+        gc.collect()
+    print(f"the scheduler's process holds {scheduler_megabytes(client):.0f} MB")
+    large = slice(2, None)
+    figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
+    for name, seconds in columns.items():
+        slope = np.polyfit(np.log(COUNTS[large]), np.log(seconds[large]), 1)[0]
+        print(f"growth of {name} from k={COUNTS[2]} on: k to the {slope:.2f}")
+        ax.loglog(COUNTS, seconds, "o-", label=f"{name}, k$^{{{slope:.2f}}}$")
+    ax.set_xlabel("blocks of 8 kB, with a quarter more chunks")
+    ax.set_ylabel("seconds")
+    ax.set_xticks(COUNTS, map(str, COUNTS))
+    ax.minorticks_off()
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(frameon=False)
+    figure.savefig(FIGURE, dpi=110)
+
+
+def many_rounds(client: Client, rounds: int) -> None:
+    """A persisted array mapped with new arguments, against ``client.map`` over its chunks."""
+    k, n = 64, 80
+    array = da.random.random((k * 10, 1000), chunks=(10, 1000)).persist()
+    wait(array)
+    coded = dask_bacc.encode(array, n=n).persist()
+    wait(futures_of(coded))
+    chunks = futures_of(coded)
+    weights = np.random.default_rng(0).normal(size=1000)
+    coded.map(scaled, weights, enough=n).result()
+
+    def plain() -> None:
+        client.gather(client.map(scaled, chunks, weights=weights, pure=False))
+
+    def run() -> None:
+        coded.map(scaled, weights, enough=n).result()
+
+    plain(), run()
+    ratio, base = ratios([(timed(plain), timed(run)) for _ in range(rounds)])
+    print(
+        f"\nrounds on a persisted array, k={k}, n={n}, blocks of 80 kB: a run takes {ratio:.3f} "
+        f"times client.map and gather ({base:.3f} s), median of {rounds} pairs"
+    )
+
+
+def large_answer() -> None:
+    """An answer of 4 GB: decoded on the cluster, summed there, while this process stays small."""
+    k, n = 64, 80
+    blocks = np.random.default_rng(0).normal(size=(k * 8, 1000)).cumsum(axis=0) / 100
+    array = da.from_array(blocks, chunks=(8, 1000)).persist()
+    coded = dask_bacc.encode(array, n=n)
+    before = resident()
+    begin = time.perf_counter()
+    run = coded.map(larger, enough=n - 6, rtol=np.inf)
+    answer = run.to_dask_array()
+    decided = time.perf_counter() - begin
+    total = answer.sum().compute()
+    seconds = time.perf_counter() - begin
+    off = abs(total - 1000 * blocks.sum()) / np.abs(1000 * blocks).sum()
+    print(
+        f"\nanswer of {answer.nbytes / 1e9:.1f} GB, {len(run.report.returned)} of {n} results: "
+        f"decided after {decided:.1f} s, summed after {seconds:.1f} s; this process grew by "
+        f"{resident() - before:.0f} MB; the sum is off by {off:.1e} of the values' sum"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="+", choices=["blocks", "rounds", "answer"])
+    parser.add_argument("--rounds", type=int, default=9)
+    options = parser.parse_args()
+    parts = options.only or ["blocks", "rounds", "answer"]
+    warnings.simplefilter("ignore", RuntimeWarning)
+    with (
+        LocalCluster(
+            n_workers=8, threads_per_worker=1, dashboard_address="127.0.0.1:0", memory_limit="6GiB"
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        if "blocks" in parts:
+            over_blocks(client, options.rounds)
+        if "rounds" in parts:
+            many_rounds(client, 3 * options.rounds)
+        if "answer" in parts:
+            large_answer()
+
+
+if __name__ == "__main__":
+    main()
