@@ -89,16 +89,20 @@ class Case:
         self.grown = resident() - before
 
     def rechunk(self) -> None:
+        """There and back, as one would to combine blocks elementwise."""
         columns = max(1000 // self.k, 1)
         wait(self.array.rechunk((self.k, columns)).rechunk((1, 1000)).persist())
 
     def plain(self) -> None:
+        """Plain Dask over the same chunks."""
         self.client.gather(self.client.map(trivial, self.chunks, pure=False))
 
     def run(self) -> None:
+        """A run that waits for all results it can use."""
         self.coded.map(trivial, enough=self.n).result()
 
     def lossy(self) -> None:
+        """A run that goes without the last twentieth."""
         self.coded.map(trivial, enough=self.n - self.n // 20, rtol=np.inf).result()
 
 

@@ -148,26 +148,20 @@ class Ledger:
     solved: Solved | None = None
     #: seconds spent on that
     solving: float = 0.0
+    #: number of chunks that may still return
+    outstanding: int = field(init=False)
+    #: when a chunk started or ended last, in seconds since submission
+    moved: float = 0.0
 
     def __post_init__(self) -> None:
         self.records = [ChunkRecord() for _ in range(self.n)]
+        self.outstanding = self.n
         self.events = EventLog(self.name)
 
     @property
     def elapsed(self) -> float:
         """Seconds since submission."""
         return time.monotonic() - self.submitted
-
-    @property
-    def outstanding(self) -> int:
-        """Chunks that may still return."""
-        return sum(self.is_open(chunk) for chunk in range(self.n))
-
-    @property
-    def moved(self) -> float:
-        """When a chunk started or ended last, in seconds since submission; 0 if none has."""
-        times = [time for record in self.records for time in (record.started, record.ended)]
-        return max((time for time in times if time is not None), default=0.0)
 
     def lane(self, chunk: int) -> str:
         """Whose results to fetch with the chunk's: its worker's; its own if that is not known."""
@@ -181,6 +175,7 @@ class Ledger:
         """These chunks are not launched for now."""
         for chunk in chunks:
             self.records[chunk] = ChunkRecord("spare")
+            self.outstanding -= 1
 
     def submit(self, chunks: Iterable[int]) -> None:
         """The run is submitted with these chunks."""
@@ -193,6 +188,7 @@ class Ledger:
             record = self.records[chunk]
             if record.state == "spare":
                 self.records[chunk] = ChunkRecord(backup=now)
+                self.outstanding += 1
                 self._event("backup", chunk, now)
             else:
                 self._event("lost", chunk, now)
@@ -213,16 +209,19 @@ class Ledger:
         if record.started is not None and (record.done is None or record.worker != worker):
             self._event("lost", chunk, now)
         self.records[chunk] = ChunkRecord("running", worker, started=now, backup=record.backup)
+        self.moved = now
         self._event("started", chunk, now)
 
     def reopen(self, chunk: int) -> None:
         """A result that had returned is to be had again."""
         self.returned.remove(chunk)
+        self.outstanding += 1
         self.records[chunk] = replace(self.records[chunk], state="running", ended=None)
 
     def end(self, chunk: int, state: Literal["returned", "erred", "cancelled"]) -> None:
         """The chunk's outcome is known."""
-        now = self.elapsed
+        now = self.moved = self.elapsed
+        self.outstanding -= self.is_open(chunk)
         self.records[chunk] = replace(self.records[chunk], state=state, ended=now)
         exception = self.erred.get(chunk) if state == "erred" else None
         self._event(state, chunk, now, exception)

@@ -69,7 +69,7 @@ def needs_solving(code: Code, chunks: Iterable[int], decoder: Decoder) -> bool:
     returned = np.array(sorted(chunks), dtype=np.intp)
     if len(np.setdiff1d(np.arange(code.k), code.own_blocks[returned])):
         return True
-    return len(code.groups) == 1 and decoder.checks(code, len(returned))
+    return _is_checked(code, decoder, len(returned))
 
 
 def decoding_matrix(
@@ -114,7 +114,7 @@ def decoding_matrix(
         wanted[group.blocks] = recovered[group.blocks]
         wanted[own[own >= 0]] = False
         positions = _within(chunks, group.chunks)
-        if wanted.any() or decoder.checks(group.code, len(positions)):
+        if wanted.any() or _is_checked(code, decoder, len(positions)):
             evidence = Evidence(
                 code=group.code,
                 chunks=chunks[positions] - group.chunks.start,
@@ -144,6 +144,11 @@ def decoding_matrix(
     # What one noisy result says of the function's mean is off by the noise.
     error[blocks[copied]] = noise
     return DecodingMatrix(weights, error, tuple(kernels), noise, tuple(suspects))
+
+
+def _is_checked(code: Code, decoder: Decoder, count: int) -> bool:
+    """Whether results are checked although nothing need be estimated from them."""
+    return len(code.groups) == 1 and decoder.checks(code, count)
 
 
 def _within(chunks: IndexArray, part: slice) -> IndexArray:
