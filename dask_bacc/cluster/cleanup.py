@@ -102,10 +102,15 @@ async def release(
 
 
 async def _look_after(client: Client, run: str, restart: Collection[str]) -> None:
-    """See who is silent, and restart workers when they hold nothing of value."""
+    """See who is silent, restart workers when they hold nothing of value, and who has left."""
     async with briefly():
         await look(client)
     await asyncio.gather(*(_restart_once_idle(client, run, address) for address in restart))
+    # A worker that dies with a cancelled chunk never says that it is through with it.
+    while client.status == "running" and any(name == run for name, _ in watch(client).zombies):
+        await asyncio.sleep(ANSWER_WITHIN)
+        async with briefly():
+            await look(client)
 
 
 async def _restart_once_idle(client: Client, run: str, address: str) -> None:
