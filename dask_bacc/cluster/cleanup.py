@@ -46,7 +46,8 @@ async def briefly(
 async def look(client: Client) -> None:
     """Ask the scheduler for its workers, and let the client's watch know who is silent."""
     scheduler = client.scheduler
-    assert scheduler is not None
+    if scheduler is None:  # the client is closed
+        return
     identity = await scheduler.identity(n_workers=-1)
     workers: dict[str, dict[str, Any]] = identity["workers"]
     newest = max((worker["last_seen"] for worker in workers.values()), default=0.0)
