@@ -21,6 +21,7 @@ from pathlib import Path
 
 import dask.array as da
 import matplotlib as mpl
+import matplotlib.ticker
 import numpy as np
 from distributed import Client, LocalCluster, get_worker, wait
 
@@ -324,7 +325,7 @@ def rounds_with_a_hung_worker(rounds: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=50)
-    parser.add_argument("--only", choices=["nothing-wrong", "rounds", "large"])
+    parser.add_argument("--only", choices=["figure", "nothing-wrong", "rounds", "large"])
     options = parser.parse_args()
     warnings.simplefilter("ignore", RuntimeWarning)
     parts = {
@@ -332,7 +333,7 @@ def main() -> None:
         "rounds": lambda: rounds_with_a_hung_worker(10),
         "large": large_jobs,
     }
-    if options.only:
+    if options.only in parts:
         try:
             parts[options.only]()
         finally:
@@ -340,9 +341,11 @@ def main() -> None:
         return
     figure, axes = plt.subplots(1, len(TIMES), figsize=(12, 3.6), layout="constrained")
     try:
-        nothing_wrong(15)
-        rounds_with_a_hung_worker(10)
-        for k, n, workers, threads, share in ((8, 12, 12, 1, 1), (32, 40, 10, 4, 3)):
+        if not options.only:
+            nothing_wrong(15)
+            rounds_with_a_hung_worker(10)
+        sizes = ((8, 12, 12, 1, 1), (32, 40, 10, 4, 3))
+        for k, n, workers, threads, share in sizes[: 1 if options.only else 2]:
             for ax, (name, draw) in zip(axes, TIMES.items(), strict=True):
                 # Rounds that never end take long.
                 rounds = max(options.rounds // share // (3 if name == "10% hung" else 1), 2)
@@ -361,10 +364,14 @@ def main() -> None:
     finally:
         _close()
     axes[0].set_ylabel("share of rounds still without answer")
-    axes[-1].legend(frameon=False, fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
+    handles, labels = axes[0].get_legend_handles_labels()
+    axes[-1].legend(
+        handles, labels, frameon=False, fontsize=7, loc="upper left", bbox_to_anchor=(1, 1)
+    )
     figure.savefig(FIGURE, dpi=110)
     print(f"\nfigure: {FIGURE.relative_to(Path(__file__).parents[1])}")
-    large_jobs()
+    if not options.only:
+        large_jobs()
 
 
 def large_jobs() -> None:
@@ -387,12 +394,15 @@ def large_jobs() -> None:
 
 
 def _draw(ax, name: str, seconds: dict[str, list[float]]) -> None:
+    colours = dict(zip(SYSTEMS, mpl.color_sequences["tab10"], strict=False))
     for system, values in seconds.items():
         ordered = np.sort(np.minimum(values, GIVE_UP))
         left = 1 - np.arange(len(ordered)) / len(ordered)
-        ax.step(ordered, left, where="post", label=system, linewidth=1.5)
+        ax.step(ordered, left, where="post", label=system, color=colours[system])
     ax.set_xscale("log")
-    ax.set_yscale("log")
+    ax.set_xticks([0.1, 0.2, 0.5, 1, 2, 5], ["0.1", "0.2", "0.5", "1", "2", "5"])
+    ax.xaxis.set_minor_locator(mpl.ticker.NullLocator())
+    ax.set_xlim(0.1, 1.2 * GIVE_UP)
     ax.set_title(f"{name}, k=8, n=12", fontsize=10)
     ax.set_xlabel("seconds")
     ax.spines[["top", "right"]].set_visible(False)

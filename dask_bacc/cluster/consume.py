@@ -59,6 +59,12 @@ async def consume(client: Client, launcher: Launcher, work: Work) -> Decided:
         ledger.finish()
         if kept:
             work.refining = asyncio.create_task(_refine(client, launcher, work))
+            # What is cancelled before its first step never gets to clean up.
+            try:
+                await asyncio.sleep(0)
+            except asyncio.CancelledError:
+                work.refining.cancel()
+                raise
         elif not work.held:
             await asyncio.to_thread(work.release)
         work.notify()
