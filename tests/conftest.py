@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from distributed import Client, LocalCluster
@@ -11,15 +12,21 @@ settings.register_profile("default", deadline=None, max_examples=50)
 settings.load_profile("default")
 
 
+def local_cluster(workers: int, threads: int = 1, **options: Any) -> LocalCluster:
+    """Workers on this machine, by default processes, without a dashboard."""
+    return LocalCluster(
+        n_workers=workers,
+        threads_per_worker=threads,
+        dashboard_address="127.0.0.1:0",
+        scheduler_kwargs={"dashboard": False},
+        **options,
+    )
+
+
 @pytest.fixture(scope="session")
 def processes() -> Iterator[LocalCluster]:
     """Four worker processes of one thread each, shared by tests that leave them well."""
-    with LocalCluster(
-        n_workers=4,
-        threads_per_worker=1,
-        dashboard_address="127.0.0.1:0",
-        scheduler_kwargs={"dashboard": False},
-    ) as cluster:
+    with local_cluster(4) as cluster:
         yield cluster
 
 

@@ -8,13 +8,13 @@ import contextlib
 import threading
 import time
 import warnings
-from collections.abc import Callable, Coroutine
 from typing import Any
 
 from dask.base import unpack_collections
 from distributed import Client
 
 from dask_bacc.cluster.cleanup import briefly, look
+from dask_bacc.cluster.client import on_loop
 from dask_bacc.cluster.consume import abandon, consume, gather
 from dask_bacc.cluster.launch import Launcher
 from dask_bacc.cluster.watch import watch
@@ -39,14 +39,14 @@ class Answer:
         #: what is made of the results
         self.work = work
         #: done when it is known how the results decode
-        self.decided = _start(client, consume, launcher, work)
+        self.decided = on_loop(client, consume(client, launcher, work))
         self._gathered: concurrent.futures.Future[Decided] | None = None
         self._lock = threading.Lock()
 
         def ended(_: concurrent.futures.Future[Decided]) -> None:
             # What is cancelled before its first step never gets to clean up.
             if work.ledger.finished is None:
-                _start(client, abandon, launcher, work)
+                on_loop(client, abandon(client, launcher, work))
 
         self.decided.add_done_callback(ended)
 
@@ -85,8 +85,7 @@ class Answer:
 
     def wait_lazily(self, timeout: float | None) -> Any:
         """The answer as dask arrays; blocks."""
-        loop: Any = self._client.loop
-        return asyncio.run_coroutine_threadsafe(self.lazily(timeout), loop.asyncio_loop).result()
+        return on_loop(self._client, self.lazily(timeout)).result()
 
     async def lazily(self, timeout: float | None) -> Any:
         """The answer as dask arrays."""
@@ -104,10 +103,10 @@ class Answer:
             (answer,) = repack(persisted)
         return answer
 
-    def warn(self, stacklevel: int) -> None:
-        """Tell the user what the answer lacks."""
+    def warn(self) -> None:
+        """Tell what the answer lacks to who called the caller of this."""
         if message := self.work.ledger.warning:
-            warnings.warn(message, RuntimeWarning, stacklevel=stacklevel + 1)
+            warnings.warn(message, RuntimeWarning, stacklevel=3)
 
     def cancel(self) -> None:
         """Give up, or stop refining."""
@@ -120,7 +119,9 @@ class Answer:
         with self._lock:
             if self._gathered is None:
                 self.work.gathering = True
-                self._gathered = _start(self._client, gather, self._launcher, self.work)
+                self._gathered = on_loop(
+                    self._client, gather(self._client, self._launcher, self.work)
+                )
             return self._gathered
 
     def _call(self, function: Any) -> None:
@@ -133,13 +134,3 @@ class Answer:
 async def _shielded(future: concurrent.futures.Future[Decided]) -> Decided:
     # One impatient waiter must not cancel the run for the others.
     return await asyncio.shield(asyncio.wrap_future(future))
-
-
-def _start(
-    client: Client,
-    phase: Callable[[Client, Launcher, Work], Coroutine[Any, Any, Any]],
-    launcher: Launcher,
-    work: Work,
-) -> concurrent.futures.Future[Any]:
-    loop: Any = client.loop
-    return asyncio.run_coroutine_threadsafe(phase(client, launcher, work), loop.asyncio_loop)

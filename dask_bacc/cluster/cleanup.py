@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Any
 
+from dask.typing import Key
 from distributed import Client
 from distributed.scheduler import heartbeat_interval
 
@@ -62,6 +64,16 @@ async def look(client: Client) -> None:
     )
 
 
+async def keys_on(client: Client, workers: Sequence[str]) -> set[Key]:
+    """What the scheduler thinks that these workers hold or are to do."""
+    scheduler = client.scheduler
+    assert scheduler is not None
+    there = await asyncio.gather(
+        scheduler.has_what(workers=workers), scheduler.processing(workers=workers)
+    )
+    return set(itertools.chain.from_iterable(keys for by in there for keys in by.values()))
+
+
 async def release(
     client: Client,
     launcher: Launcher,
@@ -88,7 +100,12 @@ async def release(
     leftovers = [chunk for chunk in launcher.futures if ledger.is_open(chunk)]
     for chunk in leftovers:
         ledger.end(chunk, "cancelled")
-    running = ledger.report().still_running
+    # What was let go of before has been remembered, and may have said since that it is done.
+    running = {
+        chunk: worker
+        for chunk, worker in ledger.report().still_running.items()
+        if chunk in launcher.futures
+    }
     known.abandon(launcher.name, running)
     if client.status == "running":
         if leftovers:
@@ -124,7 +141,7 @@ async def _restart_once_idle(client: Client, run: str, address: str) -> None:
             return
         idle = False
         async with briefly():
-            idle = await _is_idle(client, address)
+            idle = not await keys_on(client, [address])
         if idle:
             logger.info("restarting %s, which still runs cancelled chunks of %s", address, run)
             async with briefly(within=RESTART_PATIENCE):
@@ -132,16 +149,6 @@ async def _restart_once_idle(client: Client, run: str, address: str) -> None:
             return
         await asyncio.sleep(RESTART_INTERVAL)
     logger.warning("%s still runs cancelled chunks, and could not be restarted", address)
-
-
-async def _is_idle(client: Client, address: str) -> bool:
-    """Whether the scheduler thinks that a worker holds nothing and does nothing."""
-    scheduler = client.scheduler
-    assert scheduler is not None
-    held, processing = await asyncio.gather(
-        scheduler.has_what(workers=[address]), scheduler.processing(workers=[address])
-    )
-    return not held.get(address) and not processing.get(address)
 
 
 async def _restart(client: Client, run: str, address: str) -> None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
 import logging
 import threading
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 import dask
 import distributed
 from distributed import Client, LocalCluster
 
 logger = logging.getLogger("dask_bacc")
+
+T = TypeVar("T")
 
 _lock = threading.Lock()
 _local: Client | None = None
@@ -35,6 +41,12 @@ def resolve_client(client: Client | None) -> Client:
     if client.status not in ("running", "connecting", "newly-created"):
         raise ValueError(f"client is {client.status}; pass a connected one")
     return client
+
+
+def on_loop(client: Client, coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+    """Run a coroutine on the client's event loop, whatever thread this is."""
+    loop: Any = client.loop
+    return asyncio.run_coroutine_threadsafe(coroutine, loop.asyncio_loop)
 
 
 def _local_client() -> Client:

@@ -64,8 +64,7 @@ def combine_results(
         arrays = [results[i].leaves[leaf] for i in solved.chunks]
         with np.errstate(over="ignore"):  # checked below, with a clearer word
             answer = _combined(matrix.weights, arrays, combine, axis)
-        if not np.isfinite(answer).all():
-            raise OverflowError(f"the decoded answer overflows {answer.dtype}")
+        check_finite(answer)
         answers.append(answer if dress is None else dress(answer, combine, len(matrix.weights)))
     return rebuild(results[solved.chunks[0]].skeleton, answers)
 
@@ -77,8 +76,7 @@ def _combined(weights: FloatArray, arrays: list[AnyArray], combine: str, axis: i
     if combine in ("sum", "mean"):
         # A sum over blocks is one weighted sum of the results; no block's answer is formed.
         total = np.empty(shape, dtype=dtype)
-        row = weights.sum(axis=0, keepdims=True)
-        combine_rows(row if combine == "sum" else row / k, arrays, [total])
+        combine_rows(reducing_row(weights, combine)[None], arrays, [total])
         return total
     if combine == "stack":
         stacked = np.empty((k, *shape), dtype=dtype)
@@ -91,6 +89,23 @@ def _combined(weights: FloatArray, arrays: list[AnyArray], combine: str, axis: i
     parts = [whole[(*before, slice(j * length, (j + 1) * length))] for j in range(k)]
     combine_rows(weights, arrays, parts)
     return whole
+
+
+def reducing_row(weights: FloatArray, combine: str) -> FloatArray:
+    """The ``(m,)`` weights of the results in the sum or the mean over blocks."""
+    row: FloatArray = weights.sum(axis=0)
+    return row if combine == "sum" else row / len(weights)
+
+
+def check_finite(answer: AnyArray) -> None:
+    """Refuse an answer that is too large for its dtype.
+
+    Raises
+    ------
+    OverflowError
+    """
+    if not np.isfinite(answer).all():
+        raise OverflowError(f"the decoded answer overflows {answer.dtype}")
 
 
 def concat_axis(shape: tuple[int, ...], axis: int) -> int:

@@ -52,8 +52,10 @@ async def consume(client: Client, launcher: Launcher, work: Work) -> Decided:
             return Decided(await asyncio.to_thread(work.decide), held=True)
         return await asyncio.to_thread(_answer, work)
     except BaseException:
-        await release(client, launcher, ledger, "cancel")
-        kept = False
+        if kept:
+            await release(client, launcher, ledger, "cancel")
+            kept = False
+        launcher.release()
         raise
     finally:
         ledger.finish()
@@ -107,7 +109,7 @@ async def _refine(client: Client, launcher: Launcher, work: Work) -> None:
                 work.record(await arrivals.take())
                 work.notify()
     finally:
-        await release(client, launcher, ledger, "cancel", keep=work.held)
+        await release(client, launcher, ledger, "cancel")
         work.notify()
 
 

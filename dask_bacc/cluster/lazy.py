@@ -13,12 +13,12 @@ from dask.task_spec import Task, TaskRef
 from dask.typing import Key
 from distributed import Future
 
-from dask_bacc.cluster.combine import concat_axis
+from dask_bacc.cluster.combine import check_finite, concat_axis, reducing_row
 from dask_bacc.cluster.solver import Solved
 from dask_bacc.cluster.structure import Outline, flatten, rebuild
 from dask_bacc.cluster.task import ChunkResult
 from dask_bacc.coding._typing import AnyArray, FloatArray
-from dask_bacc.coding.linear import combine_rows, inexact_dtype
+from dask_bacc.coding.linear import combined_rows, inexact_dtype
 
 #: Arrays that one task adds up when partial sums of workers come together.
 FAN_IN = 4
@@ -63,10 +63,8 @@ def lazy_answer(
         build = _Leaf(f"{name}-{combine}-{leaf}", leaf, dtype, results)
         shape = outline.shapes[leaf]
         if combine in ("sum", "mean"):
-            row = matrix.weights.sum(axis=0)
             places = [workers.get(chunk) for chunk in solved.chunks]
-            if combine == "mean":
-                row = row / len(matrix.weights)
+            row = reducing_row(matrix.weights, combine)
             answers.append(build.reduced(row, shape, places))
         else:
             place = None if combine == "stack" else concat_axis(shape, axis)
@@ -168,18 +166,18 @@ def _weighted_sum(
     *results: ChunkResult,
 ) -> AnyArray:
     """The weighted sum of a leaf of results; a unit row copies nothing."""
-    arrays = [
-        result.result.leaves[leaf].astype(dtype, copy=False)
-        for result in results
-        if result.result is not None
-    ]
+    arrays = [_leaf_of(brought, leaf).astype(dtype, copy=False) for brought in results]
     total = arrays[0]
     if len(arrays) > 1 or row[0] != 1:
-        total = np.empty_like(arrays[0])
         with np.errstate(over="ignore"):  # checked below, with a clearer word
-            combine_rows(row[None], arrays, [total])
-        _check_finite(total)
+            (total,) = combined_rows(row[None], arrays)
+        check_finite(total)
     return total[None] if new_axis else total
+
+
+def _leaf_of(brought: ChunkResult, leaf: int) -> AnyArray:
+    assert brought.result is not None  # only what is sent ahead of it goes without
+    return brought.result.leaves[leaf]
 
 
 def _total(key: Key, level: Sequence[Key]) -> Task:
@@ -191,10 +189,5 @@ def _add(*arrays: AnyArray) -> AnyArray:
     with np.errstate(over="ignore"):
         for array in arrays[1:]:
             total = total + array
-    _check_finite(total)
+    check_finite(total)
     return total
-
-
-def _check_finite(answer: AnyArray) -> None:
-    if not np.isfinite(answer).all():
-        raise OverflowError(f"the decoded answer overflows {answer.dtype}")

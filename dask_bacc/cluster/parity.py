@@ -16,6 +16,7 @@ from dask.utils import parse_bytes
 from dask_bacc.cluster.movement import Work, choose_slices
 from dask_bacc.coding import Code
 from dask_bacc.coding._typing import AnyArray, FloatArray
+from dask_bacc.coding.arrays import namespace
 from dask_bacc.coding.linear import combined_rows
 
 #: The scheduler sends tasks to their data only if what they depend on has at least this many
@@ -143,12 +144,7 @@ def _combine(matrix: FloatArray, *blocks: Any) -> list[Any]:
 
 
 def _join(axis: int, *parts: Any) -> Any:
-    xp = np if isinstance(parts[0], np.ndarray) else _namespace(parts[0])
-    return xp.concatenate(parts, axis=axis) if xp is np else xp.concat(parts, axis=axis)
-
-
-def _namespace(array: Any) -> Any:
-    return array.__array_namespace__() if hasattr(array, "__array_namespace__") else np
+    return namespace(parts[0]).concat(parts, axis=axis)
 
 
 def _axis_to_cut(shape: Sequence[int], slices: int) -> int:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-from typing import Any, Self
+from typing import Self
 
 from distributed import Client
 
 from dask_bacc.cluster.answer import Answer
+from dask_bacc.cluster.client import on_loop
 from dask_bacc.cluster.work import Partial
 
 
@@ -47,8 +48,7 @@ class Partials:
         return partial
 
     def _ask(self) -> concurrent.futures.Future[Partial | None]:
-        loop: Any = self._client.loop
-        return asyncio.run_coroutine_threadsafe(self._next(), loop.asyncio_loop)
+        return on_loop(self._client, self._next())
 
     async def _next(self) -> Partial | None:
         work = self._work

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections.abc import Collection
 
-from dask.typing import Key
 from distributed import Client
 
 from dask_bacc.cluster.arrivals import Arrivals
-from dask_bacc.cluster.cleanup import look
+from dask_bacc.cluster.cleanup import keys_on, look
 from dask_bacc.cluster.launch import Launcher
 from dask_bacc.cluster.report import Ledger
 from dask_bacc.cluster.watch import watch
@@ -39,7 +37,7 @@ async def stuck_chunks(client: Client, launcher: Launcher, ledger: Ledger) -> li
     silent = sorted(known.silent(HUNG_AFTER))
     chosen = set(launcher.stranded(waiting, known.workers.difference(silent)))
     if silent:
-        chosen.update(launcher.stuck(waiting, await _keys(client, silent)))
+        chosen.update(launcher.stuck(waiting, await keys_on(client, silent)))
     return sorted(chosen)
 
 
@@ -64,13 +62,3 @@ async def relaunch(
     # First, or the chunks would count as cancelled.
     arrivals.add(futures)
     await client.cancel(overtaken, asynchronous=True)
-
-
-async def _keys(client: Client, workers: list[str]) -> set[Key]:
-    """What is on these workers, or waits there."""
-    scheduler = client.scheduler
-    assert scheduler is not None
-    there = await asyncio.gather(
-        scheduler.has_what(workers=workers), scheduler.processing(workers=workers)
-    )
-    return set(itertools.chain.from_iterable(keys for by in there for keys in by.values()))

@@ -95,7 +95,7 @@ class CodedRun:
         if self._client.asynchronous:
             return self._wait(timeout)
         answer = self._answer.wait(timeout)
-        self._answer.warn(stacklevel=2)
+        self._answer.warn()
         return answer
 
     def to_dask_array(self, timeout: float | None = None) -> Any:
@@ -132,7 +132,7 @@ class CodedRun:
         if self._client.asynchronous:
             return self._wait_lazily(timeout)
         answer = self._answer.wait_lazily(timeout)
-        self._answer.warn(stacklevel=2)
+        self._answer.warn()
         return answer
 
     def partials(self) -> Partials:
@@ -215,12 +215,12 @@ class CodedRun:
 
     async def _wait(self, timeout: float | None) -> Any:
         answer = await self._answer.here(timeout)
-        self._answer.warn(stacklevel=2)
+        self._answer.warn()
         return answer
 
     async def _wait_lazily(self, timeout: float | None) -> Any:
         answer = await self._answer.lazily(timeout)
-        self._answer.warn(stacklevel=2)
+        self._answer.warn()
         return answer
 
     def __repr__(self) -> str:

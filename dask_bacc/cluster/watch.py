@@ -57,7 +57,9 @@ class Watch:
         run, chunk, worker = news["run"], news["chunk"], news["worker"]
         self._silence.pop(worker, None)
         if news["state"] == "done":
-            self._zombies.pop((run, chunk), None)
+            # Another worker may have been given the chunk since.
+            if self._zombies.get((run, chunk)) == worker:
+                del self._zombies[run, chunk]
         elif run in self._over:
             # It started while its cancellation was on the way.
             self._zombies[run, chunk] = worker

@@ -88,6 +88,8 @@ class Work:
     @property
     def held(self) -> list[int]:
         """Chunks that returned and whose results are still on the workers."""
+        if len(self._outlines) == len(self._results):
+            return []
         return [chunk for chunk in self._outlines if chunk not in self._results]
 
     def news(self, news: Mapping[str, Any]) -> None:

@@ -71,6 +71,7 @@ def run_html(status: str, report: RunReport) -> str:
     lost = Counter(event.chunk for event in report.events if event.kind == "lost")
     backups = {i for i, chunk in enumerate(report.chunks) if chunk.backup is not None}
     marks = {"backup": backups, "late": late, "suspect": set(report.suspects)}
+    marked = [[name for name in marks if i in marks[name]] for i in range(report.n)]
     present = Counter[str](chunk.state for chunk in report.chunks)
     return _template("run.html.j2").render(
         status=status,
@@ -78,8 +79,8 @@ def run_html(status: str, report: RunReport) -> str:
         cells=[
             {
                 "state": chunk.state,
-                "title": _title(chunk, [name for name in marks if i in marks[name]], lost[i]),
-                "marks": [name for name in marks if i in marks[name]],
+                "title": _title(chunk, marked[i], lost[i]),
+                "marks": marked[i],
             }
             for i, chunk in enumerate(report.chunks)
         ],

@@ -14,11 +14,11 @@ from collections import defaultdict
 import dask
 import numpy as np
 import pytest
-from distributed import Client, Event, LocalCluster
+from distributed import Client, Event
 
 import dask_bacc
 from dask_bacc.cluster.report import Ledger
-from tests.conftest import wait_until
+from tests.conftest import local_cluster, wait_until
 
 #: Varies smoothly from block to block.
 X = np.sin(np.arange(48)[:, None] / 30 + np.arange(3))
@@ -238,12 +238,7 @@ def test_the_log_has_a_line_for_every_event(client, gate, caplog):
 
 def test_a_chunk_whose_worker_is_killed_is_lost_and_starts_again():
     with (
-        LocalCluster(
-            n_workers=2,
-            threads_per_worker=1,
-            dashboard_address="127.0.0.1:0",
-            scheduler_kwargs={"dashboard": False},
-        ) as cluster,
+        local_cluster(2) as cluster,
         Client(cluster) as client,
     ):
         pids = client.run(os.getpid)

@@ -13,6 +13,7 @@ import pytest
 from distributed import Client, Event
 
 import dask_bacc
+from dask_bacc.cluster.watch import watch
 from tests.cluster.test_run import assert_nothing_is_left
 from tests.conftest import wait_until
 
@@ -99,6 +100,17 @@ def test_results_stay_until_they_are_wanted(client):
     assert {key[1] for key in client.futures} == set(run.report.returned)
     np.testing.assert_array_equal(run.result(), wide(X))
     assert_nothing_is_left(client)
+
+
+def test_a_cancelled_chunk_that_has_ended_is_no_zombie_again(client, gate):
+    run = dask_bacc.encode(X, k=8, n=12).map(all_but, gate, {5}, rtol=np.inf)
+    wait_until(lambda: run.status == "finished")
+    wait_until(lambda: watch(client).zombies)
+    Event(gate, client=client).set()
+    wait_until(lambda: not watch(client).zombies)
+    run.result()
+    assert not watch(client).zombies
+    assert not run.report.still_running
 
 
 def test_a_dropped_run_and_its_array_leave_nothing(client):

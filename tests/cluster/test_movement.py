@@ -6,13 +6,14 @@ import dask
 import dask.array as da
 import numpy as np
 import pytest
-from distributed import Client, LocalCluster, futures_of, wait
+from distributed import Client, futures_of, wait
 
 import dask_bacc
 from dask_bacc import coding
 from dask_bacc.cluster.movement import Work, choose_slices, cost
 from dask_bacc.cluster.parity import alone_key
 from tests.cluster.test_encode import by_hand
+from tests.conftest import local_cluster
 
 X = np.random.default_rng(1).normal(size=(48, 7, 5))
 
@@ -115,12 +116,7 @@ def test_a_backup_is_made_without_the_other_parity(monkeypatch):
 @pytest.fixture(scope="module")
 def eight():
     with (
-        LocalCluster(
-            n_workers=8,
-            threads_per_worker=1,
-            dashboard_address="127.0.0.1:0",
-            scheduler_kwargs={"dashboard": False},
-        ) as cluster,
+        local_cluster(8) as cluster,
         Client(cluster) as client,
     ):
         yield client

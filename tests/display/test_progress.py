@@ -10,12 +10,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from distributed import Client, LocalCluster
+from distributed import Client
 
 import dask_bacc
 from dask_bacc.cluster.report import Ledger
 from dask_bacc.display.progress import progress_line
-from tests.conftest import wait_until
+from tests.conftest import local_cluster, wait_until
 
 X = np.sin(np.arange(48)[:, None] / 30 + np.arange(3))
 
@@ -107,14 +107,7 @@ def test_a_run_that_fails_or_is_cancelled_ends_the_line(local, gate):
 def test_an_asynchronous_client_waits_for_progress_without_blocking(gate):
     async def main():
         async with (
-            LocalCluster(
-                processes=False,
-                n_workers=1,
-                threads_per_worker=4,
-                asynchronous=True,
-                dashboard_address="127.0.0.1:0",
-                scheduler_kwargs={"dashboard": False},
-            ) as cluster,
+            local_cluster(1, threads=4, processes=False, asynchronous=True) as cluster,
             Client(cluster, asynchronous=True) as client,
         ):
             run = mapped(client, waits)

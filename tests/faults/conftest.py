@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from distributed import Client, LocalCluster
+from distributed import Client
 
+from tests.conftest import local_cluster
 from tests.faults.leaks import Baseline
 from tests.faults.processes import Cluster
 
@@ -18,12 +19,7 @@ from tests.faults.processes import Cluster
 def cluster() -> Iterator[Client]:
     """Six worker processes that a test may stop and kill."""
     with (
-        LocalCluster(
-            n_workers=6,
-            threads_per_worker=1,
-            dashboard_address="127.0.0.1:0",
-            scheduler_kwargs={"dashboard": False},
-        ) as cluster,
+        local_cluster(6) as cluster,
         Client(cluster) as client,
     ):
         yield client
