@@ -15,12 +15,12 @@ from dask_bacc.coding.kriging.observations import Observations
 #: Largest leave-one-out residual, squared and in units of its variance, that is not looked into.
 ORDINARY = 2.2
 #: The same for a result that is put aside, beside the price below.
-EXTRAORDINARY = 9.0
+EXTRAORDINARY = 5.0
 #: Gain in the log posterior that putting a result aside must bring.
 PRICE = 12.0
 #: The same in units of the mean square by which the other results differ from their mean. Where a
 #: function is steeper than elsewhere, honest results are far outside a variance that is tiny.
-SUBSTANTIAL = 0.1
+SUBSTANTIAL = 0.5
 #: Results that are put aside in vain before the search ends.
 PATIENCE = 2
 
