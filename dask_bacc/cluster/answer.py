@@ -43,9 +43,8 @@ class Answer:
         self._gathered: concurrent.futures.Future[Decided] | None = None
         self._lock = threading.Lock()
 
-        def ended(_: concurrent.futures.Future[Decided]) -> None:
-            # What is cancelled before its first step never gets to clean up.
-            if work.ledger.finished is None:
+        def ended(decided: concurrent.futures.Future[Decided]) -> None:
+            if decided.cancelled():
                 on_loop(client, abandon(client, launcher, work))
 
         self.decided.add_done_callback(ended)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import defaultdict, deque
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -41,13 +41,15 @@ class Arrivals:
     lane_of : callable
         ``lane_of(index)`` names the worker that holds the result as far as is known. A wrong
         answer costs time only.
-    known : callable
-        ``known(index)`` is what to give as the result instead of fetching it, or None.
+    known : coroutine function
+        ``await known(index)`` is what to give as the result instead of fetching it, or None.
 
     Examples
     --------
+    >>> async def nothing(index):
+    ...     return None
     >>> async def first(client, futures):
-    ...     async with Arrivals(client, futures, lambda index: "", lambda index: None) as arrivals:
+    ...     async with Arrivals(client, futures, lambda index: "", nothing) as arrivals:
     ...         return await arrivals.take()
     """
 
@@ -56,7 +58,7 @@ class Arrivals:
         client: Client,
         futures: Mapping[int, Future[Any]],
         lane_of: Callable[[int], str],
-        known: Callable[[int], Any],
+        known: Callable[[int], Awaitable[Any]],
     ) -> None:
         self._client = client
         self._futures = dict(futures)
@@ -132,7 +134,7 @@ class Arrivals:
         while state.status in ("pending", "lost"):
             await state.wait()
         if state.status == "finished":
-            if (value := self._known(index)) is not None:
+            if (value := await self._known(index)) is not None:
                 self._put(Outcome(index, value), key)
                 return
             lane = self._lane_of(index)
@@ -140,6 +142,8 @@ class Arrivals:
             if len(self._lanes[lane]) == 1:
                 self._spawn(self._serve(lane))
         elif state.status == "error":
+            # What it says of itself comes first, as with a result.
+            await self._known(index)
             exception = state.exception or RuntimeError(f"task {index} failed")
             exception = exception.with_traceback(state.traceback)
             self._put(Outcome(index, exception=exception), key)

@@ -36,6 +36,7 @@ async def consume(client: Client, launcher: Launcher, work: Work) -> Decided:
     DecodeError
         If the results give no answer.
     """
+    work.began = True
     ledger = work.ledger
     kept = False
     try:
@@ -88,7 +89,9 @@ async def gather(client: Client, launcher: Launcher, work: Work) -> Decided:
 
 
 async def abandon(client: Client, launcher: Launcher, work: Work) -> None:
-    """Clean up after a run that was cancelled before it began."""
+    """Clean up after a run that was cancelled before its first step."""
+    if work.began:
+        return
     await release(client, launcher, work.ledger, work.options.cancel)
     work.ledger.finish()
     work.notify()

@@ -10,12 +10,13 @@ from typing import Any
 from distributed import get_worker
 from distributed.worker import thread_state  # type: ignore[attr-defined]
 
+from dask_bacc.cluster.news import tell
 from dask_bacc.cluster.structure import FlatResult, Outline, flatten
 from dask_bacc.coding._typing import AnyArray
 from dask_bacc.coding.kriging.sketch import sketch
 
-#: The one topic under which chunks say that they have started.
-TOPIC = "dask-bacc"
+#: Bytes up to which a result comes with the news that its chunk is done.
+INLINE = 16 * 2**10
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,12 @@ class ChunkResult:
     sketches: list[AnyArray] | None
     #: None if it stays on the worker
     result: FlatResult | None
+
+    def __sizeof__(self) -> int:
+        """Bytes of its arrays, by which workers decide what to spill and what to move."""
+        sketches = [*self.outline.sketches, *(self.sketches or ())]
+        held = 0 if self.result is None else self.result.nbytes
+        return held + sum(int(array.nbytes) for array in sketches)
 
 
 def run_chunk(
@@ -42,8 +49,9 @@ def run_chunk(
     """Say that the chunk starts and ends, run the function and check what it returns.
 
     The function gets copies, which it may change: a block may be another chunk's source, or serve
-    later runs. What is to be known of a result of more than `limit` bytes goes ahead of it, so
-    that it can stay where it is.
+    later runs. A small result goes ahead with the news of the chunk's end, and need not be
+    fetched. Of a result of more than `limit` bytes goes ahead what is to be known of it, so that
+    it can stay where it is.
 
     Raises
     ------
@@ -52,7 +60,7 @@ def run_chunk(
     """
     worker = get_worker()
     news: dict[str, Any] = {"run": run, "chunk": chunk}
-    worker.log_event(TOPIC, {**news, "state": "running"})
+    tell(worker, {**news, "state": "running"})
     try:
         sketches = [sketch(block) for block in blocks] if sketched else None
         own = [block.copy() for block in blocks]
@@ -60,10 +68,12 @@ def run_chunk(
         brought = ChunkResult(result.outline(), sketches, result)
         if result.nbytes > limit:
             news["ahead"] = pickle.dumps(replace(brought, result=None))
+        elif result.nbytes <= INLINE:
+            news["ahead"] = pickle.dumps(brought)
         return brought
     finally:
         # A chunk that was cancelled meanwhile frees its thread only now.
-        worker.log_event(TOPIC, {**news, "state": "done"})
+        tell(worker, {**news, "state": "done"})
 
 
 def should_stop() -> bool:

@@ -10,10 +10,11 @@ from weakref import WeakKeyDictionary
 
 from distributed import Client
 
-from dask_bacc.cluster.task import TOPIC
+from dask_bacc.cluster.news import TOPIC
 
 #: Called on the client's event loop with what a chunk says of itself: ``chunk``, the address of
-#: its ``worker``, ``state``, ``"running"`` or ``"done"``, and ``ahead`` if its result stays there.
+#: its ``worker``, ``state``, ``"running"`` or ``"done"``, and perhaps ``ahead``, its result or
+#: what is to be known of it.
 OnNews = Callable[[Mapping[str, Any]], None]
 
 #: Runs for whose news there is time after they are over.
@@ -52,10 +53,14 @@ class Watch:
         self._over.append(run)
 
     def dispatch(self, event: tuple[float, Any]) -> None:
-        """Take in what a chunk says of itself."""
-        news = event[1]
+        """Take in a message of a worker about its chunks."""
+        message = event[1]
+        self._silence.pop(message["worker"], None)
+        for news in message["news"]:
+            self._take({**news, "worker": message["worker"]})
+
+    def _take(self, news: Mapping[str, Any]) -> None:
         run, chunk, worker = news["run"], news["chunk"], news["worker"]
-        self._silence.pop(worker, None)
         if news["state"] == "done":
             # Another worker may have been given the chunk since.
             if self._zombies.get((run, chunk)) == worker:

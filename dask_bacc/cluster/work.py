@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import pickle
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -13,6 +12,7 @@ from typing import Any
 
 from distributed import Future
 
+from dask_bacc.cluster.ahead import Ahead
 from dask_bacc.cluster.arrivals import Outcome
 from dask_bacc.cluster.combine import combine_results
 from dask_bacc.cluster.errors import DecodeError
@@ -63,14 +63,15 @@ class Work:
         self.ledger = ledger
         #: set, and replaced, when there is something new
         self.changed = asyncio.Event()
+        #: whether the loop that collects results has taken its first step
+        self.began = False
         #: whether the arrays of results are wanted here, however large
         self.gathering = False
         #: wakes the loop that collects results
         self.stir: Callable[[], None] = lambda: None
         #: takes in what comes after the answer, with ``cancel="keep"``
         self.refining: asyncio.Task[None] | None = None
-        #: by chunk, what large results sent ahead of themselves
-        self._ahead: dict[int, ChunkResult] = {}
+        self._ahead = Ahead()
         #: of every chunk that returned, in order of arrival
         self._outlines: dict[int, Outline] = {}
         #: those that are here
@@ -95,12 +96,12 @@ class Work:
     def news(self, news: Mapping[str, Any]) -> None:
         """Enter what a chunk says of itself."""
         self.ledger.news(news["chunk"], news["worker"], news["state"])
-        if "ahead" in news:
-            self._ahead[news["chunk"]] = pickle.loads(news["ahead"])
+        self._ahead.news(news)
 
-    def known(self, chunk: int) -> ChunkResult | None:
-        """What to take for the result while its arrays stay where they are."""
-        return None if self.gathering else self._ahead.get(chunk)
+    async def known(self, chunk: int) -> ChunkResult | None:
+        """What to take for a result instead of fetching it; None to fetch it."""
+        ahead = await self._ahead.of(chunk)
+        return None if ahead is None or (self.gathering and ahead.result is None) else ahead
 
     def gather(self) -> None:
         """From now on the arrays of results are wanted here."""

@@ -102,6 +102,15 @@ def test_results_stay_until_they_are_wanted(client):
     assert_nothing_is_left(client)
 
 
+def test_workers_know_the_size_of_results(client):
+    run = dask_bacc.encode(X, k=8, n=8, code="uncoded").map(wide)
+    wait_until(lambda: run.status == "finished")
+    held = sum(client.run(lambda dask_worker: dask_worker.state.nbytes).values())
+    # Sketches come on top.
+    assert wide(X).nbytes <= held < 1.5 * wide(X).nbytes
+    run.result()
+
+
 def test_a_cancelled_chunk_that_has_ended_is_no_zombie_again(client, gate):
     run = dask_bacc.encode(X, k=8, n=12).map(all_but, gate, {5}, rtol=np.inf)
     wait_until(lambda: run.status == "finished")

@@ -1,0 +1,41 @@
+"""What chunks sent ahead of their results."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import pickle
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+from dask_bacc.cluster.task import ChunkResult
+
+#: Seconds within which news of a chunk's end come after its future is done; longer than a worker
+#: collects them.
+COMES_WITHIN = 0.1
+
+
+class Ahead:
+    """News of results, on the client's event loop."""
+
+    def __init__(self) -> None:
+        self._brought: dict[int, ChunkResult] = {}
+        #: set when a chunk has said that it is done
+        self._told: defaultdict[int, asyncio.Event] = defaultdict(asyncio.Event)
+
+    def news(self, news: Mapping[str, Any]) -> None:
+        """Take in what a chunk says of itself."""
+        chunk = news["chunk"]
+        if "ahead" in news:
+            self._brought[chunk] = pickle.loads(news["ahead"])
+        if news["state"] == "done":
+            self._told[chunk].set()
+
+    async def of(self, chunk: int) -> ChunkResult | None:
+        """What a chunk that is done sent ahead; None if nothing, or if its news were lost."""
+        if not self._told[chunk].is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(COMES_WITHIN):
+                    await self._told[chunk].wait()
+        return self._brought.get(chunk)
