@@ -22,6 +22,7 @@ from dask_bacc.cluster.parity import alone_key
 from dask_bacc.cluster.run import CodedRun, start_run
 from dask_bacc.coding import Code, Decoder
 from dask_bacc.coding._typing import AnyArray
+from dask_bacc.coding.arrays import namespace
 
 
 @dataclass(frozen=True)
@@ -177,8 +178,10 @@ class CodedArray(DaskMethodsMixin):
         Parameters
         ----------
         func : callable
-            ``func(*blocks, *args, **kwargs)`` gets one NumPy block of every encoded array and
-            returns an array of numbers, or a tuple, list or dict of them.
+            ``func(*blocks, *args, **kwargs)`` gets one block of every encoded array, of NumPy or
+            the library that the array's chunks are of (CuPy, say), and returns an array of
+            numbers, or a tuple, list or dict of them; the answer is of the library that it
+            returns.
         *args, **kwargs
             Passed on; futures and dask collections among them arrive as their values.
         enough : int, optional
@@ -239,9 +242,9 @@ class CodedArray(DaskMethodsMixin):
 
 
 def _stack(parts: Sequence[Sequence[AnyArray]]) -> AnyArray | tuple[AnyArray, ...]:
-    stacked = tuple(np.stack(chunks) for chunks in parts)
+    stacked = tuple(namespace(chunks[0]).stack(chunks) for chunks in parts)
     return stacked if len(stacked) > 1 else stacked[0]
 
 
 def _new_axis(chunk: AnyArray) -> AnyArray:
-    return chunk[None]
+    return chunk[None, ...]

@@ -11,7 +11,8 @@ from numpy.lib.array_utils import normalize_axis_index
 from dask_bacc.cluster.solver import Solved
 from dask_bacc.cluster.structure import FlatResult, rebuild
 from dask_bacc.coding._typing import AnyArray, FloatArray
-from dask_bacc.coding.linear import combine_rows, inexact_dtype
+from dask_bacc.coding.arrays import all_finite, is_foreign, namespace, numpy_dtype
+from dask_bacc.coding.linear import combine_rows, combined_rows, inexact_dtype
 
 Combine = Literal["concat", "stack", "sum", "mean"]
 
@@ -72,6 +73,8 @@ def combine_results(
 def _combined(weights: FloatArray, arrays: list[AnyArray], combine: str, axis: int) -> AnyArray:
     k = len(weights)
     shape = arrays[0].shape
+    if is_foreign(arrays[0]):
+        return _combined_there(weights, arrays, combine, axis)
     dtype = inexact_dtype(np.result_type(*arrays))
     if combine in ("sum", "mean"):
         # A sum over blocks is one weighted sum of the results; no block's answer is formed.
@@ -91,6 +94,26 @@ def _combined(weights: FloatArray, arrays: list[AnyArray], combine: str, axis: i
     return whole
 
 
+def _combined_there(
+    weights: FloatArray, arrays: list[AnyArray], combine: str, axis: int
+) -> AnyArray:
+    """The same of another library's arrays, by its own functions."""
+    if combine in ("sum", "mean"):
+        weights = reducing_row(weights, combine)[None]
+    elif combine == "concat":
+        axis = concat_axis(arrays[0].shape, axis)
+    answers = combined_rows(weights, arrays)
+    xp = namespace(arrays[0])
+    whole: AnyArray
+    if combine in ("sum", "mean"):
+        (whole,) = answers
+    elif combine == "stack":
+        whole = xp.stack(answers)
+    else:
+        whole = xp.concat(answers, axis=axis)
+    return whole
+
+
 def reducing_row(weights: FloatArray, combine: str) -> FloatArray:
     """The ``(m,)`` weights of the results in the sum or the mean over blocks."""
     row: FloatArray = weights.sum(axis=0)
@@ -104,8 +127,8 @@ def check_finite(answer: AnyArray) -> None:
     ------
     OverflowError
     """
-    if not np.isfinite(answer).all():
-        raise OverflowError(f"the decoded answer overflows {answer.dtype}")
+    if not all_finite(answer):
+        raise OverflowError(f"the decoded answer overflows {numpy_dtype(answer)}")
 
 
 def concat_axis(shape: tuple[int, ...], axis: int) -> int:

@@ -73,12 +73,11 @@ def _encode_on_cluster(token: str, source: Source, code: Code) -> dict[Key, Any]
     graph, keys = dask_blocks(source, code.k)
     shape = source.block_shape(code.k)
     maker = Maker(token, keys, shape, math.prod(shape) * source.dtype.itemsize)
-    cast = source.dtype != source.array.dtype
     combined = []
     for chunk, own in enumerate(code.own_blocks.tolist()):
         if own < 0:
             combined.append(chunk)
-        elif cast:
+        elif source.cast:
             key = (maker.name, chunk)
             graph[key] = Task(key, weighted_sum, np.ones(1), TaskRef(keys[own]))
         else:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dask.array as da
 import numpy as np
+from dask.delayed import delayed
 from dask.highlevelgraph import HighLevelGraph
 from dask.task_spec import Task, TaskRef
 from dask.typing import Key
@@ -18,6 +21,7 @@ from dask_bacc.cluster.solver import Solved
 from dask_bacc.cluster.structure import Outline, flatten, rebuild
 from dask_bacc.cluster.task import ChunkResult
 from dask_bacc.coding._typing import AnyArray, FloatArray
+from dask_bacc.coding.arrays import astype, is_foreign, library, numpy_dtype
 from dask_bacc.coding.linear import combined_rows, inexact_dtype
 
 #: Arrays that one task adds up when partial sums of workers come together.
@@ -60,8 +64,9 @@ def lazy_answer(
         dtypes = [outlines[chunk].dtypes[leaf] for chunk in solved.chunks]
         dtype = inexact_dtype(np.result_type(*dtypes))
         results = [futures[chunk] for chunk in solved.chunks]
-        build = _Leaf(f"{name}-{combine}-{leaf}", leaf, dtype, results)
         shape = outline.shapes[leaf]
+        meta = _specimen(outline.libraries[leaf], dtype, len(shape) + (combine == "stack"))
+        build = _Leaf(f"{name}-{combine}-{leaf}", leaf, dtype, meta, results)
         if combine in ("sum", "mean"):
             places = [workers.get(chunk) for chunk in solved.chunks]
             row = reducing_row(matrix.weights, combine)
@@ -81,8 +86,35 @@ def lazy_copy(answer: Any, k: int, combine: str, axis: int) -> Any:
         if combine in ("concat", "stack"):
             place = 0 if combine == "stack" else axis
             chunks[place] //= k
-        arrays.append(da.from_array(leaf, chunks=tuple(chunks)))
+        if is_foreign(leaf):
+            arrays.append(_in_pieces(leaf, tuple(chunks)))
+        else:
+            arrays.append(da.from_array(leaf, chunks=tuple(chunks)))
     return rebuild(flat.skeleton, arrays)
+
+
+def _in_pieces(array: Any, size: tuple[int, ...]) -> da.Array:
+    """A dask array of another library's, of which `da.from_array` may make NumPy's."""
+    meta = _specimen(library(array), numpy_dtype(array), array.ndim)
+    cut = next((axis for axis, part in enumerate(size) if part != array.shape[axis]), 0)
+    pieces = []
+    for start in range(0, array.shape[cut], size[cut]) if size else [0]:
+        before = (slice(None),) * cut
+        piece = array[(*before, slice(start, start + size[cut]), ...)] if size else array
+        pieces.append(da.from_delayed(delayed(piece), size, meta=meta))
+    whole: da.Array = da.concatenate(pieces, axis=cut) if size else pieces[0]
+    return whole
+
+
+def _specimen(name: str, dtype: np.dtype[np.generic], ndim: int) -> Any:
+    """An empty array by which dask knows what the blocks are, NumPy's if it cannot be another."""
+    with contextlib.suppress(Exception):  # here may be neither the library nor its device
+        xp = importlib.import_module(name)
+        meta = xp.zeros((0,) * ndim, dtype=getattr(xp, dtype.name))
+        # Of dtypes, dask knows NumPy's alone.
+        if isinstance(meta.dtype, np.dtype):
+            return meta
+    return np.zeros((0,) * ndim, dtype)
 
 
 class _Leaf:
@@ -93,11 +125,13 @@ class _Leaf:
         name: str,
         leaf: int,
         dtype: np.dtype[np.generic],
+        meta: Any,
         results: Sequence[Future[Any]],
     ) -> None:
         self._name = name
         self._leaf = leaf
         self._dtype = dtype
+        self._meta = meta
         self._results = results
         self._graph: dict[Key, Any] = {}
 
@@ -139,10 +173,8 @@ class _Leaf:
                 above.append(key)
             level, depth = above, depth + 1
         top: Key = (self._name, *(0 for _ in shape))
-        if level:
-            self._graph[top] = _total(top, level)
-        else:
-            self._graph[top] = Task(top, np.zeros, shape, self._dtype)
+        # Of nothing but zeros, it is still an array of the results' kind.
+        self._graph[top] = _total(top, level) if level else self._sum(top, [0], row[:1])
         return self._array(tuple((size,) for size in shape))
 
     def _sum(self, key: Key, used: Any, row: FloatArray, *, new_axis: bool = False) -> Task:
@@ -155,7 +187,7 @@ class _Leaf:
         graph = HighLevelGraph.from_collections(
             self._name, {**results, **self._graph}, dependencies=()
         )
-        return da.Array(graph, self._name, chunks, dtype=self._dtype)
+        return da.Array(graph, self._name, chunks, meta=self._meta)
 
 
 def _weighted_sum(
@@ -166,13 +198,13 @@ def _weighted_sum(
     *results: ChunkResult,
 ) -> AnyArray:
     """The weighted sum of a leaf of results; a unit row copies nothing."""
-    arrays = [_leaf_of(brought, leaf).astype(dtype, copy=False) for brought in results]
-    total = arrays[0]
+    arrays = [astype(_leaf_of(brought, leaf), dtype) for brought in results]
+    total: AnyArray = arrays[0]
     if len(arrays) > 1 or row[0] != 1:
         with np.errstate(over="ignore"):  # checked below, with a clearer word
             (total,) = combined_rows(row[None], arrays)
         check_finite(total)
-    return total[None] if new_axis else total
+    return total[None, ...] if new_axis else total
 
 
 def _leaf_of(brought: ChunkResult, leaf: int) -> AnyArray:

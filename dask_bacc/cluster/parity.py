@@ -107,7 +107,7 @@ class Maker:
         pieces = _even_slices(self.shape[axis], slices)
         for t, piece in enumerate(pieces):
             # Views: only what travels is copied.
-            index = (slice(None),) * axis + (piece,)
+            index = (*(slice(None),) * axis, piece, ...)
             for j, source in enumerate(sources):
                 yield Task((cut, "block", group, j, t), getitem, TaskRef(source), index)
             refs = (TaskRef((cut, "block", group, j, t)) for j in range(len(sources)))

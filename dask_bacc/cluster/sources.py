@@ -16,6 +16,7 @@ from dask.typing import Key
 from numpy.lib.array_utils import normalize_axis_index
 
 from dask_bacc.coding._typing import AnyArray
+from dask_bacc.coding.arrays import numpy_dtype
 from dask_bacc.coding.linear import inexact_dtype
 
 
@@ -36,7 +37,12 @@ class Source:
     @property
     def dtype(self) -> np.dtype[np.generic]:
         """Dtype of the coded chunks."""
-        return inexact_dtype(self.array.dtype)
+        return inexact_dtype(_dtype(self.array))
+
+    @property
+    def cast(self) -> bool:
+        """Whether blocks have another dtype than the chunks."""
+        return self.dtype != _dtype(self.array)
 
     def block_shape(self, k: int) -> tuple[int, ...]:
         """Shape of one of `k` blocks."""
@@ -80,7 +86,7 @@ def check_source(array: Any, axis: int, position: int) -> Source:
             "__array_function__; convert them with map_blocks"
         )
     try:
-        inexact_dtype(array.dtype)
+        inexact_dtype(_dtype(array))
     except TypeError as error:
         raise TypeError(f"{what}: {error}") from None
     if array.ndim == 0:
@@ -162,6 +168,11 @@ def dask_blocks(source: Source, k: int) -> tuple[dict[Key, Any], list[Key]]:
         array = array.rechunk(chunks)
     expr = collections_to_expr([array], True).optimize()
     return dict(expr.__dask_graph__()), list(flatten(expr.__dask_keys__()))
+
+
+def _dtype(array: Any) -> np.dtype[np.generic]:
+    # Those of dask arrays are not always NumPy's.
+    return numpy_dtype(getattr(array, "_meta", array))
 
 
 def _can_combine(meta: Any) -> bool:

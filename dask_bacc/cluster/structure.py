@@ -9,6 +9,7 @@ import numpy as np
 
 from dask_bacc.cluster.errors import ResultError
 from dask_bacc.coding._typing import AnyArray
+from dask_bacc.coding.arrays import all_finite, as_array, library, nbytes, numpy_dtype
 from dask_bacc.coding.kriging.sketch import sketch
 
 #: Outputs of a leaf of which its sketch is made. Kriging weighs functions by how many outputs they
@@ -28,14 +29,15 @@ class FlatResult:
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays."""
-        return sum(leaf.nbytes for leaf in self.leaves)
+        return sum(map(nbytes, self.leaves))
 
     def outline(self) -> Outline:
         """What decoding needs to know of it."""
         return Outline(
             self.skeleton,
             tuple(leaf.shape for leaf in self.leaves),
-            tuple(leaf.dtype for leaf in self.leaves),
+            tuple(map(numpy_dtype, self.leaves)),
+            tuple(map(library, self.leaves)),
             [sketch(leaf, OUTPUTS) for leaf in self.leaves],
         )
 
@@ -48,18 +50,25 @@ class Outline:
     skeleton: Any
     #: shape of every leaf
     shapes: tuple[tuple[int, ...], ...]
-    #: dtype of every leaf
+    #: dtype of every leaf, NumPy's even if the array is not
     dtypes: tuple[np.dtype[np.generic], ...]
+    #: library of every leaf; see `dask_bacc.coding.arrays.library`
+    libraries: tuple[str, ...]
     #: sketch of every leaf: random linear combinations of its outputs, which share the outputs'
     #: covariance over blocks
     sketches: list[AnyArray]
 
     def matches(self, other: Outline) -> bool:
-        """Whether containers and shapes are the same, as those of all chunks must be."""
-        return bool(self.skeleton == other.skeleton) and self.shapes == other.shapes
+        """Whether they are alike but for dtypes, as those of all chunks must be."""
+        return (
+            bool(self.skeleton == other.skeleton)
+            and self.shapes == other.shapes
+            and self.libraries == other.libraries
+        )
 
     def __str__(self) -> str:
-        return str(rebuild(self.skeleton, [_Shape(shape) for shape in self.shapes]))
+        leaves = zip(self.libraries, self.shapes, strict=True)
+        return str(rebuild(self.skeleton, [_Described(*leaf) for leaf in leaves]))
 
 
 def flatten(value: Any) -> FlatResult:
@@ -115,21 +124,27 @@ def _like(container: Any, parts: list[Any]) -> Any:
 def _checked(value: Any) -> AnyArray:
     if isinstance(value, np.ma.MaskedArray):
         raise ResultError("a function must not return masked arrays; fill the masked values")
-    array = np.asarray(value)
-    if array.dtype.kind not in "fciub":
+    if hasattr(value, "dims"):
+        # An xarray object's data may be another library's, which NumPy cannot read.
+        value = getattr(value, "data", value)
+    array = as_array(value)
+    if numpy_dtype(array).kind not in "fciub":
         raise ResultError(
             "a function must return an array of numbers, or a tuple, list or dict of them, "
             f"not {type(value).__name__} of dtype {array.dtype}"
         )
-    if not np.isfinite(array).all():
+    if not all_finite(array):
         raise ResultError(f"result of shape {array.shape} has NaN or infinity")
     return array
 
 
-class _Shape(tuple[int, ...]):
-    """Prints as an array's shape inside the containers of a result."""
+@dataclass(frozen=True)
+class _Described:
+    """Prints as an array's library and shape inside the containers of a result."""
 
-    __slots__ = ()
+    library: str
+    shape: tuple[int, ...]
 
     def __repr__(self) -> str:
-        return f"array{super().__repr__()}"
+        kind = "array" if self.library == "numpy" else f"{self.library} array"
+        return f"{kind}{self.shape}"

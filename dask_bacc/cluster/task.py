@@ -13,6 +13,7 @@ from distributed.worker import thread_state  # type: ignore[attr-defined]
 from dask_bacc.cluster.news import tell
 from dask_bacc.cluster.structure import FlatResult, Outline, flatten
 from dask_bacc.coding._typing import AnyArray
+from dask_bacc.coding.arrays import copied
 from dask_bacc.coding.kriging.sketch import sketch
 
 #: Bytes up to which a result comes with the news that its chunk is done.
@@ -63,7 +64,7 @@ def run_chunk(
     tell(worker, {**news, "state": "running"})
     try:
         sketches = [sketch(block) for block in blocks] if sketched else None
-        own = [block.copy() for block in blocks]
+        own = [copied(block) for block in blocks]
         result = flatten(func(*own, *args, **kwargs))
         brought = ChunkResult(result.outline(), sketches, result)
         if result.nbytes > limit:

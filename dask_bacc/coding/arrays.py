@@ -1,27 +1,53 @@
-"""The little that is asked of arrays that are not NumPy's, by the array API standard.
+"""The little that is asked of arrays that are not NumPy's.
 
-Such arrays, on a GPU say, are combined where they are; only inner products become NumPy's.
+Such arrays, on a GPU say, are combined where they are, by the array API standard or, where a
+library does not follow it (CuPy), by NumPy's functions, which hand its arrays over to it (NEP 18);
+only what is small becomes NumPy's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from dask_bacc.coding._typing import AnyArray, FloatArray
 
+#: NumPy's own kinds.
+_NUMPY = (np.ndarray, np.generic)
+
+#: Dtypes of the array API standard.
+_DTYPES = (
+    *("float64", "float32", "complex128", "complex64", "bool"),
+    *("int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8"),
+)
+
+#: Ways out of another library, best first: the standard's, NumPy's, CuPy's before version 14 (or
+#: NumPy's before 2.1) and that of sparse.
+_WAYS: tuple[Callable[[Any], Any], ...] = (
+    lambda array: np.from_dlpack(array, device="cpu"),
+    np.asarray,
+    lambda array: array.get(),
+    lambda array: array.todense(),
+)
+
 
 def is_foreign(array: Any) -> bool:
-    """Whether it is an array of another library that follows the array API standard.
+    """Whether it is an array of another library, and not one that is still to be computed.
 
     Examples
     --------
     >>> is_foreign(np.zeros(2)), is_foreign([0.0, 0.0])
     (False, False)
     """
-    return hasattr(array, "__array_namespace__") and not isinstance(array, np.ndarray | np.generic)
+    if isinstance(array, _NUMPY):
+        return False
+    if hasattr(array, "__array_namespace__"):
+        return True
+    return hasattr(array, "__array_function__") and not hasattr(array, "__dask_graph__")
 
 
 def as_array(array: Any) -> AnyArray:
@@ -31,26 +57,96 @@ def as_array(array: Any) -> AnyArray:
 
 def namespace(array: Any) -> Any:
     """The functions for such arrays: NumPy's for all that do not bring their own."""
-    return array.__array_namespace__() if is_foreign(array) else np
+    return array.__array_namespace__() if hasattr(array, "__array_namespace__") else np
+
+
+def library(array: Any) -> str:
+    """Name of the module that has the functions for such arrays.
+
+    Examples
+    --------
+    >>> library(np.zeros(2))
+    'numpy'
+    """
+    if not is_foreign(array):
+        return "numpy"
+    xp = namespace(array)
+    return str(type(array).__module__ if xp is np else xp.__name__)
+
+
+def numpy_dtype(array: Any) -> np.dtype[Any]:
+    """NumPy's name for an array's dtype; that of objects if it has none.
+
+    Examples
+    --------
+    >>> numpy_dtype(np.zeros(2))
+    dtype('float64')
+    """
+    dtype = array.dtype
+    if isinstance(dtype, np.dtype):
+        return dtype
+    xp = namespace(array)
+    return np.dtype(next((name for name in _DTYPES if dtype == getattr(xp, name)), object))
+
+
+def nbytes(array: Any) -> int:
+    """Bytes of an array.
+
+    Examples
+    --------
+    >>> nbytes(np.zeros(2))
+    16
+    """
+    known = getattr(array, "nbytes", None)  # the standard has no such attribute
+    return math.prod(array.shape) * numpy_dtype(array).itemsize if known is None else int(known)
+
+
+def copied(array: Any) -> Any:
+    """A copy on the same device."""
+    # CuPy's plain copy is on the current device.
+    return copy.deepcopy(array) if is_foreign(array) else array.copy()
+
+
+def astype(array: Any, dtype: np.dtype[Any] | type[Any]) -> Any:
+    """The array in one of NumPy's dtypes; itself if that is its own.
+
+    Examples
+    --------
+    >>> astype(np.zeros(1), np.float32)
+    array([0.], dtype=float32)
+    """
+    xp = namespace(array)
+    if xp is np:
+        return array.astype(dtype, copy=False)
+    return xp.astype(array, getattr(xp, np.dtype(dtype).name), copy=False)
 
 
 def as_inexact(array: Any) -> Any:
     """The array itself if it is floating point, in float64 if it holds integers or booleans."""
-    xp = namespace(array)
-    if xp.isdtype(array.dtype, ("real floating", "complex floating")):
+    kind = numpy_dtype(array).kind
+    if kind in "fc":
         return array
-    if not xp.isdtype(array.dtype, ("bool", "integral")):
+    if kind not in "iub":
         raise TypeError(f"cannot form linear combinations of dtype {array.dtype}")
-    return xp.astype(array, xp.float64)
+    return astype(array, np.float64)
+
+
+def as_double(array: Any) -> Any:
+    """The array in double precision, real or complex."""
+    return astype(array, np.complex128 if is_complex(array) else np.float64)
 
 
 def is_complex(array: Any) -> bool:
     """Whether it holds complex numbers."""
-    return bool(namespace(array).isdtype(array.dtype, "complex floating"))
+    return numpy_dtype(array).kind == "c"
 
 
 def all_finite(array: Any) -> bool:
     """Whether it has neither NaN nor infinity."""
+    if not is_foreign(array):
+        return bool(np.isfinite(array).all())
+    if numpy_dtype(array).kind not in "fc":
+        return True  # the standard asks it of no boolean
     xp = namespace(array)
     return bool(xp.all(xp.isfinite(array)))
 
@@ -58,7 +154,36 @@ def all_finite(array: Any) -> bool:
 def largest(array: Any) -> float:
     """The largest absolute value, 0 if there is none."""
     xp = namespace(array)
-    return float(xp.max(xp.abs(array))) if array.size else 0.0
+    return float(xp.max(xp.abs(as_inexact(array)))) if array.size else 0.0
+
+
+def to_numpy(array: Any) -> AnyArray:
+    """A NumPy array of a small array of any library, fetched from its device.
+
+    Examples
+    --------
+    >>> to_numpy([1.0, 2.0])
+    array([1., 2.])
+    """
+    if not is_foreign(array):
+        return np.asarray(array)
+    for way in _WAYS:
+        try:
+            found = way(array)
+        except Exception:  # libraries raise errors of many kinds
+            continue
+        if isinstance(found, np.ndarray) and found.dtype == numpy_dtype(array):
+            return found
+    # One by one: what every library of the standard can do.
+    number = complex if is_complex(array) else float
+    values = [number(array[index]) for index in np.ndindex(array.shape)]
+    return np.array(values).reshape(array.shape).astype(numpy_dtype(array))
+
+
+def from_numpy(values: AnyArray, like: Any) -> Any:
+    """An array of another library's kind, on the same device as one that is there."""
+    xp = namespace(like)
+    return np.asarray(values, like=like) if xp is np else xp.asarray(values, device=like.device)
 
 
 def inner_products(arrays: Sequence[Any], scale: float) -> FloatArray:
@@ -71,14 +196,9 @@ def inner_products(arrays: Sequence[Any], scale: float) -> FloatArray:
            [1., 5.]])
     """
     xp = namespace(arrays[0])
-    flat = xp.reshape(xp.stack([as_inexact(array) for array in arrays]), (len(arrays), -1))
     # In double precision: rounded to single, it would not be positive semidefinite.
-    flat = xp.astype(flat, xp.complex128 if is_complex(flat) else xp.float64, copy=False) / scale
+    stacked = as_double(xp.stack([as_inexact(array) for array in arrays]))
+    flat = xp.reshape(stacked, (len(arrays), -1)) / scale
     if is_complex(flat):
         flat = xp.concat([xp.real(flat), xp.imag(flat)], axis=1)
-    gram = xp.matmul(flat, flat.T)
-    if xp is np:
-        return np.asarray(gram)
-    # One by one: not every library lets NumPy read its memory.
-    size = range(len(arrays))
-    return np.array([[float(gram[i, j]) for j in size] for i in size])
+    return to_numpy(xp.matmul(flat, flat.T))

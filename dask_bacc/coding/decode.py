@@ -19,6 +19,7 @@ from dask_bacc.coding.arrays import (
     is_complex,
     is_foreign,
     largest,
+    library,
     namespace,
 )
 from dask_bacc.coding.codes import Code
@@ -171,7 +172,7 @@ def _checked(code: Code, results: Mapping[int, ArrayLike]) -> dict[int, AnyArray
     if masked := [i for i, result in results.items() if isinstance(result, np.ma.MaskedArray)]:
         raise TypeError(f"results must not be masked; chunks {masked} are; fill them first")
     arrays = {i: as_array(result) for i, result in results.items()}
-    if len(kinds := {namespace(array).__name__ for array in arrays.values()}) > 1:
+    if len(kinds := {library(array) for array in arrays.values()}) > 1:
         raise TypeError(f"results must be arrays of one library, got {', '.join(sorted(kinds))}")
     for array in arrays.values():
         if not is_foreign(array):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dask_bacc.coding._typing import AnyArray, FloatArray, IndexArray
-from dask_bacc.coding.arrays import as_inexact, is_foreign
+from dask_bacc.coding.arrays import as_inexact, astype, is_foreign, numpy_dtype
 
 #: Multiplications in one matrix product, at most. OpenBLAS, which NumPy is built with, starts no
 #: threads below 2 ** 18, so many worker threads in one process do not get in each other's way;
@@ -78,7 +78,10 @@ def combined_rows(matrix: FloatArray, arrays: Sequence[Any]) -> list[Any]:
         combine_rows(matrix, arrays, out)
         return out
     floating = [_as_inexact(array) for array in arrays]
-    return [_duck_sum(row, floating) for row in matrix]
+    dtype = np.result_type(*map(numpy_dtype, floating))
+    # Half precision would overflow and lose digits in the sums.
+    wide = [astype(array, np.result_type(dtype, np.float32)) for array in floating]
+    return [astype(_duck_sum(row, wide), dtype) for row in matrix]
 
 
 def inexact_dtype(dtype: np.dtype[np.generic]) -> np.dtype[np.generic]:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dask_bacc.coding._typing import AnyArray, FloatArray
+from dask_bacc.coding.arrays import as_double, from_numpy, is_foreign, namespace, to_numpy
 from dask_bacc.coding.codes import Code
 
 #: Length of a sketch. A prime, so that regular patterns in the data do not fall in step with it.
 #: Distances are kept to about ``sqrt(2 / SIZE)``, 2%.
 SIZE = 4093
+#: Elements in each sum that another library makes at once: memory is scarce on a GPU.
+_ROWS = 1024
 
 
 def sketch(array: AnyArray, size: int = SIZE) -> AnyArray:
@@ -23,8 +28,8 @@ def sketch(array: AnyArray, size: int = SIZE) -> AnyArray:
 
     Parameters
     ----------
-    array : ndarray
-        Real or complex; its elements in their order are what is projected.
+    array : array
+        Real or complex, of any library; its elements in their order are what is projected.
     size : int
         Sums to make; a prime.
 
@@ -44,18 +49,45 @@ def sketch(array: AnyArray, size: int = SIZE) -> AnyArray:
     >>> bool(0.9 < (long @ long) / 10_000 < 1.1)
     True
     """
+    if is_foreign(array):
+        return _sketch_there(array, size)
     flat = array.reshape(-1)
     flat = flat.astype(np.result_type(flat, np.float64), copy=False)
     if len(flat) <= size:
         return flat
     rows = len(flat) // size
-    signs = np.random.default_rng(0).integers(0, 2, size=len(flat), dtype=np.int8) * 2 - 1
+    signs = _signs(len(flat))
     whole = rows * size
     total: AnyArray = np.einsum(
         "ij,ij->j", flat[:whole].reshape(rows, size), signs[:whole].reshape(rows, size)
     )
     total[: len(flat) - whole] += flat[whole:] * signs[whole:]
     return total
+
+
+def _sketch_there(array: Any, size: int) -> AnyArray:
+    """The same of another library's array, by its own functions."""
+    xp = namespace(array)
+    flat = xp.reshape(array, (-1,))
+    (length,) = flat.shape
+    if length <= size:
+        return to_numpy(as_double(flat))
+    signs = _signs(length)
+    total: AnyArray = np.zeros(size)
+    for start in range(0, length, size * _ROWS):
+        piece = slice(start, min(start + size * _ROWS, length))
+        product = as_double(flat[piece]) * as_double(from_numpy(signs[piece], array))
+        rows = product.shape[0] // size
+        whole = xp.reshape(product[: rows * size], (rows, size))
+        total = total + to_numpy(xp.sum(whole, axis=0))
+        rest = to_numpy(product[rows * size :])
+        total[: len(rest)] += rest
+    return total
+
+
+def _signs(length: int) -> NDArray[np.int8]:
+    """A random sign for every element, the same for every array."""
+    return np.random.default_rng(0).integers(0, 2, size=length, dtype=np.int8) * 2 - 1
 
 
 def gram_of_sketches(code: Code, sketches: Mapping[int, Sequence[AnyArray]]) -> FloatArray:

@@ -1,0 +1,267 @@
+"""Runs over blocks of other array libraries, which stay where they are."""
+
+from __future__ import annotations
+
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+import sparse
+
+import dask_bacc
+from dask_bacc.cluster.errors import DecodeError
+from tests.gpu import LIBRARIES, fetched, is_there, tanh
+
+X = 2 + np.sin(np.arange(48).reshape(24, 2) / 20)
+BLOCKS = np.split(X, 8)
+WEIGHTS = np.random.default_rng(0).normal(size=(2, 6000)) / 2
+COMBINES = ["concat", "stack", "sum", "mean"]
+
+
+def lazy(library, array=X, chunks=(3, 2)):
+    """A dask array with blocks of a library; dask itself knows NumPy's dtypes alone."""
+    # `array[:0]` may not be on the device, and dask does not look at it.
+    return da.from_array(array, chunks=chunks).map_blocks(LIBRARIES[library], meta=array[:0])
+
+
+def encoded(library, n=12, array=X, **options):
+    return dask_bacc.encode(lazy(library, array), n=n, **options)
+
+
+def network(block, library):
+    assert is_there(block, library)
+    return tanh(block @ LIBRARIES[library](WEIGHTS))
+
+
+def truth(combine):
+    stacked = np.stack([np.tanh(block @ WEIGHTS) for block in BLOCKS])
+    answers = {"stack": stacked, "sum": stacked.sum(axis=0), "mean": stacked.mean(axis=0)}
+    return answers.get(combine, np.concatenate(stacked))
+
+
+def index_of(block):
+    return next((j for j, own in enumerate(BLOCKS) if np.array_equal(fetched(block), own)), None)
+
+
+def losing_two(block, library=None):
+    if index_of(block) in (2, 5):
+        raise ZeroDivisionError
+    return np.tanh(block @ WEIGHTS) if library is None else network(block, library)
+
+
+def blocks_of(array):
+    """The blocks of a dask array as they are on the workers, by their place."""
+    places = list(np.ndindex(array.numblocks))
+    computed = dask.compute(*(dask.delayed(array.blocks[place]) for place in places))
+    return dict(zip(places, computed, strict=True))
+
+
+def assembled(array, library):
+    """A dask array as a NumPy array, if its blocks are the library's and fit its description."""
+    answer = np.full(array.shape, np.nan)
+    starts = [np.concatenate([[0], np.cumsum(sizes)]) for sizes in array.chunks]
+    for place, block in blocks_of(array).items():
+        assert is_there(block, library)
+        assert str(block.dtype).endswith(str(array.dtype))
+        inside = tuple(slice(s[i], s[i + 1]) for s, i in zip(starts, place, strict=True))
+        answer[inside] = fetched(block)
+    return answer
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("combine", COMBINES)
+def test_the_answer_is_of_the_blocks_library(client, library, combine):
+    run = encoded(library).map(network, library, combine=combine, rtol=0)
+    answer = run.result()
+    assert is_there(answer, library)
+    np.testing.assert_allclose(fetched(answer), truth(combine), rtol=1e-12)
+    assert run.report.error == 0
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("combine", COMBINES)
+@pytest.mark.parametrize("gather_limit", ["10 kB", "1 GB"])
+def test_lost_blocks_are_decoded_as_numpys_are(client, library, combine, gather_limit):
+    """Here and on the cluster, whether results stay on their workers or come here and go back."""
+    options = {"combine": combine, "decoder": "berrut", "enough": 10}
+    numpys = dask_bacc.encode(X, k=8, n=12).map(losing_two, **options).result()
+    with dask.config.set({"bacc.gather-limit": gather_limit}):
+        run = encoded(library).map(losing_two, library, **options)
+        array = run.to_dask_array()
+    assert array.shape == numpys.shape
+    assert array.dtype == np.float64
+    np.testing.assert_allclose(assembled(array, library), numpys, atol=1e-12)
+    answer = run.result()
+    assert is_there(answer, library)
+    np.testing.assert_allclose(fetched(answer), numpys, atol=1e-12)
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("code", ["systematic", "local"])
+def test_the_error_is_known(client, library, code):
+    run = encoded(library, code=code).map(losing_two, library, rtol=np.inf, enough=10)
+    answer = fetched(run.result())
+    report = run.report
+    assert [j for j, error in enumerate(report.block_error) if error > 0] == [2, 5]
+    error = np.linalg.norm(answer - truth("concat")) / np.linalg.norm(truth("concat"))
+    assert 0 < error < 3 * report.error < 0.1
+
+
+@pytest.mark.parametrize("gather_limit", ["10 kB", "1 GB"])
+def test_dask_is_told_the_library_if_it_can_take_it(client, gather_limit):
+    """Dask chooses its functions by a specimen of the blocks."""
+    with dask.config.set({"bacc.gather-limit": gather_limit}):
+        array = encoded("cupy").map(network, "cupy", rtol=0).to_dask_array()
+        other = encoded("strict").map(network, "strict", rtol=0).to_dask_array()
+    assert is_there(array._meta, "cupy")
+    assert array._meta.shape == (0, 0)
+    assert isinstance(other._meta, np.ndarray)
+    doubled = assembled(array.map_blocks(lambda block: 2 * block, dtype=float), "cupy")
+    np.testing.assert_allclose(doubled, 2 * truth("concat"), rtol=1e-12)
+
+
+def several(block, library):
+    part = tanh(block)
+    return {"own": (part, 2 * part), "numpy": fetched(part).sum(axis=0), "number": 1.5}
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("gather_limit", ["0 B", "1 GB"])
+def test_results_may_be_of_several_libraries(client, library, gather_limit):
+    with dask.config.set({"bacc.gather-limit": gather_limit}):
+        run = encoded(library).map(several, library, combine="stack", rtol=0)
+        arrays = run.to_dask_array()
+    answer = run.result()
+    stacked = np.tanh(np.stack(BLOCKS))
+    first, second = answer["own"]
+    assert is_there(first, library)
+    assert is_there(second, library)
+    np.testing.assert_allclose(fetched(first), stacked)
+    np.testing.assert_allclose(fetched(second), 2 * stacked)
+    assert type(answer["numpy"]) is type(answer["number"]) is np.ndarray
+    np.testing.assert_allclose(answer["numpy"], stacked.sum(axis=1))
+    np.testing.assert_array_equal(answer["number"], np.full(8, 1.5))
+    np.testing.assert_allclose(assembled(arrays["own"][1], library), 2 * stacked)
+    np.testing.assert_allclose(arrays["numpy"].compute(), stacked.sum(axis=1))
+    np.testing.assert_array_equal(arrays["number"].compute(), np.full(8, 1.5))
+
+
+def spoils(block, library):
+    doubled = 2 * block
+    block[...] = 0.0
+    return doubled
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_function_may_change_its_blocks(client, library):
+    coded = encoded(library).persist()
+    for _ in range(2):
+        answer = coded.map(spoils, library, enough=12).result()
+        np.testing.assert_allclose(fetched(answer), 2 * X)
+
+
+def bad_in_two(block, library):
+    if index_of(block) != 2:
+        return tanh(block)
+    return block * float("nan")
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_result_that_is_not_finite_is_an_error(client, library):
+    run = encoded(library).map(bad_in_two, library, enough=11, rtol=np.inf)
+    answer = run.result()
+    assert str(run.report.erred[2]) == "result of shape (3, 2) has NaN or infinity"
+    assert np.isfinite(fetched(answer)).all()
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("gather_limit", ["0 B", "1 GB"])
+def test_an_answer_that_overflows_is_an_error(client, library, gather_limit):
+    with dask.config.set({"bacc.gather-limit": gather_limit}):
+        run = encoded(library, array=np.full_like(X, 1e308)).map(
+            lambda block: +block, combine="sum", rtol=0
+        )
+        with pytest.raises(OverflowError, match="answer overflows float64"):
+            run.result()
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("dtype", ["float32", "complex128", "int64", "bool"])
+def test_dtypes(client, library, dtype):
+    """Of blocks and of results; integers and booleans are combined in double precision."""
+    array = np.where(X > 2.3, 3, 0).astype(dtype)
+    coded = encoded(library, array=array, n=8, code="uncoded")
+    answer = coded.map(lambda block: +block, rtol=0, combine="mean").result()
+    assert is_there(answer, library)
+    expected = np.mean(np.split(array, 8), axis=0)
+    np.testing.assert_allclose(fetched(answer), expected, rtol=1e-6)
+    convert = LIBRARIES[library]
+    answer = coded.map(lambda block: convert(fetched(block).astype(dtype)), rtol=0).result()
+    wanted = dtype if dtype in ("float32", "complex128") else "float64"
+    assert fetched(answer).dtype == wanted
+    np.testing.assert_array_equal(fetched(answer), array)
+
+
+def own_or_numpy(block, library):
+    return fetched(block) if index_of(block) == 2 else tanh(block)
+
+
+def test_results_of_different_libraries_are_refused(client):
+    run = encoded("strict").map(own_or_numpy, "strict", enough=12)
+    with pytest.raises(DecodeError, match=r"array_api_strict array\(3, 2\)"):
+        run.result()
+
+
+def test_objects_of_another_library_are_refused(client):
+    gpu = LIBRARIES["cupy"]
+    run = dask_bacc.encode(X, k=8, n=12).map(lambda block: gpu(fetched(block).astype(object)))
+    with pytest.raises(DecodeError, match=r"array of numbers.* not GPUArray of dtype object"):
+        run.result()
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_from_numpy_blocks_to_another_library(client, library):
+    convert = LIBRARIES[library]
+    answer = (
+        dask_bacc.encode(X, k=8, n=12).map(lambda block: convert(np.tanh(block)), rtol=0).result()
+    )
+    assert is_there(answer, library)
+    np.testing.assert_allclose(fetched(answer), np.tanh(X))
+
+
+def test_sparse_blocks_and_results(client):
+    """Nothing is made dense but what is known of a result."""
+    dense = np.where(np.arange(48).reshape(24, 2) % 5 == 0, X, 0)
+    blocks = da.from_array(sparse.COO.from_numpy(dense), chunks=(3, -1), asarray=False)
+    run = dask_bacc.encode(blocks, n=12).map(lambda block: 2 * block, rtol=0)
+    answer = run.result()
+    assert isinstance(answer, sparse.COO)
+    np.testing.assert_allclose(answer.todense(), 2 * dense)
+    array = run.to_dask_array()
+    assert isinstance(array._meta, sparse.COO)
+    np.testing.assert_allclose(array.compute().todense(), 2 * dense)
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("slices", [0, 1, 2, 3])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_every_way_to_encode(client, monkeypatch, library, slices, axis):
+    monkeypatch.setattr("dask_bacc.cluster.parity.choose_slices", lambda *_, **__: slices)
+    array = np.random.default_rng(0).normal(size=(24, 24))
+    chunks = (3, 24) if axis == 0 else (24, 3)
+    coded = dask_bacc.encode(lazy(library, array, chunks), n=11, axis=axis)
+    made = coded.compute()
+    assert is_there(made, library)
+    blocks = np.stack(np.split(array, 8, axis=axis))
+    expected = np.einsum("ij,jab->iab", coded.code.generator, blocks)
+    np.testing.assert_allclose(fetched(made), expected, atol=1e-12)
+    assert all(is_there(block, library) for block in blocks_of(coded.to_dask_array()).values())
+
+
+def test_an_array_that_knows_its_library(client):
+    """As far as dask can work with it: in one piece."""
+    on_strict = LIBRARIES["strict"]
+    one = da.from_delayed(dask.delayed(on_strict)(X), X.shape, meta=on_strict(X[:0]))
+    answer = dask_bacc.encode(one, k=1, n=2, code="repetition").map(network, "strict").result()
+    assert is_there(answer, "strict")
+    np.testing.assert_allclose(fetched(answer), np.tanh(X @ WEIGHTS), rtol=1e-12)
