@@ -7,6 +7,7 @@ import dask.array as da
 import numpy as np
 import pytest
 import sparse
+import xarray as xr
 
 import dask_bacc
 from dask_bacc.cluster.errors import DecodeError
@@ -227,6 +228,20 @@ def test_from_numpy_blocks_to_another_library(client, library):
     )
     assert is_there(answer, library)
     np.testing.assert_allclose(fetched(answer), np.tanh(X))
+
+
+@pytest.mark.parametrize("gather_limit", ["0 B", "1 GB"])
+def test_labelled_arrays(client, gather_limit):
+    labelled = xr.DataArray(lazy("cupy"), dims=("x", "y"), coords={"x": np.arange(24)})
+    with dask.config.set({"bacc.gather-limit": gather_limit}):
+        run = dask_bacc.encode(labelled, n=12, dim="x").map(tanh, rtol=0)
+        array = run.to_dask_array()
+    answer = run.result()
+    assert isinstance(answer, xr.DataArray)
+    assert is_there(answer.data, "cupy")
+    np.testing.assert_array_equal(answer.x, labelled.x)
+    np.testing.assert_allclose(fetched(answer.data), np.tanh(X))
+    np.testing.assert_allclose(assembled(array, "cupy"), np.tanh(X))
 
 
 def test_sparse_blocks_and_results(client):

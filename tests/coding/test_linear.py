@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from dask_bacc import coding
 from dask_bacc.coding.linear import combine_rows, combined_rows
+from tests.gpu import LIBRARIES, fetched, on_gpu
 from tests.strategies import SYSTEMATIC, random_blocks
 
 
@@ -44,25 +45,28 @@ def test_arrays_that_are_not_contiguous(order):
     np.testing.assert_allclose(answer, np.concatenate(list(expected), axis=1), atol=1e-12)
 
 
-def test_half_precision_is_summed_in_single():
-    arrays = [np.full(70_000, 60_000, np.float16), np.full(70_000, 60_000, np.float16)]
-    (mean,) = combined_rows(np.array([[0.75, 0.25]]), arrays)
-    np.testing.assert_array_equal(mean, np.float16(60_000))
+@pytest.mark.parametrize("convert", [np.asarray, on_gpu])
+def test_half_precision_is_summed_in_single(convert):
+    arrays = [convert(np.full(70_000, 60_000, np.float16)) for _ in range(2)]
+    (twice,) = combined_rows(np.array([[3.0, -2.0]]), arrays)
+    assert twice.dtype == np.float16
+    np.testing.assert_array_equal(fetched(twice), np.float16(60_000))
 
 
+@pytest.mark.parametrize("convert", LIBRARIES.values(), ids=LIBRARIES)
 @pytest.mark.parametrize("decoder", ["berrut", "kriging", "least-squares"])
 @pytest.mark.parametrize("dtype", ["float64", "float32", "complex128", "int64"])
-def test_results_of_other_libraries_are_decoded_by_their_own_means(decoder, dtype):
+def test_results_of_other_libraries_are_decoded_by_their_own_means(convert, decoder, dtype):
     """The answer is NumPy's, in the library's own arrays."""
     code = SYSTEMATIC(6, 9)
     blocks = random_blocks(0, 6, (3, 4))
     values = (10 * np.tanh(code.encode(blocks))).astype(dtype)
     returned = [0, 1, 3, 5, 6, 7, 8]
     gram = np.einsum("iab,jab->ij", blocks, blocks)
-    ours = coding.decode(code, {i: strict.asarray(values[i]) for i in returned}, decoder, gram)
+    ours = coding.decode(code, {i: convert(values[i]) for i in returned}, decoder, gram)
     numpys = coding.decode(code, {i: values[i] for i in returned}, decoder, gram)
-    assert isinstance(ours.blocks, type(strict.zeros(1)))
-    np.testing.assert_allclose(np.asarray(ours.blocks), numpys.blocks, rtol=1e-4, atol=1e-5)
+    assert type(ours.blocks) is type(convert(values))
+    np.testing.assert_allclose(fetched(ours.blocks), numpys.blocks, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(ours.error, numpys.error, rtol=1e-4)
 
 
@@ -78,3 +82,5 @@ def test_lost_blocks_of_other_libraries_are_nan():
 def test_results_of_two_libraries_are_refused():
     with pytest.raises(TypeError, match="one library, got array_api_strict, numpy"):
         coding.decode(coding.Repetition(2, 2), {0: strict.ones(2), 1: np.ones(2)})
+    with pytest.raises(TypeError, match=r"one library, got numpy, tests\.gpu"):
+        coding.decode(coding.Repetition(2, 2), {0: np.ones(2), 1: on_gpu(np.ones(2))})

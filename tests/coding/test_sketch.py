@@ -5,6 +5,7 @@ import pytest
 
 from dask_bacc import coding
 from dask_bacc.coding.kriging.sketch import SIZE, gram_of_sketches, sketch
+from tests.gpu import LIBRARIES
 from tests.strategies import random_blocks
 
 
@@ -30,6 +31,19 @@ def test_the_sketch_is_linear(dtype):
     np.testing.assert_allclose(
         sketch(2 * one - 3 * other), 2 * sketch(one) - 3 * sketch(other), rtol=1e-3, atol=1e-3
     )
+
+
+@pytest.mark.parametrize("kind", LIBRARIES)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "int16", "bool"])
+@pytest.mark.parametrize(("shape", "size"), [((), 7), ((2, 3), 7), ((40, 60), 1021), ((9000,), 7)])
+def test_sketches_of_other_libraries_are_numpys(kind, dtype, shape, size):
+    """The last shape is so long for its size that it is summed in pieces."""
+    array = (10 * np.random.default_rng(5).normal(size=shape)).astype(dtype)
+    ours = sketch(LIBRARIES[kind](array), size)
+    expected = sketch(array, size)
+    assert type(ours) is np.ndarray
+    assert ours.dtype == expected.dtype
+    np.testing.assert_allclose(ours, expected, rtol=1e-12, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", ["berrut", "systematic", "convex"])
