@@ -96,13 +96,16 @@ def lazy_copy(answer: Any, k: int, combine: str, axis: int) -> Any:
 def _in_pieces(array: Any, size: tuple[int, ...]) -> da.Array:
     """A dask array of another library's, of which `da.from_array` may make NumPy's."""
     meta = _specimen(library(array), numpy_dtype(array), array.ndim)
-    cut = next((axis for axis, part in enumerate(size) if part != array.shape[axis]), 0)
+    cut = [axis for axis, part in enumerate(size) if part != array.shape[axis]]
+    if not cut:
+        one: da.Array = da.from_delayed(delayed(array), size, meta=meta)
+        return one
+    (axis,) = cut
     pieces = []
-    for start in range(0, array.shape[cut], size[cut]) if size else [0]:
-        before = (slice(None),) * cut
-        piece = array[(*before, slice(start, start + size[cut]), ...)] if size else array
+    for start in range(0, array.shape[axis], size[axis]):
+        piece = array[(*(slice(None),) * axis, slice(start, start + size[axis]), ...)]
         pieces.append(da.from_delayed(delayed(piece), size, meta=meta))
-    whole: da.Array = da.concatenate(pieces, axis=cut) if size else pieces[0]
+    whole: da.Array = da.concatenate(pieces, axis=axis)
     return whole
 
 

@@ -11,6 +11,7 @@ import xarray as xr
 
 import dask_bacc
 from dask_bacc.cluster.errors import DecodeError
+from dask_bacc.cluster.lazy import lazy_copy
 from tests.gpu import LIBRARIES, fetched, is_there, tanh
 
 X = 2 + np.sin(np.arange(48).reshape(24, 2) / 20)
@@ -228,6 +229,18 @@ def test_from_numpy_blocks_to_another_library(client, library):
     )
     assert is_there(answer, library)
     np.testing.assert_allclose(fetched(answer), np.tanh(X))
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_answers_that_go_back_may_be_empty_or_single_numbers(library):
+    convert = LIBRARIES[library]
+    empty, number = lazy_copy([convert(np.ones((0, 4))), convert(np.ones(()))], 8, "sum", 0)
+    assert empty.chunks == ((0,), (4,))
+    assert number.chunks == ()
+    for array in (empty, number):
+        assert is_there(array.compute(scheduler="sync"), library)
+    (rows,) = lazy_copy([convert(np.ones((0, 4)))], 2, "concat", 1)
+    assert rows.chunks == ((0,), (2, 2))
 
 
 @pytest.mark.parametrize("gather_limit", ["0 B", "1 GB"])
