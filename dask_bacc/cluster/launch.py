@@ -56,18 +56,19 @@ class Launcher:
         workers : sequence of str
             Addresses of the only workers that may run them; none for any.
         sources : collection of keys
-            What chunks that may follow are made of; kept on the cluster until `release`.
+            What chunks that may follow are made of; kept on the cluster until `release`, and not
+            sent with those that follow.
 
         Returns
         -------
         dict of int to Future
             Those of `chunks`.
         """
-        part = self._run.part(chunks, sources)
+        part = self._run.part(chunks, sources, self._sources)
         futures = submit(self._client, part, self._parity, self._retries, workers)
         if sources:
             self._sources = {key: futures[key] for key in sources}
-        return self._launched(part, futures, workers)
+        return self._launched(self._run, chunks, futures, workers)
 
     def relaunch(self, chunks: Collection[int], workers: Sequence[str]) -> dict[int, Future[Any]]:
         """Submit some chunks once more, with all that they are made of, under new keys.
@@ -81,7 +82,7 @@ class Launcher:
         self._again += 1
         again = self._run.again(chunks, f"-again-{self._again}")
         futures = submit(self._client, again, (), self._retries, workers)
-        return self._launched(again, futures, workers)
+        return self._launched(again, chunks, futures, workers)
 
     def stuck(self, chunks: Collection[int], keys: Collection[Key]) -> list[int]:
         """Those of the chunks that need one of the keys, and can be had without."""
@@ -114,9 +115,13 @@ class Launcher:
             self._sent.clear()
 
     def _launched(
-        self, part: RunGraph, futures: Mapping[Key, Future[Any]], workers: Sequence[str]
+        self,
+        run: RunGraph,
+        chunks: Collection[int],
+        futures: Mapping[Key, Future[Any]],
+        workers: Sequence[str],
     ) -> dict[int, Future[Any]]:
-        launched = {chunk: futures[part.name, chunk] for chunk in part.chunks}
-        self._sent |= dict.fromkeys(part.chunks, (part, workers))
+        launched = {chunk: futures[run.name, chunk] for chunk in chunks}
+        self._sent |= dict.fromkeys(chunks, (run, workers))
         self.futures |= launched
         return launched

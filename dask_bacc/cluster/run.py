@@ -268,9 +268,10 @@ def start_run(
     sources = set[Key]()
     if options.patience is not None:
         first = code.first_copies
+        spare = set(range(code.n)).difference(first)
         # Kept, so that parity can be made without making the blocks again.
-        sources = {key for chunk in first for key in graph.sources_of(chunk)}
-        ledger.spare(set(range(code.n)).difference(first))
+        sources = graph.shared_by(spare)
+        ledger.spare(spare)
     work = Work(code, options, ledger)
     # What comes after the answer is to refine it here.
     work.gathering = options.cancel == "keep"

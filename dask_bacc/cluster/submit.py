@@ -10,6 +10,7 @@ from typing import Any
 
 import dask
 import dask.threaded
+from dask._task_spec import convert_legacy_graph
 from dask.base import annotate, get_annotations
 from dask.delayed import unpack_collections
 from dask.sizeof import sizeof
@@ -51,17 +52,36 @@ class RunGraph:
     def __dask_tokenize__(self) -> tuple[str, tuple[int, ...]]:
         return self.name, self.chunks
 
-    def sources_of(self, chunk: int) -> set[Key]:
-        """The keys that a chunk's blocks have on the cluster."""
-        task = self.graph[self.name, chunk]
-        return {key for key in task.dependencies if key[0] != self.name}
+    def only_for(self, chunks: Collection[int]) -> set[Key]:
+        """The keys that serve these chunks and no others of the run."""
+        return self._made_of(chunks) - self._made_of(set(self.chunks).difference(chunks))
 
-    def part(self, chunks: Collection[int], sources: Collection[Key] = ()) -> RunGraph:
-        """The same run for some of its chunks; `sources` are kept beside them."""
-        if not chunks:
-            return RunGraph(self.name, (), {}, tuple(sources))
-        others: set[Key] = {(self.name, i) for i in self.chunks if i not in chunks}
-        graph = {key: task for key, task in self.graph.items() if key not in others}
+    def shared_by(self, chunks: Collection[int]) -> set[Key]:
+        """The keys of which these chunks are made and that serve others of the run as well.
+
+        Of keys that are made of each other, the ones that come last.
+        """
+        own = self.only_for(chunks)
+        return {source for key in own for source in self._sources(key)} - own
+
+    def part(
+        self,
+        chunks: Collection[int],
+        sources: Collection[Key] = (),
+        there: Collection[Key] = (),
+    ) -> RunGraph:
+        """The same run for some of its chunks, with what they are made of and nothing else.
+
+        Parameters
+        ----------
+        chunks : collection of int
+        sources : collection of keys
+            Wanted beside the chunks.
+        there : collection of keys
+            What the scheduler knows and keeps already, with all that it is made of.
+        """
+        needed = self._made_of(chunks, sources, there)
+        graph = {key: self.graph[key] for key in needed if key in self.graph}
         return RunGraph(self.name, tuple(chunks), graph, tuple(sources))
 
     def can_do_without(self, chunk: int, keys: Collection[Key]) -> bool:
@@ -86,16 +106,24 @@ class RunGraph:
         # Not what is on the cluster already, of which the graph has only the future.
         return isinstance(self.graph.get(key), GraphNode)
 
-    def _made_of(self, chunks: Iterable[int]) -> set[Key]:
-        """The keys of these chunks and of all that they are made of."""
+    def _made_of(
+        self,
+        chunks: Iterable[int],
+        keys: Collection[Key] = (),
+        there: Collection[Key] = (),
+    ) -> set[Key]:
+        """These chunks' keys, these keys, and all of which they are made but what is there."""
         found: set[Key] = set()
-        waiting: list[Key] = [(self.name, chunk) for chunk in chunks]
+        waiting: list[Key] = [*((self.name, chunk) for chunk in chunks), *keys]
         while waiting:
-            if (key := waiting.pop()) not in found:
+            if (key := waiting.pop()) not in found and key not in there:
                 found.add(key)
-                if self._can_make(key):
-                    waiting += self.graph[key].dependencies
+                waiting += self._sources(key)
         return found
+
+    def _sources(self, key: Key) -> Collection[Key]:
+        """The keys of which a key is made directly."""
+        return self.graph[key].dependencies if self._can_make(key) else ()
 
     def __dask_postcompute__(self) -> tuple[Callable[..., Any], tuple[()]]:
         return list, ()
@@ -151,12 +179,19 @@ def run_graph(
     graph |= {key: node for key, node in chunks.items() if key not in inside}
     for collection in collections:
         graph.update(collection.__dask_graph__())
+    # Tuples for tasks, which collections may still have, do not tell what they are made of.
+    graph = convert_legacy_graph(graph) | _futures(graph)
     for i, parts in enumerate(keys):
         blocks = [inside[key] if key in inside else TaskRef(_target(chunks, key)) for key in parts]
         graph[name, i] = Task(
             (name, i), run_chunk, name, i, i in sketched, limit, func, positional, named, *blocks
         )
     return RunGraph(name, tuple(range(len(keys))), graph)
+
+
+def _futures(graph: Mapping[Key, Any]) -> dict[Key, Any]:
+    """What is on the cluster already; it stays there for as long as somebody has the future."""
+    return {key: node for key, node in graph.items() if isinstance(node, Future)}
 
 
 def _target(graph: Mapping[Key, Any], key: Key) -> Key:
@@ -181,16 +216,18 @@ def submit(
     run : RunGraph
     parity : collection of keys
         Tasks that give way to all others: where workers are few, the blocks' own results come
-        first, and nothing need be estimated.
+        first, and nothing need be estimated. Those that are not in the run do not matter.
     retries : int
     workers : sequence of str
         Addresses of the only workers that may run it; none for any.
     """
     wished = get_annotations().get("priority", 0)
+    # It travels with the graph, so it refers to no more than it needs.
+    late = run.graph.keys() & parity
 
     def priority(key: Key) -> int:
         base = wished(key) if callable(wished) else wished
-        return int(base) - (key in parity)
+        return int(base) - (key in late)
 
     with (
         _submitting,

@@ -1,0 +1,115 @@
+"""What a run sends to the scheduler: no more than is needed."""
+
+from __future__ import annotations
+
+import operator
+import uuid
+
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+from dask.delayed import Delayed
+from distributed import Event
+from distributed.utils import nbytes
+
+import dask_bacc
+from dask_bacc.cluster.submit import run_graph
+
+X = np.random.default_rng(0).normal(size=(24, 20))
+BLOCKS = np.split(X, 8)
+
+
+@pytest.fixture
+def gate(client):
+    event = Event(f"gate-{uuid.uuid4()}", client=client)
+    yield event.name
+    event.set()
+
+
+def scaled(block, gate, factor, held=()):
+    """Linear, so that it decodes exactly; some blocks wait at the gate."""
+    if any(np.array_equal(block, BLOCKS[j]) for j in held):
+        Event(gate).wait()
+    return np.asarray(factor).flat[-1] * block
+
+
+def legacy(number):
+    """A collection whose graph has tuples for tasks and strings for aliases."""
+    token = uuid.uuid4().hex
+    graph = {
+        f"number-{token}": (operator.add, number, 0),
+        f"alias-{token}": f"number-{token}",
+        f"list-{token}": (list, [f"alias-{token}", (operator.neg, f"alias-{token}")]),
+        f"sum-{token}": (operator.sub, (operator.getitem, f"list-{token}", 0), 1),
+    }
+    return Delayed(f"sum-{token}", graph)
+
+
+#: Two, and what else a user may say it with.
+TWO = {
+    "legacy": lambda client: legacy(3.0),
+    "delayed": lambda client: dask.delayed(operator.add)(1.0, 1.0),
+    "array": lambda client: da.full(3, 2.0),
+    "future": lambda client: client.submit(operator.mul, 1.0, 2.0),
+    "large": lambda client: np.full(100_000, 2.0),
+    "nested": lambda client: [1.0, dask.delayed(2.0)],
+}
+
+
+@pytest.mark.parametrize("launch", ["eager", "backup"])
+@pytest.mark.parametrize("kind", TWO)
+def test_arguments_of_every_kind(client, gate, monkeypatch, launch, kind):
+    """Backups come when all that they share with other chunks has been on the cluster before."""
+    monkeypatch.setattr("dask_bacc.cluster.parity.choose_slices", lambda *_, **__: 2)
+    coded = dask_bacc.encode(da.from_array(X, chunks=(3, -1)), n=12)
+    held = {2} if launch == "backup" else set()
+    with dask.config.set({"bacc.backup.minimum": 0.5}):
+        run = coded.map(scaled, gate, TWO[kind](client), held=held, launch=launch, rtol=1e-6)
+    np.testing.assert_allclose(run.result(timeout=20), 2 * X, rtol=1e-6)
+    assert held <= set(run.report.missing)
+
+
+def test_a_backup_brings_nothing_that_is_there(client, gate):
+    """Neither the data, nor large arguments, nor the tasks of other chunks are sent again."""
+    array = np.repeat(X, 1000, axis=1)
+    marked = array[6, 0]
+
+    def work(block, weights):
+        if block[0, 0] == marked:
+            Event(gate).wait()
+        return block @ weights
+
+    sent = []
+    send = client._send_to_scheduler
+
+    def recorded(message):
+        if message["op"] == "update-graph":
+            sent.append(sum(map(nbytes, message["expr_ser"].frames)))
+        send(message)
+
+    coded = dask_bacc.encode(da.from_array(array, chunks=(3, -1)), n=12)
+    weights = np.linspace(0, 1, 40_000).reshape(20_000, 2)
+    with pytest.MonkeyPatch.context() as patch, dask.config.set({"bacc.backup.minimum": 2}):
+        patch.setattr(client, "_send_to_scheduler", recorded)
+        run = coded.map(work, weights, launch="backup", rtol=1e-6)
+        answer = run.result(timeout=20)
+    np.testing.assert_allclose(answer, array @ weights, rtol=1e-6)
+    first, *backups = sent
+    assert first > array.nbytes + weights.nbytes
+    assert backups
+    assert max(backups) < 20_000
+
+
+def test_what_chunks_are_made_of_is_found_in_old_graphs_too(client):
+    """A worker that hangs with something of an old graph need not be waited for."""
+    factor = legacy(3.0)
+    array = da.from_array(X, chunks=(3, -1))
+    coded = dask_bacc.encode(array, n=12)
+    keys = [[(coded.parts[0].name, i)] for i in range(12)]
+    run = run_graph(coded.__dask_graph__(), keys, scaled, ("", factor), {}, (), 1e6)
+    inner = {key for key in factor.__dask_graph__() if key.startswith("number")}
+    assert run.can_do_without(3, inner)
+    again = run.again([3], "-again").graph
+    assert not inner & again.keys()
+    assert any(str(key).startswith("number") for key in again)
