@@ -262,8 +262,7 @@ def start_run(
     graph = run_graph(chunks, keys, func, args, kwargs, sketched, limit)
     ledger = Ledger(code.k, code.n, options.decoder.name, name=graph.name)
     parity = [chunk for chunk, own in enumerate(code.own_blocks) if own < 0]
-    late = {key for chunk in parity for key in (*keys[chunk], (graph.name, chunk))}
-    launcher = Launcher(client, graph, late, options.retries)
+    launcher = Launcher(client, graph, graph.only_for(parity), options.retries)
     first: Collection[int] = range(code.n)
     sources = set[Key]()
     if options.patience is not None:

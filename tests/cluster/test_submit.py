@@ -1,4 +1,4 @@
-"""What a run sends to the scheduler: no more than is needed."""
+"""What a run sends to the scheduler: with which priority, and no more than is needed."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from distributed.utils import nbytes
 
 import dask_bacc
 from dask_bacc.cluster.submit import run_graph
+from tests.conftest import wait_until
 
 X = np.random.default_rng(0).normal(size=(24, 20))
 BLOCKS = np.split(X, 8)
@@ -27,11 +28,46 @@ def gate(client):
     event.set()
 
 
+def waiting(block, gate):
+    Event(gate).wait()
+    return block
+
+
 def scaled(block, gate, factor, held=()):
     """Linear, so that it decodes exactly; some blocks wait at the gate."""
     if any(np.array_equal(block, BLOCKS[j]) for j in held):
         Event(gate).wait()
     return np.asarray(factor).flat[-1] * block
+
+
+def priorities(client):
+    """How much each task gives way, by key."""
+    return client.run_on_scheduler(
+        lambda dask_scheduler: {key: ts.priority[0] for key, ts in dask_scheduler.tasks.items()}
+    )
+
+
+@pytest.mark.parametrize("slices", [0, 1, 3])
+def test_all_that_serves_only_parity_gives_way(client, gate, monkeypatch, slices):
+    monkeypatch.setattr("dask_bacc.cluster.parity.choose_slices", lambda *_, **__: slices)
+    array = da.from_array(X, chunks=(3, -1)).map_blocks(waiting, gate, dtype=float, meta=X[:0])
+    run = dask_bacc.encode(array, n=12).map(np.negative, enough=12)
+    wait_until(lambda: any(str(key[0]).startswith("bacc-") for key in priorities(client)))
+    found = priorities(client)
+    # Fused with what they are made of, blocks have other names, and these are aliases for parity.
+    names = ("gathered", "rechunk-split", "coded", "waiting")
+    late = {
+        key
+        for key in found
+        if str(key[0]).startswith(names) or (str(key[0]).startswith("bacc-") and key[1] >= 8)
+    }
+    assert {key for key, priority in found.items() if priority == 1} == late
+    assert {found[key] for key in found.keys() - late} == {0}
+    # Aliases of the blocks, four parity chunks, the function of each, and what is between.
+    assert len(late) == 8 + 4 + 4 + {0: 0, 1: 1, 3: 3 * (8 + 1 + 4)}[slices]
+    assert len(found) == len(late) + 8 + 8
+    Event(gate, client=client).set()
+    np.testing.assert_array_equal(run.result(), -X)
 
 
 def legacy(number):
