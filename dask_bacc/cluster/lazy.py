@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import dask.array as da
 import numpy as np
+from dask.base import tokenize
 from dask.delayed import delayed
 from dask.highlevelgraph import HighLevelGraph
 from dask.task_spec import Task, TaskRef
@@ -17,10 +20,12 @@ from dask.typing import Key
 from distributed import Future
 
 from dask_bacc.cluster.combine import check_finite, concat_axis, reducing_row
+from dask_bacc.cluster.movement import Work, choose_slices
+from dask_bacc.cluster.products import Index, limits, together
 from dask_bacc.cluster.solver import Solved
 from dask_bacc.cluster.structure import Outline, flatten, rebuild
 from dask_bacc.cluster.task import ChunkResult
-from dask_bacc.coding._typing import AnyArray, FloatArray
+from dask_bacc.coding._typing import AnyArray, FloatArray, IndexArray
 from dask_bacc.coding.arrays import astype, is_foreign, library, numpy_dtype
 from dask_bacc.coding.linear import combined_rows, inexact_dtype
 
@@ -64,9 +69,10 @@ def lazy_answer(
         dtypes = [outlines[chunk].dtypes[leaf] for chunk in solved.chunks]
         dtype = inexact_dtype(np.result_type(*dtypes))
         results = [futures[chunk] for chunk in solved.chunks]
+        single = len(solved.matrices) == 1
         shape = outline.shapes[leaf]
         meta = _specimen(outline.libraries[leaf], dtype, len(shape) + (combine == "stack"))
-        build = _Leaf(f"{name}-{combine}-{leaf}", leaf, dtype, meta, results)
+        build = _Leaf(f"{name}-{combine}-{leaf}", leaf, dtype, meta, results, single)
         if combine in ("sum", "mean"):
             places = [workers.get(chunk) for chunk in solved.chunks]
             row = reducing_row(matrix.weights, combine)
@@ -130,12 +136,15 @@ class _Leaf:
         dtype: np.dtype[np.generic],
         meta: Any,
         results: Sequence[Future[Any]],
+        single: bool,
     ) -> None:
         self._name = name
         self._leaf = leaf
         self._dtype = dtype
         self._meta = meta
         self._results = results
+        #: whether results have no other leaves
+        self._single = single
         self._graph: dict[Key, Any] = {}
 
     def blocks(self, weights: FloatArray, shape: tuple[int, ...], axis: int | None) -> da.Array:
@@ -147,12 +156,38 @@ class _Leaf:
         else:
             sizes[axis] = (shape[axis],) * k
         place = axis or 0
-        for block, row in enumerate(weights):
-            index = [0] * len(sizes)
-            index[place] = block
-            key: Key = (self._name, *index)
-            used = np.flatnonzero(row)
-            self._graph[key] = self._sum(key, used, row[used], new_axis=axis is None)
+        index = [0] * len(sizes)
+        keys: list[Key] = []
+        for index[place] in range(k):
+            keys.append((self._name, *index))
+        groups = _alike(weights)
+        mixed = sum(len(used) > 1 for used, _ in groups)
+        nbytes = math.prod(shape) * self._dtype.itemsize
+        for group, (used, members) in enumerate(groups):
+            slices = 0
+            if len(used) > 1:
+                work = Work(len(used), [len(used)] * len(members), nbytes, mixed)
+                slices = choose_slices(work, **limits(shape, len(used)))
+            sources = self._sources(used.tolist())
+            if slices == 0:
+                for block in members:
+                    self._graph[keys[block]] = self._sum(
+                        keys[block], sources, weights[block, used], new_axis=axis is None
+                    )
+                continue
+            tasks = together(
+                tokenize(self._name),
+                group,
+                weights[members][:, used],
+                sources,
+                [keys[block] for block in members],
+                shape,
+                slices,
+                cut=partial(_leaf_slice, self._leaf),
+                combine=partial(_products, self._leaf, self._dtype, axis is None),
+                new_axis=axis is None,
+            )
+            self._graph |= {task.key: task for task in tasks}
         return self._array(tuple(sizes))
 
     def reduced(
@@ -165,7 +200,8 @@ class _Leaf:
         level: list[Key] = []
         for number, used in enumerate(places.values()):
             key: Key = (f"{self._name}-worker", number)
-            self._graph[key] = self._sum(key, np.array(used), row[used])
+            sources = [self._results[i].key for i in used]
+            self._graph[key] = self._sum(key, sources, row[used])
             level.append(key)
         depth = 0
         while len(level) > FAN_IN:
@@ -177,12 +213,28 @@ class _Leaf:
             level, depth = above, depth + 1
         top: Key = (self._name, *(0 for _ in shape))
         # Of nothing but zeros, it is still an array of the results' kind.
-        self._graph[top] = _total(top, level) if level else self._sum(top, [0], row[:1])
+        self._graph[top] = (
+            _total(top, level) if level else self._sum(top, self._sources([0]), row[:1])
+        )
         return self._array(tuple((size,) for size in shape))
 
-    def _sum(self, key: Key, used: Any, row: FloatArray, *, new_axis: bool = False) -> Task:
-        # No task takes leaves out of results: it would need a thread of the results' worker.
-        refs = [TaskRef(self._results[i].key) for i in used]
+    def _sources(self, used: Sequence[int]) -> list[Key]:
+        """Keys of what is combined: results, or the leaf alone where others would travel along."""
+        results: list[Key] = [self._results[i].key for i in used]
+        # A task that takes out leaves needs a thread of the results' worker; it must be worth it.
+        if self._single or len(used) == 1:
+            return results
+        leaves: list[Key] = []
+        for i, result in zip(used, results, strict=True):
+            key = (f"rechunk-split-{tokenize(self._name)}", "leaf", i)
+            self._graph[key] = Task(key, _leaf_slice, self._leaf, TaskRef(result), ())
+            leaves.append(key)
+        return leaves
+
+    def _sum(
+        self, key: Key, sources: Sequence[Key], row: FloatArray, *, new_axis: bool = False
+    ) -> Task:
+        refs = map(TaskRef, sources)
         return Task(key, _weighted_sum, row, self._leaf, self._dtype, new_axis, *refs)
 
     def _array(self, chunks: tuple[tuple[int, ...], ...]) -> da.Array:
@@ -193,24 +245,52 @@ class _Leaf:
         return da.Array(graph, self._name, chunks, meta=self._meta)
 
 
+def _alike(weights: FloatArray) -> list[tuple[IndexArray, list[int]]]:
+    """The rows by the columns that they use, which come first."""
+    found: dict[bytes, list[int]] = {}
+    for block, row in enumerate(weights):
+        found.setdefault(np.flatnonzero(row).tobytes(), []).append(block)
+    return [(np.frombuffer(used, dtype=np.intp), blocks) for used, blocks in found.items()]
+
+
 def _weighted_sum(
     row: FloatArray,
     leaf: int,
     dtype: np.dtype[np.generic],
     new_axis: bool,
-    *results: ChunkResult,
+    *results: ChunkResult | AnyArray,
 ) -> AnyArray:
     """The weighted sum of a leaf of results; a unit row copies nothing."""
+    if len(results) == 1 and row[0] == 1:
+        total: AnyArray = astype(_leaf_of(results[0], leaf), dtype)
+        return total[None, ...] if new_axis else total
+    return _products(leaf, dtype, new_axis, row[None], *results)[0]
+
+
+def _products(
+    leaf: int,
+    dtype: np.dtype[np.generic],
+    new_axis: bool,
+    matrix: FloatArray,
+    *results: ChunkResult | AnyArray,
+) -> list[AnyArray]:
+    """The weighted sums of a leaf of results for every row."""
     arrays = [astype(_leaf_of(brought, leaf), dtype) for brought in results]
-    total: AnyArray = arrays[0]
-    if len(arrays) > 1 or row[0] != 1:
-        with np.errstate(over="ignore"):  # checked below, with a clearer word
-            (total,) = combined_rows(row[None], arrays)
+    with np.errstate(over="ignore"):  # checked below, with a clearer word
+        sums = combined_rows(matrix, arrays)
+    for total in sums:
         check_finite(total)
-    return total[None, ...] if new_axis else total
+    return [total[None, ...] if new_axis else total for total in sums]
 
 
-def _leaf_of(brought: ChunkResult, leaf: int) -> AnyArray:
+def _leaf_slice(leaf: int, brought: ChunkResult | AnyArray, index: Index) -> AnyArray:
+    part: AnyArray = _leaf_of(brought, leaf)[index]
+    return part
+
+
+def _leaf_of(brought: ChunkResult | AnyArray, leaf: int) -> AnyArray:
+    if not isinstance(brought, ChunkResult):
+        return brought  # it was taken out before it travelled
     assert brought.result is not None  # only what is sent ahead of it goes without
     return brought.result.leaves[leaf]
 

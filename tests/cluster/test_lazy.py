@@ -13,6 +13,7 @@ import pytest
 from distributed import Client, Event
 
 import dask_bacc
+from dask_bacc import coding
 from dask_bacc.cluster.watch import watch
 from tests.cluster.test_run import assert_nothing_is_left
 from tests.conftest import wait_until
@@ -73,6 +74,30 @@ def test_the_answer_is_the_same_as_here(client, gate, combine, code):
     # Fewer results may do when they are fetched, so the two answers need not be the same.
     for answer in (decoded, here):
         assert np.sqrt(np.mean((answer - truth[combine]) ** 2)) < 3 * run.report.error * size
+
+
+@pytest.mark.parametrize("slices", [0, 1, 3])
+@pytest.mark.parametrize("combine", ["concat", "stack"])
+@pytest.mark.parametrize("code", ["berrut", "systematic"])
+def test_every_way_decodes_the_same(client, gate, monkeypatch, slices, combine, code):
+    """Against the decoder itself, applied to the same results on this side."""
+    monkeypatch.setattr("dask_bacc.cluster.lazy.choose_slices", lambda *_, **__: slices)
+
+    def both(block, gate):
+        whole = all_but(block, gate, {2, 5})
+        return {"wide": whole, "first": whole[:, 0].astype("float32")}
+
+    coded = dask_bacc.encode(X, k=8, n=12, code=code)
+    run = coded.map(both, gate, rtol=np.inf, combine=combine, decoder="berrut")
+    decoded = dask.compute(run.to_dask_array())[0]
+    chunks = coded.compute(scheduler="sync")
+    results = {i: wide(chunks[i]) for i in run.report.returned}
+    expected = coding.decode(coded.code, results, decoder="berrut").blocks
+    for name, truth in (("wide", expected), ("first", expected[..., 0])):
+        whole = truth if combine == "stack" else np.concatenate(truth)
+        np.testing.assert_allclose(decoded[name], whole, rtol=1e-5, atol=1e-5)
+    assert decoded["wide"].dtype == np.float64
+    assert decoded["first"].dtype == np.float32
 
 
 def test_structures(client):

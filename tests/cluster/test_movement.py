@@ -161,3 +161,43 @@ def test_parity_ends_on_several_workers(eight):
     parity = [f for f in futures_of(coded) if coded.code.own_blocks[f.key[1]] < 0]
     homes = {worker for workers in eight.who_has(parity).values() for worker in workers}
     assert len(homes) > 1
+
+
+def decoded(client, structured):
+    """The answer, its results, the bytes that workers sent over a result's, and the code."""
+    array = 2 + np.sin(np.arange(16 * 64)[:, None] / 200 + np.arange(8))
+
+    def large(block):
+        whole = np.tile(block, (16, 64))
+        return {"whole": whole, "rows": whole.sum(axis=1)} if structured else whole
+
+    coded = dask_bacc.encode(array, k=16, n=20, code="berrut")
+    run = coded.map(large, combine="stack", enough=18, decoder="berrut")
+    lazy = run.to_dask_array()
+    before = sent(client)
+    (answer,) = dask.persist(lazy)
+    wait(futures_of(answer))
+    moved = (sent(client) - before) / (16 * 64 * 64 * 8 * 8)
+    chunks = coded.compute(scheduler="sync")
+    results = {i: large(chunks[i]) for i in run.report.returned}
+    return answer, results, moved, coded.code
+
+
+@pytest.mark.parametrize("structured", [False, True])
+def test_bytes_that_workers_send_for_decoding(eight, structured):
+    """No block of these codes is a result, so each is made of all; results of 4 MB stay."""
+    with dask.config.set({"bacc.gather-limit": "1 MB"}):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("dask_bacc.cluster.lazy.choose_slices", lambda *_, **__: 0)
+            *_, direct, _ = decoded(eight, structured)
+        answer, results, chosen, code = decoded(eight, structured)
+    assert chosen <= 1.15 * (16 + len(results))
+    assert chosen <= direct / 3
+    for block in (0, 9):
+        if structured:
+            rows = {i: result["rows"] for i, result in results.items()}
+            expected = coding.decode(code, rows, decoder="berrut").blocks
+            np.testing.assert_allclose(answer["rows"][block].compute(), expected[block])
+        else:
+            expected = coding.decode(code, results, decoder="berrut").blocks
+            np.testing.assert_allclose(answer[block].compute(), expected[block], atol=1e-9)

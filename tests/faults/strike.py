@@ -1,0 +1,39 @@
+"""Faults that strike a worker at a precise moment: as a task of some kind comes to some state."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+from distributed import WorkerPlugin
+
+
+class Strike(WorkerPlugin):
+    """Signals the first worker on which a task of that kind comes to that state.
+
+    Parameters
+    ----------
+    prefix : str
+        Of the task's key.
+    state : str
+        ``"executing"``, ``"memory"``.
+    sign : Signals
+        What the worker's process gets.
+    struck : Path
+        A file that is there once it has happened; it happens once.
+    """
+
+    name = "strike"
+
+    def __init__(self, prefix: str, state: str, sign: signal.Signals, struck: Path) -> None:
+        self.prefix, self.state, self.sign, self.struck = prefix, state, sign, struck
+
+    def transition(self, key: Any, start: str, finish: str, **kwargs: Any) -> None:
+        if finish == self.state and str(key[0]).startswith(self.prefix):
+            try:
+                self.struck.touch(exist_ok=False)
+            except FileExistsError:
+                return
+            os.kill(os.getpid(), self.sign)
