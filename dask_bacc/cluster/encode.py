@@ -23,6 +23,7 @@ from dask_bacc.cluster.sources import (
     number_of_blocks,
     numpy_blocks,
 )
+from dask_bacc.cluster.submit import target
 from dask_bacc.coding import Code, get_code
 
 
@@ -71,6 +72,8 @@ def encode_arrays(
 
 def _encode_on_cluster(token: str, source: Source, code: Code) -> dict[Key, Any]:
     graph, keys = dask_blocks(source, code.k)
+    # An alias would need the thread of a block's worker, which its own chunk may have for long.
+    keys = [target(graph, key) for key in keys]
     shape = source.block_shape(code.k)
     maker = Maker(token, keys, shape, math.prod(shape) * source.dtype.itemsize)
     combined = []

@@ -6,6 +6,7 @@ import threading
 import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import getitem
 from typing import Any
 
 import dask
@@ -182,7 +183,7 @@ def run_graph(
     # Tuples for tasks, which collections may still have, do not tell what they are made of.
     graph = convert_legacy_graph(graph) | _futures(graph)
     for i, parts in enumerate(keys):
-        blocks = [inside[key] if key in inside else TaskRef(_target(chunks, key)) for key in parts]
+        blocks = [inside[key] if key in inside else TaskRef(target(chunks, key)) for key in parts]
         graph[name, i] = Task(
             (name, i), run_chunk, name, i, i in sketched, limit, func, positional, named, *blocks
         )
@@ -194,7 +195,7 @@ def _futures(graph: Mapping[Key, Any]) -> dict[Key, Any]:
     return {key: node for key, node in graph.items() if isinstance(node, Future)}
 
 
-def _target(graph: Mapping[Key, Any], key: Key) -> Key:
+def target(graph: Mapping[Key, Any], key: Key) -> Key:
     """What a key stands for in the end: an alias would be a task of its own on the cluster."""
     while isinstance(node := graph.get(key), Alias) and node.target != key:
         key = node.target
@@ -216,18 +217,23 @@ def submit(
     run : RunGraph
     parity : collection of keys
         Tasks that give way to all others: where workers are few, the blocks' own results come
-        first, and nothing need be estimated. Those that are not in the run do not matter.
+        first, and nothing need be estimated. Views among them go ahead instead. Those that are
+        not in the run do not matter.
     retries : int
     workers : sequence of str
         Addresses of the only workers that may run it; none for any.
     """
     wished = get_annotations().get("priority", 0)
-    # It travels with the graph, so it refers to no more than it needs.
+    # They travel with the graph, so they hold no more than it needs.
     late = run.graph.keys() & parity
+    # These need the thread of a block's worker for no time, and once its own chunk runs there may
+    # not get it for long.
+    ahead = {key for key in late if _is_view(run.graph[key])}
+    late -= ahead
 
     def priority(key: Key) -> int:
         base = wished(key) if callable(wished) else wished
-        return int(base) - (key in late)
+        return int(base) - (key in late) + (key in ahead)
 
     with (
         _submitting,
@@ -241,6 +247,11 @@ def submit(
             run, retries=retries, workers=workers or None
         )
     return futures
+
+
+def _is_view(node: Any) -> bool:
+    """Whether the task copies nothing."""
+    return isinstance(node, Alias) or (isinstance(node, Task) and node.func is getitem)
 
 
 def _renamed(key: Key, suffix: str) -> Key:

@@ -48,24 +48,28 @@ def priorities(client):
 
 
 @pytest.mark.parametrize("slices", [0, 1, 3])
-def test_all_that_serves_only_parity_gives_way(client, gate, monkeypatch, slices):
+def test_what_serves_only_parity_gives_way_unless_it_takes_no_time(
+    client, gate, monkeypatch, slices
+):
     monkeypatch.setattr("dask_bacc.cluster.parity.choose_slices", lambda *_, **__: slices)
     array = da.from_array(X, chunks=(3, -1)).map_blocks(waiting, gate, dtype=float, meta=X[:0])
     run = dask_bacc.encode(array, n=12).map(np.negative, enough=12)
     wait_until(lambda: any(str(key[0]).startswith("bacc-") for key in priorities(client)))
     found = priorities(client)
-    # Fused with what they are made of, blocks have other names, and these are aliases for parity.
-    names = ("gathered", "rechunk-split", "coded", "waiting")
+    views = ("rechunk-split", *(["coded"] if slices == 1 else []))
+    ahead = {key for key in found if str(key[0]).startswith(views)}
     late = {
         key
-        for key in found
-        if str(key[0]).startswith(names) or (str(key[0]).startswith("bacc-") and key[1] >= 8)
+        for key in found.keys() - ahead
+        if str(key[0]).startswith(("gathered", "coded"))
+        or (str(key[0]).startswith("bacc-") and key[1] >= 8)
     }
     assert {key for key, priority in found.items() if priority == 1} == late
-    assert {found[key] for key in found.keys() - late} == {0}
-    # Aliases of the blocks, four parity chunks, the function of each, and what is between.
-    assert len(late) == 8 + 4 + 4 + {0: 0, 1: 1, 3: 3 * (8 + 1 + 4)}[slices]
-    assert len(found) == len(late) + 8 + 8
+    assert {key for key, priority in found.items() if priority == -1} == ahead
+    # Four parity chunks, the function of each, and what makes many at once.
+    assert len(late) == {0: 4 + 4, 1: 4 + 1, 3: 4 + 4 + 3}[slices]
+    assert len(ahead) == {0: 0, 1: 4, 3: 3 * (8 + 4)}[slices]
+    assert len(found) == len(late) + len(ahead) + 8 + 8
     Event(gate, client=client).set()
     np.testing.assert_array_equal(run.result(), -X)
 
