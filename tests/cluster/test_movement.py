@@ -13,7 +13,7 @@ from dask_bacc import coding
 from dask_bacc.cluster.movement import Work, choose_slices, cost
 from dask_bacc.cluster.parity import alone_key
 from tests.cluster.test_encode import by_hand
-from tests.conftest import local_cluster
+from tests.conftest import local_cluster, wait_until
 
 X = np.random.default_rng(1).normal(size=(48, 7, 5))
 
@@ -172,10 +172,11 @@ def decoded(client, structured):
         return {"whole": whole, "rows": whole.sum(axis=1)} if structured else whole
 
     coded = dask_bacc.encode(array, k=16, n=20, code="berrut")
-    run = coded.map(large, combine="stack", enough=18, decoder="berrut")
-    lazy = run.to_dask_array()
+    run = coded.map(large, combine="stack", enough=20, decoder="berrut")
+    wait_until(lambda: run.status == "finished")
+    # If there are workers to keep off, decoding starts here.
     before = sent(client)
-    (answer,) = dask.persist(lazy)
+    (answer,) = dask.persist(run.to_dask_array())
     wait(futures_of(answer))
     moved = (sent(client) - before) / (16 * 64 * 64 * 8 * 8)
     chunks = coded.compute(scheduler="sync")
