@@ -1,0 +1,80 @@
+"""Workers that are killed and hang while parity is made on the cluster."""
+
+from __future__ import annotations
+
+import signal
+
+import dask
+import pytest
+
+from tests.faults.processes import pids, send, until
+from tests.faults.strike import Strike
+from tests.faults.work import DEADLINE, N, check, encoded, held, source
+
+GATHERED, SPLIT = 1, 4
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "hung"])
+@pytest.mark.parametrize(
+    ("slices", "prefix", "state"),
+    [
+        (GATHERED, "gathered", "executing"),
+        (GATHERED, "gathered", "memory"),
+        (GATHERED, "coded", "memory"),
+        (SPLIT, "rechunk-split", "memory"),
+        (SPLIT, "gathered", "executing"),
+        (SPLIT, "gathered", "memory"),
+        (SPLIT, "coded", "executing"),
+    ],
+)
+def test_a_worker_is_lost_while_parity_is_made(
+    start, gate, nothing_left, tmp_path, monkeypatch, sign, slices, prefix, state
+):
+    """All parity stands in for one block, so what was lost has been made again elsewhere."""
+    monkeypatch.setattr("dask_bacc.cluster.parity.choose_slices", lambda *_, **__: slices)
+    struck = tmp_path / "struck"
+    with start(4, 2).client() as client, nothing_left(client):
+        client.register_plugin(Strike(prefix, state, sign, struck))
+        options = {"enough": N - 1, "rtol": float("inf"), "deadline": DEADLINE}
+        run = encoded(source()).map(held, gate, {0}, client=client, **options)
+        report = check(run)
+        assert struck.exists()
+        assert report.missing == (0,)
+        assert report.stopped != "deadline"
+        gate.touch()
+        del run, report
+
+
+def wait_for_results(run, count):
+    until(lambda: len(run.report.returned) == count, 20, "chunks did not return")
+
+
+def test_blocks_are_lost_before_the_backup_that_needs_them(start, gate, nothing_left):
+    """The backup is sent without them, for they were on the cluster."""
+    with start(4, 2).client() as client, nothing_left(client):
+        with dask.config.set({"bacc.backup.minimum": 3}):
+            run = encoded(source()).map(
+                held,
+                gate,
+                {2},
+                launch="backup",
+                rtol=float("inf"),
+                deadline=DEADLINE,
+                client=client,
+            )
+        wait_for_results(run, 7)
+        working = run.report.chunks[2].worker
+        victim = next(
+            address
+            for addresses in client.who_has().values()
+            for address in addresses
+            if address != working
+        )
+        assert not [chunk for chunk in run.report.chunks[8:] if chunk.state != "spare"]
+        send(pids(client)[victim], signal.SIGKILL)
+        report = check(run)
+        assert 2 in report.missing
+        assert max(report.returned) >= 8
+        assert report.stopped != "deadline"
+        gate.touch()
+        del run, report
