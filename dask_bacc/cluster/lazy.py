@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -13,20 +11,20 @@ from typing import Any
 import dask.array as da
 import numpy as np
 from dask.base import tokenize
-from dask.delayed import delayed
 from dask.highlevelgraph import HighLevelGraph
 from dask.task_spec import Task, TaskRef
 from dask.typing import Key
 from distributed import Future
 
 from dask_bacc.cluster.combine import check_finite, concat_axis, reducing_row
+from dask_bacc.cluster.local import specimen
 from dask_bacc.cluster.movement import Work, choose_slices
 from dask_bacc.cluster.products import Index, limits, together
 from dask_bacc.cluster.solver import Solved
-from dask_bacc.cluster.structure import Outline, flatten, rebuild
+from dask_bacc.cluster.structure import Outline, rebuild
 from dask_bacc.cluster.task import ChunkResult
 from dask_bacc.coding._typing import AnyArray, FloatArray, IndexArray
-from dask_bacc.coding.arrays import astype, is_foreign, library, numpy_dtype
+from dask_bacc.coding.arrays import astype
 from dask_bacc.coding.linear import combined_rows, inexact_dtype
 
 #: Arrays that one task adds up when partial sums of workers come together.
@@ -71,7 +69,7 @@ def lazy_answer(
         results = [futures[chunk] for chunk in solved.chunks]
         single = len(solved.matrices) == 1
         shape = outline.shapes[leaf]
-        meta = _specimen(outline.libraries[leaf], dtype, len(shape) + (combine == "stack"))
+        meta = specimen(outline.libraries[leaf], dtype, len(shape) + (combine == "stack"))
         build = _Leaf(f"{name}-{combine}-{leaf}", leaf, dtype, meta, results, single)
         if combine in ("sum", "mean"):
             places = [workers.get(chunk) for chunk in solved.chunks]
@@ -81,49 +79,6 @@ def lazy_answer(
             place = None if combine == "stack" else concat_axis(shape, axis)
             answers.append(build.blocks(matrix.weights, shape, place))
     return rebuild(outline.skeleton, answers)
-
-
-def lazy_copy(answer: Any, k: int, combine: str, axis: int) -> Any:
-    """Dask arrays of an answer that is here, with the chunks that `lazy_answer` would give."""
-    flat = flatten(answer)
-    arrays = []
-    for leaf in flat.leaves:
-        chunks = list(leaf.shape)
-        if combine in ("concat", "stack"):
-            place = 0 if combine == "stack" else axis
-            chunks[place] //= k
-        if is_foreign(leaf):
-            arrays.append(_in_pieces(leaf, tuple(chunks)))
-        else:
-            arrays.append(da.from_array(leaf, chunks=tuple(chunks)))
-    return rebuild(flat.skeleton, arrays)
-
-
-def _in_pieces(array: Any, size: tuple[int, ...]) -> da.Array:
-    """A dask array of another library's, of which `da.from_array` may make NumPy's."""
-    meta = _specimen(library(array), numpy_dtype(array), array.ndim)
-    cut = [axis for axis, part in enumerate(size) if part != array.shape[axis]]
-    if not cut:
-        one: da.Array = da.from_delayed(delayed(array), size, meta=meta)
-        return one
-    (axis,) = cut
-    pieces = []
-    for start in range(0, array.shape[axis], size[axis]):
-        piece = array[(*(slice(None),) * axis, slice(start, start + size[axis]), ...)]
-        pieces.append(da.from_delayed(delayed(piece), size, meta=meta))
-    whole: da.Array = da.concatenate(pieces, axis=axis)
-    return whole
-
-
-def _specimen(name: str, dtype: np.dtype[np.generic], ndim: int) -> Any:
-    """An empty array by which dask knows what the blocks are, NumPy's if it cannot be another."""
-    with contextlib.suppress(Exception):  # here may be neither the library nor its device
-        xp = importlib.import_module(name)
-        meta = xp.zeros((0,) * ndim, dtype=getattr(xp, dtype.name))
-        # Of dtypes, dask knows NumPy's alone.
-        if isinstance(meta.dtype, np.dtype):
-            return meta
-    return np.zeros((0,) * ndim, dtype)
 
 
 class _Leaf:

@@ -16,7 +16,8 @@ from dask_bacc.cluster.ahead import Ahead
 from dask_bacc.cluster.arrivals import Outcome
 from dask_bacc.cluster.combine import combine_results
 from dask_bacc.cluster.errors import DecodeError
-from dask_bacc.cluster.lazy import lazy_answer, lazy_copy
+from dask_bacc.cluster.lazy import lazy_answer
+from dask_bacc.cluster.local import lazy_copy
 from dask_bacc.cluster.options import RunOptions
 from dask_bacc.cluster.policy import Stop
 from dask_bacc.cluster.report import Ledger

@@ -11,7 +11,7 @@ import xarray as xr
 
 import dask_bacc
 from dask_bacc.cluster.errors import DecodeError
-from dask_bacc.cluster.lazy import lazy_copy
+from dask_bacc.cluster.local import lazy_copy
 from tests.gpu import LIBRARIES, fetched, is_there, tanh
 
 X = 2 + np.sin(np.arange(48).reshape(24, 2) / 20)
