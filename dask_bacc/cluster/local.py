@@ -15,7 +15,7 @@ from dask_bacc.coding.arrays import is_foreign, library, numpy_dtype
 
 
 def lazy_copy(answer: Any, k: int, combine: str, axis: int) -> Any:
-    """Dask arrays of an answer that is here, with the chunks that it would have if decoded on the cluster."""
+    """Dask arrays of an answer that is here, chunked as if decoded on the cluster."""
     flat = flatten(answer)
     arrays = []
     for leaf in flat.leaves:
