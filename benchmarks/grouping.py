@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import time
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -20,6 +21,7 @@ K, N = 256, 320
 SIZES = (8, 16, 32, 64, 128)
 LOST = 0.08
 WORKERS = 16
+PATTERNS = ("random", "worker, neighbours", "worker, spread")
 TRIED = ("sigmoid", "tanh network", "ReLU network")
 SYSTEMATIC = partial(coding.Berrut, systematic=True)
 
@@ -79,13 +81,14 @@ def errors(
 
 
 def geometric(values: list[float]) -> float:
-    return float(np.exp(np.nanmean(np.log(values))))
+    """Over the draws that have an answer; NaN if none has, for a whole group is lost in each."""
+    logs = np.log([value for value in values if not np.isnan(value)])
+    return float(np.exp(logs.mean())) if len(logs) else np.nan
 
 
-def sizes(draws: int) -> None:
+def sizes(draws: int, patterns: Sequence[str]) -> None:
     """Error, time to decode and blocks to a chunk, by the size of groups."""
     kinds = ("smooth", "common mean", "independent", "clustered")
-    patterns = ("random", "worker, neighbours", "worker, spread")
     print(f"kriging, systematic code, k={K}, n={N}: relative error of lost blocks, geometric mean")
     print(f"over {', '.join(TRIED)}; {draws} draws")
     print("data         lost                groups        ", *(f"{s:>8d}" for s in SIZES))
@@ -152,9 +155,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--draws", type=int, default=4)
     parser.add_argument("--only", choices=["sizes", "orders"])
+    parser.add_argument("--lost", nargs="+", choices=PATTERNS, default=PATTERNS)
     options = parser.parse_args()
     if options.only != "orders":
-        sizes(options.draws)
+        sizes(options.draws, options.lost)
     if options.only != "sizes":
         orders(options.draws)
 
