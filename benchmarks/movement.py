@@ -1,15 +1,20 @@
-"""What encoding moves between workers, and what it takes: each way to make parity, side by side.
+"""What encoding moves between workers, and what it takes in time, tasks and memory.
 
-Run with ``python -m benchmarks.movement``. Blocks are held by worker processes; parity is made
-from them, and the bytes that workers send to each other are read from distributed's own counters.
+Run with ``python -m benchmarks.movement``; takes some six minutes and 8 GB, on Linux. Blocks are
+held by worker processes; parity is made from them, and the bytes that workers send to each other
+are read from distributed's own counters. ``--only`` picks parts: ``ways`` (each way to make
+parity, side by side), ``blocks`` (8 to 128 of them) and ``bytes`` (blocks of 1 kB to 256 MB), both
+beside a rechunk there and back, and NumPy's product in one process.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import astuple, dataclass
 from unittest import mock
 
 import dask.array as da
@@ -17,22 +22,37 @@ import numpy as np
 from distributed import Client, LocalCluster, futures_of, wait
 
 import dask_bacc
+from benchmarks import memory
+from dask_bacc import coding
 from dask_bacc.cluster import parity
 
 WORKERS = 8
 WAYS = {"direct": 0, "gathered": 1, "split": None, "chosen": None}
+COUNTS = (8, 16, 32, 64, 128)
+SIZES = (0.001, 0.01, 0.1, 1, 4, 16, 64, 256)
+#: Bytes from which costs are fitted: below, all is time of the scheduler.
+LARGE = 1
+
+
+@dataclass
+class Costs:
+    """Of one encoding, or rechunk."""
+
+    #: bytes that workers sent
+    moved: float
+    seconds: float
+    #: tasks beside those that make the source
+    tasks: float
+    #: bytes by which the worker that grew most grew
+    grown: float
+    #: workers that hold parity at the end
+    homes: float = 0
 
 
 def sent(client: Client) -> int:
     """Bytes that workers have sent so far."""
     counts = client.run(lambda dask_worker: dask_worker.transfer_outgoing_bytes_total)
     return sum(counts.values())
-
-
-def most_memory(client: Client) -> float:
-    """Largest managed memory of a worker."""
-    held = client.run(lambda dask_worker: dask_worker.state.nbytes)
-    return max(held.values())
 
 
 @contextmanager
@@ -46,58 +66,156 @@ def way(name: str, parities: int) -> Iterator[None]:
         yield
 
 
-def measure(client: Client, k: int, n: int, nbytes: int, name: str, code: str, rounds: int):
-    """Bytes sent over a block's, seconds, tasks and workers that hold parity at the end."""
-    rows = max(nbytes // 8 // 64, 1)
-    seconds, moved, tasks, homes = [], [], 0, 0
-    for _ in range(rounds):
-        # A new array every time: what was moved before has left copies where it went.
-        array = da.random.random((k * rows, 64), chunks=(rows, 64)).persist()
-        wait(array)
-        with way(name, n - k):
-            coded = dask_bacc.encode(array, n=n, code=code)
-        graph = coded.__dask_graph__()
-        tasks = sum(1 for key in graph if not str(key[0]).startswith(("alone", "random")))
-        before = sent(client)
-        start = time.perf_counter()
-        made = coded.persist()
-        futures = [f for f in futures_of(made) if coded.code.own_blocks[f.key[1]] < 0]
-        wait(futures_of(made))
-        seconds.append(time.perf_counter() - start)
-        moved.append((sent(client) - before) / (rows * 64 * 8))
-        where = client.who_has(futures)
-        homes = len({worker for workers in where.values() for worker in workers})
-        del made, futures, coded, graph, array
-        time.sleep(0.1)
-    return float(np.median(moved)), float(np.median(seconds)), tasks, homes
+def source(k: int, nbytes: int) -> da.Array:
+    """Blocks of one row; a new array every time: what was moved before left copies behind."""
+    length = max(nbytes // 8, k)
+    array = da.random.random((k, length), chunks=(1, length)).persist()
+    wait(array)
+    return array
+
+
+def watched(client: Client, build: Callable[[], object]) -> tuple[Costs, object]:
+    """Costs of building a collection and computing it on the workers; and the collection."""
+    pids = client.run(os.getpid).values()
+    before, sizes = sent(client), memory.reset(pids)
+    start = time.perf_counter()
+    lazy = build()
+    tasks = sum(
+        1 for key in lazy.__dask_graph__() if not str(key[0]).startswith(("alone", "random"))
+    )
+    made = lazy.persist()
+    wait(futures_of(made))
+    seconds = time.perf_counter() - start
+    largest = memory.largest(pids)
+    grown = max(largest[pid] - size for pid, size in sizes.items())
+    return Costs(sent(client) - before, seconds, tasks, grown), made
+
+
+def encoding(client: Client, k: int, n: int, nbytes: int, name: str, code: str) -> Costs:
+    array = source(k, nbytes)
+    with way(name, n - k):
+        costs, made = watched(client, lambda: dask_bacc.encode(array, n=n, code=code))
+    own = made.code.own_blocks
+    held = client.who_has([f for f in futures_of(made) if own[f.key[1]] < 0])
+    costs.homes = len({worker for workers in held.values() for worker in workers})
+    # The blocks themselves are aliases.
+    costs.tasks -= k
+    return costs
+
+
+def rechunk(client: Client, k: int, nbytes: int) -> Costs:
+    """There and back, as one would to combine blocks elementwise."""
+    array = source(k, nbytes)
+    _, length = array.shape
+    there = lambda: array.rechunk((k, -(-length // k))).rechunk((1, length))  # noqa: E731
+    return watched(client, there)[0]
+
+
+def product(k: int, n: int, nbytes: int) -> float:
+    """Seconds of NumPy's own product of a group's parity rows and blocks, for all groups."""
+    code = coding.get_code("systematic", k, n, group_size=32)
+    length = max(nbytes // 8, k)
+    blocks = np.random.default_rng(0).random((k, length))
+    pairs = []
+    for part in code.groups:
+        rows = [i for i in range(n)[part.chunks] if code.own_blocks[i] < 0]
+        columns = np.unique(np.concatenate([code.row(i)[0] for i in rows]))
+        pairs.append((code.generator[np.ix_(rows, columns)], columns[0], columns[-1] + 1))
+    start = time.perf_counter()
+    for matrix, first, stop in pairs:
+        matrix @ blocks[first:stop]
+    return time.perf_counter() - start
+
+
+def median(costs: Sequence[Costs]) -> Costs:
+    return Costs(*np.median([astuple(cost) for cost in costs], axis=0))
+
+
+def ways(client: Client, k: int, sizes: Sequence[float], rounds: int, code: str) -> None:
+    n = k * 5 // 4
+    print(f"\nways to make parity: k={k}, n={n}, code {code}; bound {1.15 * n:.1f} blocks")
+    print("block MB  way       blocks sent  seconds  tasks  grown by, blocks  workers with parity")
+    for megabytes in sizes:
+        nbytes = int(megabytes * 1e6)
+        for name in WAYS:
+            cost = median([encoding(client, k, n, nbytes, name, code) for _ in range(rounds)])
+            print(
+                f"{megabytes:8g}  {name:8s}  {cost.moved / nbytes:11.1f}  {cost.seconds:7.3f}"
+                f"  {cost.tasks:5.0f}  {cost.grown / nbytes:16.1f}  {cost.homes:.0f}",
+                flush=True,
+            )
+
+
+def growth(
+    client: Client, cases: Sequence[tuple[int, float]], by: str, rounds: int, code: str
+) -> None:
+    """Costs of the chosen way beside a rechunk and NumPy, and the exponents of their growth."""
+    print(f"\nby {by}, n = 1.25 k, code {code}; seconds and ratios are medians of {rounds}")
+    print(
+        "    k  block MB  blocks sent /n  rechunk's /n  tasks/n  seconds  rechunk/encode"
+        "  encode/NumPy  grown by MB  rechunk's MB"
+    )
+    found: dict[str, list[float]] = {"bytes sent": [], "seconds": [], "tasks": [], "memory": []}
+    fitted = []
+    for k, megabytes in cases:
+        n, nbytes = k * 5 // 4, int(megabytes * 1e6)
+        turns = []
+        for _ in range(rounds if k * megabytes < 1000 else 1):
+            ours = encoding(client, k, n, nbytes, "chosen", code)
+            theirs = rechunk(client, k, nbytes)
+            turns.append((ours, theirs, product(k, n, nbytes)))
+        ours, theirs = median([turn[0] for turn in turns]), median([turn[1] for turn in turns])
+        over = float(np.median([turn[1].seconds / turn[0].seconds for turn in turns]))
+        numpy = float(np.median([turn[0].seconds / turn[2] for turn in turns]))
+        print(
+            f"{k:5d}{megabytes:10g}"
+            f"{ours.moved / nbytes / n:16.2f}{theirs.moved / nbytes / n:14.2f}"
+            f"{ours.tasks / n:9.1f}{ours.seconds:9.3f}{over:16.1f}{numpy:14.1f}"
+            f"{ours.grown / 1e6:13.1f}{theirs.grown / 1e6:14.1f}",
+            flush=True,
+        )
+        if by == "number of blocks" or megabytes >= LARGE:
+            fitted.append(float(k if by == "number of blocks" else megabytes))
+            for name, value in zip(found, astuple(ours), strict=False):
+                found[name].append(value)
+    if len(fitted) > 1:
+        for name, values in found.items():
+            slope = np.polyfit(np.log(fitted), np.log(values), 1)[0]
+            since = "" if by == "number of blocks" else f" from {LARGE} MB on"
+            print(f"growth of {name} with {by}{since}: to the power {slope:.2f}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--k", type=int, default=16)
-    parser.add_argument("--n", type=int, default=20)
-    parser.add_argument("--megabytes", type=float, nargs="+", default=[0.001, 0.1, 1, 4, 16])
+    parser.add_argument("--only", nargs="+", choices=["ways", "blocks", "bytes"])
+    parser.add_argument("--k", type=int, default=16, help="for ways and bytes")
+    parser.add_argument("--counts", type=int, nargs="+", default=COUNTS, help="for blocks")
+    parser.add_argument("--megabytes", type=float, nargs="+", help="of a block")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--code", default="systematic")
     options = parser.parse_args()
-    k, n = options.k, options.n
+    parts = options.only or ["ways", "blocks", "bytes"]
     with (
         LocalCluster(
-            n_workers=WORKERS, threads_per_worker=1, dashboard_address="127.0.0.1:0"
+            n_workers=WORKERS,
+            threads_per_worker=1,
+            dashboard_address="127.0.0.1:0",
+            memory_limit="4GiB",
         ) as cluster,
         Client(cluster) as client,
     ):
-        print(f"k={k}, n={n}, {WORKERS} workers, code {options.code}; bound {1.15 * n:.1f} blocks")
-        print("block MB  way       blocks sent  seconds  tasks  workers with parity")
-        for megabytes in options.megabytes:
-            for name in WAYS:
-                row = measure(
-                    client, k, n, int(megabytes * 1e6), name, options.code, options.rounds
-                )
-                print(
-                    "{:8g}  {:8s}  {:11.1f}  {:7.3f}  {:5d}  {:d}".format(megabytes, name, *row),
-                    flush=True,
-                )
+        # What is imported and started only once is no cost of the first case.
+        encoding(client, 8, 10, 10**6, "split", options.code), rechunk(client, 8, 10**6)
+        if "ways" in parts:
+            sizes = options.megabytes or (1, 16, 64)
+            ways(client, options.k, sizes, options.rounds, options.code)
+        if "blocks" in parts:
+            for size in options.megabytes or (1, 16):
+                cases = [(k, size) for k in options.counts if k * size <= 1100]
+                growth(client, cases, "number of blocks", options.rounds, options.code)
+        if "bytes" in parts:
+            cases = [(options.k, size) for size in options.megabytes or SIZES]
+            growth(client, cases, "bytes of a block", options.rounds, options.code)
 
 
 if __name__ == "__main__":

@@ -1,26 +1,44 @@
 """An array in Zarr files that is larger than the workers' memory together, encoded and mapped.
 
-Run with ``python -m benchmarks.spilling``; takes one to two minutes. Two worker processes with a
-memory limit keep what does not fit on disk, as Dask does.
+Run with ``python -m benchmarks.spilling``; takes about a minute, on Linux. Two worker processes
+with a memory limit keep what does not fit on disk, as Dask does. Three ways in turn: plain Dask, a
+coded array that is persisted first, and one that is mapped as it is read.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import dask
 import dask.array as da
 import numpy as np
 import zarr
-from distributed import Client, LocalCluster, futures_of, wait
+from distributed import Client, LocalCluster, SchedulerPlugin, futures_of, wait
 
 import dask_bacc
+from benchmarks import memory
 
 WORKERS = 2
 K, N = 96, 120
+
+
+class Reads(SchedulerPlugin):
+    """Counts blocks that were read."""
+
+    name = "reads"
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def transition(self, key: Any, start: str, finish: str, *_: Any, **__: Any) -> None:
+        """Called by the scheduler."""
+        self.count += start == "processing" and finish == "memory" and "from-zarr" in key[0]
 
 
 def write(path: Path, rows: int, columns: int) -> zarr.Array:
@@ -36,6 +54,54 @@ def write(path: Path, rows: int, columns: int) -> zarr.Array:
 
 def row_means(block: np.ndarray) -> np.ndarray:
     return block.mean(axis=1)
+
+
+def plain(array: zarr.Array) -> np.ndarray:
+    held = da.from_zarr(array).persist()
+    wait(held)
+    means: np.ndarray = held.map_blocks(row_means, drop_axis=1).compute()
+    return means
+
+
+def persisted(array: zarr.Array) -> np.ndarray:
+    coded = dask_bacc.encode(da.from_zarr(array), n=N).persist()
+    wait(futures_of(coded))
+    means: np.ndarray = coded.map(row_means, enough=N).result()
+    return means
+
+
+def directly(array: zarr.Array) -> np.ndarray:
+    means: np.ndarray = (
+        dask_bacc.encode(da.from_zarr(array), n=N).map(row_means, enough=N).result()
+    )
+    return means
+
+
+def written(client: Client) -> float:
+    """Bytes that workers have written to disk so far."""
+    counts = client.run(
+        lambda dask_worker: dask_worker.data.cumulative_metrics["disk-write", "bytes"]
+    )
+    return sum(counts.values())
+
+
+def measure(client: Client, reads: Reads, way: Callable[[Any], Any], array: zarr.Array) -> str:
+    rows, columns = array.shape
+    workers = set(client.scheduler_info()["workers"])
+    pids = client.run(os.getpid).values()
+    memory.reset(pids)
+    disk, reads.count = written(client), 0
+    start = time.perf_counter()
+    means = way(array)
+    seconds = time.perf_counter() - start
+    peak = max(memory.largest(pids).values())
+    disk = written(client) - disk
+    restarted = len(set(client.scheduler_info()["workers"]) - workers)
+    np.testing.assert_allclose(means, np.arange(rows) / rows + (columns - 1) / 2)
+    return (
+        f"{way.__name__:10s}{seconds:9.1f}{disk / 1e6:14.0f}{reads.count / K:16.2f}"
+        f"{peak / 1e6:17.0f}{restarted:11d}"
+    )
 
 
 def main() -> None:
@@ -59,21 +125,13 @@ def main() -> None:
             ) as cluster,
             Client(cluster) as client,
         ):
-            before = set(client.scheduler_info()["workers"])
-            start = time.perf_counter()
-            coded = dask_bacc.encode(da.from_zarr(array), n=N).persist()
-            wait(futures_of(coded))
-            encoded = time.perf_counter() - start
-            on_disk = client.run(lambda dask_worker: dask_worker.data.spilled_total.disk)
-            means = coded.map(row_means, enough=N).result()
-            seconds = time.perf_counter() - start
-            after = set(client.scheduler_info()["workers"])
-        np.testing.assert_allclose(means, np.arange(rows) / rows + (columns - 1) / 2)
-        print(f"array {array.nbytes / 1e6:.0f} MB, {WORKERS} workers of {limit / 1e6:.0f} MB")
-        spilled = sum(on_disk.values()) / 1e6
-        print(f"chunks {array.nbytes * N / K / 1e6:.0f} MB, of which {spilled:.0f} MB on disk")
-        print(f"encoded in {encoded:.1f} s, mapped after {seconds:.1f} s; the answer is right")
-        print(f"workers that had to be restarted: {len(after - before)}")
+            reads = Reads()
+            cluster.scheduler.add_plugin(reads)
+            print(f"array of {array.nbytes / 1e6:.0f} MB in {K} blocks, {N} chunks; ", end="")
+            print(f"{WORKERS} workers of {limit / 1e6:.0f} MB; all answers are right")
+            print("way         seconds  MB to disk  reads of a block  peak of a worker  restarts")
+            for way in (plain, persisted, directly):
+                print(measure(client, reads, way, array), flush=True)
 
 
 if __name__ == "__main__":
