@@ -4,12 +4,13 @@ Run with ``python -m benchmarks.movement``; takes some six minutes and 8 GB, on 
 held by worker processes; parity is made from them, and the bytes that workers send to each other
 are read from distributed's own counters. ``--only`` picks parts: ``ways`` (each way to make
 parity, side by side), ``blocks`` (8 to 128 of them) and ``bytes`` (blocks of 1 kB to 256 MB), both
-beside a rechunk there and back, and NumPy's product in one process.
+beside a rechunk there and back, by either of Dask's methods, and NumPy's product in one process.
 """
 
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,8 +18,10 @@ from contextlib import contextmanager
 from dataclasses import astuple, dataclass
 from unittest import mock
 
+import dask
 import dask.array as da
 import numpy as np
+from dask.utils import parse_bytes
 from distributed import Client, LocalCluster, futures_of, wait
 
 import dask_bacc
@@ -30,8 +33,8 @@ WORKERS = 8
 WAYS = {"direct": 0, "gathered": 1, "split": None, "chosen": None}
 COUNTS = (8, 16, 32, 64, 128)
 SIZES = (0.001, 0.01, 0.1, 1, 4, 16, 64, 256)
-#: Bytes from which costs are fitted: below, all is time of the scheduler.
-LARGE = 1
+#: Megabytes of a block from which costs are fitted: below, all is time of the scheduler.
+LARGE = 4
 
 
 @dataclass
@@ -98,17 +101,19 @@ def encoding(client: Client, k: int, n: int, nbytes: int, name: str, code: str) 
     own = made.code.own_blocks
     held = client.who_has([f for f in futures_of(made) if own[f.key[1]] < 0])
     costs.homes = len({worker for workers in held.values() for worker in workers})
-    # The blocks themselves are aliases.
-    costs.tasks -= k
     return costs
 
 
-def rechunk(client: Client, k: int, nbytes: int) -> Costs:
+def rechunk(client: Client, k: int, nbytes: int, method: str) -> Costs:
     """There and back, as one would to combine blocks elementwise."""
     array = source(k, nbytes)
     _, length = array.shape
-    there = lambda: array.rechunk((k, -(-length // k))).rechunk((1, length))  # noqa: E731
-    return watched(client, there)[0]
+
+    def there_and_back() -> da.Array:
+        return array.rechunk((k, -(-length // k))).rechunk((1, length))
+
+    with dask.config.set({"array.rechunk.method": method}):
+        return watched(client, there_and_back)[0]
 
 
 def product(k: int, n: int, nbytes: int) -> float:
@@ -149,11 +154,14 @@ def ways(client: Client, k: int, sizes: Sequence[float], rounds: int, code: str)
 def growth(
     client: Client, cases: Sequence[tuple[int, float]], by: str, rounds: int, code: str
 ) -> None:
-    """Costs of the chosen way beside a rechunk and NumPy, and the exponents of their growth."""
-    print(f"\nby {by}, n = 1.25 k, code {code}; seconds and ratios are medians of {rounds}")
+    """Costs of the chosen way beside a rechunk and NumPy, and the exponents of their growth.
+
+    What a rechunk sends is that of the one by tasks: the counters know nothing of the other's.
+    """
+    print(f"\nby {by}, n = 1.25 k, code {code}; medians of {rounds}")
     print(
-        "    k  block MB  blocks sent /n  rechunk's /n  tasks/n  seconds  rechunk/encode"
-        "  encode/NumPy  grown by MB  rechunk's MB"
+        "    k  block MB  blocks sent /n  rechunk's  tasks/n  rechunk's  seconds  p2p rechunk's"
+        "  rechunk's by tasks  NumPy's  grown by MB  bound  rechunk's"
     )
     found: dict[str, list[float]] = {"bytes sent": [], "seconds": [], "tasks": [], "memory": []}
     fitted = []
@@ -162,16 +170,19 @@ def growth(
         turns = []
         for _ in range(rounds if k * megabytes < 1000 else 1):
             ours = encoding(client, k, n, nbytes, "chosen", code)
-            theirs = rechunk(client, k, nbytes)
-            turns.append((ours, theirs, product(k, n, nbytes)))
-        ours, theirs = median([turn[0] for turn in turns]), median([turn[1] for turn in turns])
-        over = float(np.median([turn[1].seconds / turn[0].seconds for turn in turns]))
-        numpy = float(np.median([turn[0].seconds / turn[2] for turn in turns]))
+            p2p, by_tasks = (rechunk(client, k, nbytes, method) for method in ("p2p", "tasks"))
+            turns.append((ours, p2p, by_tasks, product(k, n, nbytes)))
+        ours, p2p, by_tasks = (median([turn[i] for turn in turns]) for i in range(3))
+        # A task, and every parity chunk that a worker gets beside the pieces it is joined from.
+        bound = parse_bytes(dask.config.get("bacc.encode.memory"))
+        bound += 2 * nbytes * -(-(n - k) // WORKERS)
+        numpy = float(np.median([turn[3] for turn in turns]))
         print(
-            f"{k:5d}{megabytes:10g}"
-            f"{ours.moved / nbytes / n:16.2f}{theirs.moved / nbytes / n:14.2f}"
-            f"{ours.tasks / n:9.1f}{ours.seconds:9.3f}{over:16.1f}{numpy:14.1f}"
-            f"{ours.grown / 1e6:13.1f}{theirs.grown / 1e6:14.1f}",
+            f"{k:5d}{megabytes:10g}{ours.moved / nbytes / n:16.2f}"
+            f"{by_tasks.moved / nbytes / n:11.2f}{ours.tasks / n:9.1f}"
+            f"{by_tasks.tasks / n:11.1f}{ours.seconds:9.3f}"
+            f"{p2p.seconds:15.3f}{by_tasks.seconds:20.3f}{numpy:9.4f}"
+            f"{ours.grown / 1e6:13.1f}{bound / 1e6:7.0f}{by_tasks.grown / 1e6:11.1f}",
             flush=True,
         )
         if by == "number of blocks" or megabytes >= LARGE:
@@ -195,6 +206,7 @@ def main() -> None:
     parser.add_argument("--code", default="systematic")
     options = parser.parse_args()
     parts = options.only or ["ways", "blocks", "bytes"]
+    logging.getLogger("distributed.shuffle").setLevel(logging.ERROR)
     with (
         LocalCluster(
             n_workers=WORKERS,
@@ -205,7 +217,9 @@ def main() -> None:
         Client(cluster) as client,
     ):
         # What is imported and started only once is no cost of the first case.
-        encoding(client, 8, 10, 10**6, "split", options.code), rechunk(client, 8, 10**6)
+        encoding(client, 8, 10, 10**6, "split", options.code)
+        for method in ("p2p", "tasks"):
+            rechunk(client, 8, 10**6, method)
         if "ways" in parts:
             sizes = options.megabytes or (1, 16, 64)
             ways(client, options.k, sizes, options.rounds, options.code)

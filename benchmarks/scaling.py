@@ -2,8 +2,9 @@
 
 Run with ``python -m benchmarks.scaling``; takes about ten minutes and writes
 ``docs/images/scaling.png``. ``--only`` picks parts: ``blocks`` (from 8 to 2,048 of them),
-``rounds`` (a persisted array mapped again and again), ``answer`` (4 GB decoded on the cluster).
-Ratios are of things run in turn in one process.
+``memory`` (of client and scheduler, for as many), ``rounds`` (a persisted array mapped again and
+again), ``answer`` (4 GB decoded on the cluster). Client, scheduler and workers are processes of
+their own. Ratios are of things run in turn in one process.
 """
 
 from __future__ import annotations
@@ -12,15 +13,17 @@ import argparse
 import gc
 import os
 import time
+import tracemalloc
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import dask.array as da
 import matplotlib as mpl
 import numpy as np
 import psutil
-from distributed import Client, LocalCluster, futures_of, wait
+from distributed import Client, futures_of, wait
+from distributed.deploy.subprocess import SubprocessCluster
 
 import dask_bacc
 
@@ -28,6 +31,7 @@ mpl.use("agg")
 from matplotlib import pyplot as plt
 
 FIGURE = Path(__file__).parents[1] / "docs" / "images" / "scaling.png"
+PARTS = ("blocks", "memory", "rounds", "answer")
 COUNTS = (8, 32, 128, 512, 2048)
 #: A rechunk there and back of more blocks takes longer than all the rest.
 MOST_TO_RECHUNK = 512
@@ -57,9 +61,15 @@ def resident() -> float:
     return psutil.Process().memory_info().rss / 1e6
 
 
-def scheduler_megabytes(client: Client) -> float:
-    pid = client.run_on_scheduler(os.getpid)
-    return psutil.Process(pid).memory_info().rss / 1e6
+def scheduler_seconds(client: Client) -> float:
+    """Time that the scheduler's process has used of a processor."""
+    times = psutil.Process(client.run_on_scheduler(os.getpid)).cpu_times()
+    return times.user + times.system
+
+
+def exponent(counts: Sequence[int], values: Sequence[float]) -> float:
+    """Of the power of the count that the values grow with."""
+    return float(np.polyfit(np.log(counts), np.log(values), 1)[0])
 
 
 def ratios(pairs: list[tuple[float, float]]) -> tuple[float, float]:
@@ -77,16 +87,25 @@ class Case:
         self.client, self.k, self.n = client, k, k * 5 // 4
         self.array = da.random.random((k, 1000), chunks=(1, 1000)).persist()
         wait(self.array)
-        before = resident()
+
+    def encode(self) -> None:
+        """On the workers, and it stays there."""
         coded = dask_bacc.encode(self.array, n=self.n)
         combined = [key for key in coded.__dask_graph__() if not str(key[0]).startswith("alone")]
-        self.tasks = len(combined) - k
-        begin = time.perf_counter()
+        #: tasks of the encoding
+        self.tasks = len(combined) - self.k
         self.coded = coded.persist()
         self.chunks = futures_of(self.coded)
         wait(self.chunks)
-        self.encoding = time.perf_counter() - begin
-        self.grown = resident() - before
+
+    def busy(self, function: Callable[[], object]) -> float:
+        """Milliseconds of the scheduler's processor for each chunk."""
+        # The system counts in hundredths of a second.
+        repeats = max(1280 // self.n, 1)
+        before = scheduler_seconds(self.client)
+        for _ in range(repeats):
+            function()
+        return 1000 * (scheduler_seconds(self.client) - before) / (repeats * self.n)
 
     def rechunk(self) -> None:
         """There and back, as one would to combine blocks elementwise."""
@@ -109,31 +128,38 @@ class Case:
 def over_blocks(client: Client, rounds: int) -> None:
     """Runs over 8 to 2,048 blocks of 8 kB, against ``client.map`` over as many tasks."""
     print("\nruns over k blocks of 8 kB held by workers, n = 1.25 k; 8 worker processes")
+    print("and the scheduler's milliseconds for each task of client.map, run and encoding")
     print(
         f"{'k':>6}{'n':>6}{'client.map s':>14}{'run s':>8}{'ratio':>7}{'with losses s':>15}"
-        f"{'encode s':>10}{'rechunk s':>11}{'tasks/chunk':>13}{'MB here':>9}"
+        f"{'encode s':>10}{'rechunk s':>11}{'tasks/chunk':>13}{'map ms':>8}{'run ms':>8}"
+        f"{'encode ms':>11}"
     )
     columns: dict[str, list[float]] = {"client.map": [], "run": [], "encode": []}
     for k in COUNTS:
         case = Case(client, k)
+        before, begin = scheduler_seconds(client), time.perf_counter()
+        case.encode()
+        encoding = time.perf_counter() - begin
+        encode_ms = 1000 * (scheduler_seconds(client) - before) / case.tasks
         case.plain(), case.run(), case.lossy()
         ratio, base = ratios([(timed(case.plain), timed(case.run)) for _ in range(rounds)])
         losses = float(np.median([timed(case.lossy) for _ in range(3)]))
+        map_ms, run_ms = case.busy(case.plain), case.busy(case.run)
         rechunking = timed(case.rechunk) if k <= MOST_TO_RECHUNK else np.nan
         print(
             f"{k:6}{case.n:6}{base:14.3f}{base * ratio:8.3f}{ratio:7.2f}{losses:15.3f}"
-            f"{case.encoding:10.3f}{rechunking:11.3f}{case.tasks / case.n:13.2f}{case.grown:9.1f}",
+            f"{encoding:10.3f}{rechunking:11.3f}{case.tasks / case.n:13.2f}{map_ms:8.2f}"
+            f"{run_ms:8.2f}{encode_ms:11.2f}",
             flush=True,
         )
-        for name, seconds in zip(columns, (base, base * ratio, case.encoding), strict=True):
+        for name, seconds in zip(columns, (base, base * ratio, encoding), strict=True):
             columns[name].append(seconds)
         del case
         gc.collect()
-    print(f"the scheduler's process holds {scheduler_megabytes(client):.0f} MB")
     large = slice(2, None)
     figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
     for name, seconds in columns.items():
-        slope = np.polyfit(np.log(COUNTS[large]), np.log(seconds[large]), 1)[0]
+        slope = exponent(COUNTS[large], seconds[large])
         print(f"growth of {name} from k={COUNTS[2]} on: k to the {slope:.2f}")
         ax.loglog(COUNTS, seconds, "o-", label=f"{name}, k$^{{{slope:.2f}}}$")
     ax.set_xlabel("blocks of 8 kB, with a quarter more chunks")
@@ -143,6 +169,36 @@ def over_blocks(client: Client, rounds: int) -> None:
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(frameon=False)
     figure.savefig(FIGURE, dpi=110)
+
+
+def memory(client: Client) -> None:
+    """What client and scheduler allocate for an encoding and a run, most and in the end."""
+    print("\nmemory that Python allocates for encoding and a run over blocks of 8 kB, in MB")
+    print(f"{'k':>6}{'n':>6}{'client, most':>14}{'held':>7}{'scheduler, most':>17}{'held':>7}")
+    rows = []
+    for k in COUNTS:
+        case = Case(client, k)
+        for where in (lambda call: call(), client.run_on_scheduler):
+            where(gc.collect)
+            where(tracemalloc.start)
+        case.encode()
+        case.run()
+        row = []
+        for where in (lambda call: call(), client.run_on_scheduler):
+            where(gc.collect)
+            held, most = where(tracemalloc.get_traced_memory)
+            row += [most / 1e6, held / 1e6]
+            where(tracemalloc.stop)
+        print("{:6}{:6}{:14.2f}{:7.2f}{:17.2f}{:7.2f}".format(k, case.n, *row), flush=True)
+        rows.append(row)
+        del case
+        gc.collect()
+    names = ("client, most", "client, held", "scheduler, most", "scheduler, held")
+    for name, values in zip(names, zip(*rows, strict=True), strict=True):
+        print(
+            f"growth of {name}, from k={COUNTS[1]} on: k to the "
+            f"{exponent(COUNTS[1:], values[1:]):.2f}"
+        )
 
 
 def many_rounds(client: Client, rounds: int) -> None:
@@ -193,19 +249,24 @@ def large_answer() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", nargs="+", choices=["blocks", "rounds", "answer"])
+    parser.add_argument("--only", nargs="+", choices=PARTS)
     parser.add_argument("--rounds", type=int, default=9)
     options = parser.parse_args()
-    parts = options.only or ["blocks", "rounds", "answer"]
+    parts = options.only or PARTS
     warnings.simplefilter("ignore", RuntimeWarning)
     with (
-        LocalCluster(
-            n_workers=8, threads_per_worker=1, dashboard_address="127.0.0.1:0", memory_limit="6GiB"
+        SubprocessCluster(
+            n_workers=8,
+            threads_per_worker=1,
+            dashboard_address=None,
+            worker_kwargs={"memory_limit": "6GiB"},
         ) as cluster,
         Client(cluster) as client,
     ):
         if "blocks" in parts:
             over_blocks(client, options.rounds)
+        if "memory" in parts:
+            memory(client)
         if "rounds" in parts:
             many_rounds(client, 3 * options.rounds)
         if "answer" in parts:
