@@ -4,7 +4,7 @@ Run with ``python -m benchmarks.scaling``; takes about ten minutes and writes
 ``docs/images/scaling.png``. ``--only`` picks parts: ``blocks`` (from 8 to 2,048 of them),
 ``memory`` (of client and scheduler, for as many), ``rounds`` (a persisted array mapped again and
 again), ``answer`` (4 GB decoded on the cluster). Client, scheduler and workers are processes of
-their own. Ratios are of things run in turn in one process.
+their own, started as in ``tests/faults``. Ratios are of things run in turn in one process.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import time
 import tracemalloc
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import dask.array as da
@@ -23,9 +24,9 @@ import matplotlib as mpl
 import numpy as np
 import psutil
 from distributed import Client, futures_of, wait
-from distributed.deploy.subprocess import SubprocessCluster
 
 import dask_bacc
+from tests.faults.processes import Cluster
 
 mpl.use("agg")
 from matplotlib import pyplot as plt
@@ -93,7 +94,7 @@ class Case:
         coded = dask_bacc.encode(self.array, n=self.n)
         combined = [key for key in coded.__dask_graph__() if not str(key[0]).startswith("alone")]
         #: tasks of the encoding
-        self.tasks = len(combined) - self.k
+        self.tasks = len(combined)
         self.coded = coded.persist()
         self.chunks = futures_of(self.coded)
         wait(self.chunks)
@@ -128,7 +129,7 @@ class Case:
 def over_blocks(client: Client, rounds: int) -> None:
     """Runs over 8 to 2,048 blocks of 8 kB, against ``client.map`` over as many tasks."""
     print("\nruns over k blocks of 8 kB held by workers, n = 1.25 k; 8 worker processes")
-    print("and the scheduler's milliseconds for each task of client.map, run and encoding")
+    print("and the scheduler's milliseconds for each chunk of client.map, run and encoding")
     print(
         f"{'k':>6}{'n':>6}{'client.map s':>14}{'run s':>8}{'ratio':>7}{'with losses s':>15}"
         f"{'encode s':>10}{'rechunk s':>11}{'tasks/chunk':>13}{'map ms':>8}{'run ms':>8}"
@@ -140,7 +141,7 @@ def over_blocks(client: Client, rounds: int) -> None:
         before, begin = scheduler_seconds(client), time.perf_counter()
         case.encode()
         encoding = time.perf_counter() - begin
-        encode_ms = 1000 * (scheduler_seconds(client) - before) / case.tasks
+        encode_ms = 1000 * (scheduler_seconds(client) - before) / case.n
         case.plain(), case.run(), case.lossy()
         ratio, base = ratios([(timed(case.plain), timed(case.run)) for _ in range(rounds)])
         losses = float(np.median([timed(case.lossy) for _ in range(3)]))
@@ -254,15 +255,7 @@ def main() -> None:
     options = parser.parse_args()
     parts = options.only or PARTS
     warnings.simplefilter("ignore", RuntimeWarning)
-    with (
-        SubprocessCluster(
-            n_workers=8,
-            threads_per_worker=1,
-            dashboard_address=None,
-            worker_kwargs={"memory_limit": "6GiB"},
-        ) as cluster,
-        Client(cluster) as client,
-    ):
+    with closing(Cluster(8)) as cluster, cluster.client() as client, client.as_current():
         if "blocks" in parts:
             over_blocks(client, options.rounds)
         if "memory" in parts:
