@@ -13,7 +13,7 @@ from dask_bacc.cluster.arrivals import Arrivals
 from dask_bacc.cluster.cleanup import briefly, look, release
 from dask_bacc.cluster.launch import Launcher
 from dask_bacc.cluster.policy import Stop, why_stop
-from dask_bacc.cluster.rescue import LOOK_EVERY, relaunch, stuck_chunks
+from dask_bacc.cluster.rescue import LOOK_EVERY, Stuck, relaunch, stuck_chunks
 from dask_bacc.cluster.stragglers import backups, late_chunks
 from dask_bacc.cluster.watch import watch
 from dask_bacc.cluster.work import Decided, Work
@@ -168,10 +168,10 @@ async def _collect(
             look_at = max(looked, ledger.moved) + LOOK_EVERY
             if ledger.elapsed >= look_at:
                 looked = ledger.elapsed
-                stuck: list[int] = []
+                stuck = Stuck()
                 async with briefly(due - ledger.elapsed):
                     stuck = await stuck_chunks(client, launcher, ledger)
-                if stuck:
+                if stuck.chunks:
                     await relaunch(client, launcher, ledger, arrivals, stuck)
                 continue
             await arrivals.wait(max(min(due, look_at) - ledger.elapsed, 0))

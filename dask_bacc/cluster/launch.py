@@ -70,17 +70,21 @@ class Launcher:
             self._sources = {key: futures[key] for key in sources}
         return self._launched(self._run, chunks, futures, workers)
 
-    def relaunch(self, chunks: Collection[int], workers: Sequence[str]) -> dict[int, Future[Any]]:
-        """Submit some chunks once more, with all that they are made of, under new keys.
+    def relaunch(
+        self, chunks: Collection[int], workers: Sequence[str], *, anew: bool
+    ) -> dict[int, Future[Any]]:
+        """Submit some chunks once more, under new keys.
 
         Parameters
         ----------
         chunks, workers
             As in `launch`.
+        anew : bool
+            Whether all that they are made of is made once more, too.
         """
         self._attempts.update(chunks)
         self._again += 1
-        again = self._run.again(chunks, f"-again-{self._again}")
+        again = self._run.again(chunks, f"-again-{self._again}", anew=anew)
         futures = submit(self._client, again, (), self._retries, workers)
         return self._launched(again, chunks, futures, workers)
 
@@ -92,6 +96,16 @@ class Launcher:
             if chunk in self._sent
             and self._attempts[chunk] < ATTEMPTS
             and self._sent[chunk][0].can_do_without(chunk, keys)
+        ]
+
+    def queued(self, chunks: Collection[int], keys: Collection[Key]) -> list[int]:
+        """Those of the chunks whose own key is among the keys."""
+        return [
+            chunk
+            for chunk in chunks
+            if chunk in self._sent
+            and self._attempts[chunk] < ATTEMPTS
+            and self.futures[chunk].key in keys
         ]
 
     def stranded(self, chunks: Collection[int], workers: Collection[str]) -> list[int]:

@@ -90,9 +90,18 @@ class RunGraph:
         needed = self._made_of([chunk]).intersection(keys)
         return bool(needed) and all(self._can_make(key) for key in needed)
 
-    def again(self, chunks: Collection[int], suffix: str) -> RunGraph:
-        """The same run for some of its chunks, with new keys for all that the graph can make."""
-        needed = self._made_of(chunks)
+    def again(self, chunks: Collection[int], suffix: str, *, anew: bool) -> RunGraph:
+        """The same run for some of its chunks under new keys.
+
+        Parameters
+        ----------
+        chunks : collection of int
+        suffix : str
+            Of the new keys.
+        anew : bool
+            Whether all that the graph can make has new keys too, or is there.
+        """
+        needed = self._made_of(chunks) if anew else {(self.name, chunk) for chunk in chunks}
         renamed = {key: _renamed(key, suffix) for key in needed if self._can_make(key)}
         graph = {
             renamed.get(key, key): node.substitute(renamed, key=renamed[key])
