@@ -17,6 +17,9 @@ from dask_bacc.coding.kriging.outliers import find_outliers
 
 #: Any three results look like a quadratic function's, and an estimate from them is sure of it.
 FEWEST = 4
+#: By how much variances are widened with no more results than blocks, over the square of their
+#: number: nothing but the prior then tells curved functions from linear ones.
+WIDENING = 30.0
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,8 @@ class Kriging(Decoder):
     -----
     Give the blocks' inner products to `dask_bacc.coding.decode` as `gram`. Without them blocks are
     taken for unrelated and equally large. With `p` outputs the error estimate is widened by
-    ``sqrt(1 + 2 / p)``, since hyper-parameters that few outputs choose are themselves uncertain.
+    ``sqrt(1 + 2 / p)``, since hyper-parameters that few outputs choose are themselves uncertain,
+    and with `m` results of no more than as many blocks by ``sqrt(1 + 30 / m**2)``.
 
     References
     ----------
@@ -95,6 +99,8 @@ class Kriging(Decoder):
         weights, variance = ensemble.predict(
             observations, geometry.between(blocks, points), geometry.among(blocks)
         )
+        if observations.count <= k:
+            variance = (1 + WIDENING / observations.count**2) * variance
         return Solution(
             weights @ merging,
             np.sqrt(variance),
