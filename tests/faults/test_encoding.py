@@ -14,17 +14,21 @@ from tests.faults.work import DEADLINE, N, check, encoded, held, source
 GATHERED, SPLIT = 1, 4
 
 
-@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "hung"])
+KILLED, HUNG = signal.SIGKILL, signal.SIGSTOP
+
+
 @pytest.mark.parametrize(
-    ("slices", "prefix", "state"),
+    ("sign", "slices", "prefix", "state"),
     [
-        (GATHERED, "gathered", "executing"),
-        (GATHERED, "gathered", "memory"),
-        (GATHERED, "coded", "memory"),
-        (SPLIT, "rechunk-split", "memory"),
-        (SPLIT, "gathered", "executing"),
-        (SPLIT, "gathered", "memory"),
-        (SPLIT, "coded", "executing"),
+        (KILLED, GATHERED, "gathered", "executing"),
+        (KILLED, GATHERED, "gathered", "memory"),
+        (KILLED, GATHERED, "coded", "memory"),
+        (KILLED, SPLIT, "rechunk-split", "memory"),
+        (KILLED, SPLIT, "gathered", "memory"),
+        (KILLED, SPLIT, "coded", "executing"),
+        (HUNG, GATHERED, "gathered", "memory"),
+        (HUNG, SPLIT, "rechunk-split", "memory"),
+        (HUNG, SPLIT, "gathered", "executing"),
     ],
 )
 def test_a_worker_is_lost_while_parity_is_made(
