@@ -33,9 +33,12 @@ class Ahead:
             self._told[chunk].set()
 
     async def of(self, chunk: int) -> ChunkResult | None:
-        """What a chunk that is done sent ahead; None if nothing, or if its news were lost."""
+        """What a chunk that is done sent ahead; None if nothing, or if its news were lost.
+
+        It is given away, so that this does not keep results that the run has let go of.
+        """
         if not self._told[chunk].is_set():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(COMES_WITHIN):
                     await self._told[chunk].wait()
-        return self._brought.get(chunk)
+        return self._brought.pop(chunk, None)

@@ -90,23 +90,13 @@ class Launcher:
 
     def stuck(self, chunks: Collection[int], keys: Collection[Key]) -> list[int]:
         """Those of the chunks that need one of the keys, and can be had without."""
-        return [
-            chunk
-            for chunk in chunks
-            if chunk in self._sent
-            and self._attempts[chunk] < ATTEMPTS
-            and self._sent[chunk][0].can_do_without(chunk, keys)
-        ]
+        left = self._with_attempts_left(chunks)
+        return [chunk for chunk in left if self._sent[chunk][0].can_do_without(chunk, keys)]
 
     def queued(self, chunks: Collection[int], keys: Collection[Key]) -> list[int]:
         """Those of the chunks whose own key is among the keys."""
-        return [
-            chunk
-            for chunk in chunks
-            if chunk in self._sent
-            and self._attempts[chunk] < ATTEMPTS
-            and self.futures[chunk].key in keys
-        ]
+        left = self._with_attempts_left(chunks)
+        return [chunk for chunk in left if self.futures[chunk].key in keys]
 
     def stranded(self, chunks: Collection[int], workers: Collection[str]) -> list[int]:
         """Those of the chunks that may run on none of the workers."""
@@ -127,6 +117,9 @@ class Launcher:
             # The graph may hold futures of what the chunks are made of.
             self._run = self._run.part(())
             self._sent.clear()
+
+    def _with_attempts_left(self, chunks: Collection[int]) -> list[int]:
+        return [c for c in chunks if c in self._sent and self._attempts[c] < ATTEMPTS]
 
     def _launched(
         self,

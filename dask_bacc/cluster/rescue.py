@@ -51,10 +51,10 @@ async def stuck_chunks(client: Client, launcher: Launcher, ledger: Ledger) -> St
     chosen = set(launcher.stranded(waiting, known.workers.difference(silent)))
     if silent:
         chosen.update(launcher.stuck(waiting, await keys_on(client, silent)))
-    if chosen or ledger.elapsed - ledger.moved < HUNG_AFTER:
+    scheduler = client.scheduler
+    if chosen or scheduler is None or ledger.elapsed - ledger.moved < HUNG_AFTER:
         return Stuck(tuple(sorted(chosen)), tuple(known.trusted()))
-    assert client.scheduler is not None
-    processing = await client.scheduler.processing()
+    processing = await scheduler.processing()
     idle = [worker for worker in known.workers - known.suspects if not processing.get(worker)]
     if not idle:
         return Stuck()

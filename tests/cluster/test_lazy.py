@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import uuid
 
 import dask
 import dask.array as da
@@ -25,13 +24,6 @@ WEIGHTS = np.random.default_rng(0).normal(size=(2, 3000)) / 2
 
 def wide(block):
     return np.tanh(block @ WEIGHTS)
-
-
-@pytest.fixture
-def gate(client):
-    event = Event(f"gate-{uuid.uuid4()}", client=client)
-    yield event.name
-    event.set()
 
 
 def all_but(block, gate, blocks):

@@ -36,15 +36,6 @@ def own_block(block):
     return next((j for j, own in enumerate(BLOCKS) if np.array_equal(own, block)), None)
 
 
-@pytest.fixture
-def gate(client):
-    """An event on which tasks can wait; opened at the end, so that no task stays behind."""
-    name = f"gate-{uuid.uuid4()}"
-    event = Event(name, client=client)
-    yield name
-    event.set()
-
-
 def held(block, gate, blocks):
     """The square; chunks that are one of the blocks wait at the gate."""
     if own_block(block) in blocks:

@@ -21,13 +21,6 @@ X = np.random.default_rng(0).normal(size=(24, 20))
 BLOCKS = np.split(X, 8)
 
 
-@pytest.fixture
-def gate(client):
-    event = Event(f"gate-{uuid.uuid4()}", client=client)
-    yield event.name
-    event.set()
-
-
 def waiting(block, gate):
     Event(gate).wait()
     return block
