@@ -44,7 +44,7 @@ def main() -> None:
         stacked = np.stack(blocks)
         gram = stacked @ stacked.T
         gram *= K / np.trace(gram)
-        worst = np.abs(gram_of_sketches(code, sketches) - gram).max()
+        worst = np.abs(gram_of_sketches(code, sketches)[0] - gram).max()
         print(
             f"{8 * size / 1e6:6.1f} MB a block {1e3 * encoding:9.1f} ms {1e3 * sketching:9.1f} ms "
             f"{sketching / encoding:6.2f} {worst:8.3f}"

@@ -9,11 +9,8 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
+from dask_bacc.cluster.news import COMES_WITHIN
 from dask_bacc.cluster.task import ChunkResult
-
-#: Seconds within which news of a chunk's end come after its future is done; longer than a worker
-#: collects them.
-COMES_WITHIN = 0.1
 
 
 class Ahead:

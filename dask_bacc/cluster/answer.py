@@ -10,13 +10,14 @@ import time
 import warnings
 from typing import Any
 
-from dask.base import unpack_collections
 from distributed import Client
 
 from dask_bacc.cluster.cleanup import briefly, look
 from dask_bacc.cluster.client import on_loop
+from dask_bacc.cluster.confine import persist_on
 from dask_bacc.cluster.consume import abandon, consume, gather
 from dask_bacc.cluster.launch import Launcher
+from dask_bacc.cluster.news import COMES_WITHIN
 from dask_bacc.cluster.watch import watch
 from dask_bacc.cluster.work import Decided, Work
 
@@ -90,16 +91,12 @@ class Answer:
         """The answer as dask arrays."""
         async with asyncio.timeout(timeout):
             decided = await _shielded(self._gathered or self.decided)
+            await self._news_of_cancelled()
         async with briefly():
             await look(self._client)
         answer = self.work.lazily(decided, self._launcher.name, self._launcher.futures)
         if trusted := watch(self._client).trusted():
-            arrays, repack = unpack_collections(answer)
-            # Preferred and no more: the arrays may outlive these workers.
-            persisted = await asyncio.to_thread(
-                self._client.persist, arrays, workers=trusted, allow_other_workers=True
-            )
-            (answer,) = repack(persisted)
+            answer = await persist_on(self._client, answer, trusted)
         return answer
 
     def warn(self) -> None:
@@ -113,6 +110,13 @@ class Answer:
             self.decided.cancel()
         if (refining := self.work.refining) is not None:
             self._call(refining.cancel)
+
+    async def _news_of_cancelled(self) -> None:
+        """Wait until chunks that started while they were being cancelled have said so."""
+        ledger = self.work.ledger
+        unheard = [r for r in ledger.records if r.state == "cancelled" and r.worker is None]
+        if unheard and ledger.finished is not None:
+            await asyncio.sleep(ledger.finished + COMES_WITHIN - ledger.elapsed)
 
     def _gather(self) -> concurrent.futures.Future[Decided]:
         with self._lock:

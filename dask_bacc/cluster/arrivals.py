@@ -75,13 +75,14 @@ class Arrivals:
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
+        # A traceback may keep this object, and must not keep the results; at once, for who waits
+        # below may be cancelled.
+        self._futures.clear()
+        self._lanes.clear()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        # A traceback may keep this object, and must not keep the results.
-        self._futures.clear()
-        self._lanes.clear()
 
     def add(self, futures: Mapping[int, Future[Any]]) -> None:
         """Watch these futures too, in place of others of the same index."""

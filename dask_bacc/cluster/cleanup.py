@@ -8,7 +8,7 @@ import itertools
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Coroutine, Sequence
 from typing import Any
 
 from dask.typing import Key
@@ -113,10 +113,15 @@ async def release(
             await client.cancel(futures, asynchronous=True)
         if leftovers or known.suspects:
             restart = set(running.values()) if cancel == "restart" else set()
-            task = asyncio.create_task(_look_after(client, launcher.name, restart))
-            _tasks.add(task)
-            task.add_done_callback(_tasks.discard)
+            in_background(_look_after(client, launcher.name, restart))
     launcher.release(keep)
+
+
+def in_background(coroutine: Coroutine[Any, Any, None]) -> None:
+    """Start a coroutine on the running event loop, for which nobody waits."""
+    task = asyncio.create_task(coroutine)
+    _tasks.add(task)
+    task.add_done_callback(_tasks.discard)
 
 
 async def _look_after(client: Client, run: str, restart: Collection[str]) -> None:

@@ -47,7 +47,7 @@ async def consume(client: Client, launcher: Launcher, work: Work) -> Decided:
             kept = work.options.cancel == "keep" and ledger.stopped is not Stop.COMPLETE
         finally:
             if not kept:
-                await release(client, launcher, ledger, work.options.cancel, keep=work.held)
+                await release(client, launcher, ledger, work.options.cancel, keep=work.kept)
         # Off the event loop, which must go on answering the scheduler.
         if work.held:
             return Decided(await asyncio.to_thread(work.decide), held=True)
@@ -105,9 +105,15 @@ def _answer(work: Work) -> Decided:
 async def _refine(client: Client, launcher: Launcher, work: Work) -> None:
     """Take the results that come after the answer, until none is left to come."""
     ledger = work.ledger
-    waiting = {i: future for i, future in launcher.futures.items() if ledger.is_open(i)}
+    # Nothing here has a name of its own: the frame of what is cancelled lives on for a while.
+    arrivals = Arrivals(
+        client,
+        {i: future for i, future in launcher.futures.items() if ledger.is_open(i)},
+        ledger.lane,
+        work.known,
+    )
     try:
-        async with Arrivals(client, waiting, ledger.lane, work.known) as arrivals:
+        async with arrivals:
             while ledger.outstanding:
                 work.record(await arrivals.take())
                 work.notify()
@@ -129,7 +135,9 @@ async def _collect(
         work.stir = arrivals.stir
         while True:
             if work.gathering and work.held:
-                arrivals.add({i: launcher.futures[i] for i in await work.reopen()})
+                arrivals.add(
+                    {i: launcher.futures[i] for i in await asyncio.to_thread(work.reopen)}
+                )
             # Estimating takes a while; what has come meanwhile is taken in before the next time.
             while arrivals.ready():
                 work.record(await arrivals.take())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -44,6 +45,9 @@ class Launcher:
         self._sent: dict[int, tuple[RunGraph, Sequence[str]]] = {}
         self._attempts = Counter[int]()
         self._again = 0
+        # A run may be cancelled while another thread submits for it.
+        self._lock = threading.Lock()
+        self._over = False
 
     def launch(
         self, chunks: Collection[int], workers: Sequence[str], *, sources: Collection[Key] = ()
@@ -110,13 +114,15 @@ class Launcher:
 
     def release(self, keep: Collection[int] = ()) -> None:
         """Let go of all futures but those of some chunks."""
-        for chunk in self.futures.keys() - set(keep):
-            del self.futures[chunk]
-        self._sources = {}
-        if not self.futures:
-            # The graph may hold futures of what the chunks are made of.
-            self._run = self._run.part(())
-            self._sent.clear()
+        with self._lock:
+            for chunk in self.futures.keys() - set(keep):
+                del self.futures[chunk]
+            self._sources = {}
+            if not self.futures:
+                # The graph may hold futures of what the chunks are made of.
+                self._run = self._run.part(())
+                self._sent.clear()
+                self._over = True
 
     def _with_attempts_left(self, chunks: Collection[int]) -> list[int]:
         return [c for c in chunks if c in self._sent and self._attempts[c] < ATTEMPTS]
@@ -129,6 +135,8 @@ class Launcher:
         workers: Sequence[str],
     ) -> dict[int, Future[Any]]:
         launched = {chunk: futures[run.name, chunk] for chunk in chunks}
-        self._sent |= dict.fromkeys(chunks, (run, workers))
-        self.futures |= launched
+        with self._lock:
+            if not self._over:
+                self._sent |= dict.fromkeys(chunks, (run, workers))
+                self.futures |= launched
         return launched

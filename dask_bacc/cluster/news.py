@@ -17,6 +17,9 @@ TOPIC = "dask-bacc"
 #: message costs would otherwise be half of what such a chunk costs.
 INTERVAL = 0.02
 
+#: Seconds within which news are with the client; longer than a worker collects them.
+COMES_WITHIN = 0.1
+
 #: Bytes of results that make a message leave at once: the scheduler remembers the last thousand
 #: events of a topic.
 FULL = 64 * 2**10

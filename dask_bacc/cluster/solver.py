@@ -11,7 +11,8 @@ import numpy as np
 from dask_bacc.cluster.structure import Outline
 from dask_bacc.coding import Code, Decoder, DecodingMatrix, decoding_matrix, needs_solving
 from dask_bacc.coding._typing import AnyArray, FloatArray
-from dask_bacc.coding.decode import count_outputs, power_of_two
+from dask_bacc.coding.arrays import power_of_two
+from dask_bacc.coding.decode import count_outputs
 from dask_bacc.coding.kriging.sketch import gram_of_sketches
 
 
@@ -72,8 +73,14 @@ class GrowingGram:
 
     def add(self, array: AnyArray) -> None:
         """One more array, of the length of the others."""
+        largest = np.abs(array).max(initial=0.0)
+        if not np.isfinite(largest):
+            raise OverflowError(
+                "results are too large to estimate errors, for sums of their outputs overflow; "
+                'scale them down, or use decoder="berrut"'
+            )
         if not self._count:
-            self._scale = power_of_two(np.abs(array).max(initial=0.0))
+            self._scale = power_of_two(largest)
         flat = array / self._scale
         count = self._count
         if count == len(self._arrays):
@@ -150,9 +157,9 @@ class Solver:
         # Where every block's own result is in and no other, nothing is estimated and nothing is
         # multiplied.
         estimated = needs_solving(code, chunks, decoder)
-        gram = None
+        gram, unknown = None, None
         if estimated and decoder.uses_gram and sketches:
-            gram = gram_of_sketches(code, sketches)
+            gram, unknown = gram_of_sketches(code, sketches)
         inner: list[FloatArray | None] = [None] * len(leaves)
         if estimated and decoder.uses_results:
             self._grow(results)
@@ -170,6 +177,7 @@ class Solver:
                 inner=products,
                 outputs=outputs,
                 gram=gram,
+                unknown=unknown,
                 memory=self._memories.setdefault(leaf, {}),
             )
             size = 0.0

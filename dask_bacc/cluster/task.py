@@ -65,6 +65,8 @@ def run_chunk(
     try:
         sketches = [sketch(block) for block in blocks] if sketched else None
         own = [copied(block) for block in blocks]
+        if should_stop():
+            raise RuntimeError("cancelled before it began")
         result = flatten(func(*own, *args, **kwargs))
         brought = ChunkResult(result.outline(), sketches, result)
         if result.nbytes > limit:

@@ -94,6 +94,11 @@ class Work:
             return []
         return [chunk for chunk in self._outlines if chunk not in self._results]
 
+    @property
+    def kept(self) -> list[int]:
+        """Chunks whose results are kept on the cluster: all, or none once all are here."""
+        return list(self._outlines) if self.held else []
+
     def news(self, news: Mapping[str, Any]) -> None:
         """Enter what a chunk says of itself."""
         self.ledger.news(news["chunk"], news["worker"], news["state"])
@@ -109,17 +114,17 @@ class Work:
         self.gathering = True
         self.stir()
 
-    async def reopen(self) -> list[int]:
-        """Count only what is here; the chunks whose results are to be fetched."""
-        await asyncio.to_thread(self._solving.acquire)
-        try:
+    def reopen(self) -> list[int]:
+        """Count only what is here; the chunks whose results are to be fetched.
+
+        Waits for who is solving, and nothing may be recorded meanwhile.
+        """
+        with self._solving:
             chunks = self.held
             for chunk in chunks:
                 del self._outlines[chunk]
                 self.ledger.reopen(chunk)
             self._solver, self._solved = Solver(self.code, self.options.decoder), None
-        finally:
-            self._solving.release()
         return chunks
 
     def record(self, outcome: Outcome) -> None:

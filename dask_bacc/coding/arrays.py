@@ -202,3 +202,16 @@ def inner_products(arrays: Sequence[Any], scale: float) -> FloatArray:
     if is_complex(flat):
         flat = xp.concat([xp.real(flat), xp.imag(flat)], axis=1)
     return to_numpy(xp.matmul(flat, flat.T))
+
+
+def power_of_two(size: float) -> float:
+    """A power of two of about this size, by which dividing loses no digit; 1 for zero.
+
+    Squares of very large and very small numbers would overflow and vanish.
+
+    Examples
+    --------
+    >>> power_of_two(1000.0)
+    1024.0
+    """
+    return math.ldexp(1.0, min(math.frexp(size)[1], 1023)) if size > 0 else 1.0

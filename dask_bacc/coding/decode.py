@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +20,7 @@ from dask_bacc.coding.arrays import (
     largest,
     library,
     namespace,
+    power_of_two,
 )
 from dask_bacc.coding.codes import Code
 from dask_bacc.coding.decoders import Decoder, get_decoder
@@ -125,19 +125,6 @@ def decode(
         matrix.noise * scale,
         matrix.suspects,
     )
-
-
-def power_of_two(size: float) -> float:
-    """A power of two of about this size, by which dividing loses no digit; 1 for zero.
-
-    Squares of very large and very small numbers would overflow and vanish.
-
-    Examples
-    --------
-    >>> power_of_two(1000.0)
-    1024.0
-    """
-    return math.ldexp(1.0, min(math.frexp(size)[1], 1023)) if size > 0 else 1.0
 
 
 def _combined(weights: FloatArray, kept: BoolArray, arrays: Sequence[Any]) -> Any:

@@ -80,6 +80,7 @@ def decoding_matrix(
     inner: FloatArray | None = None,
     outputs: int = 1,
     gram: FloatArray | None = None,
+    unknown: FloatArray | None = None,
     memory: dict[int, dict[str, Any]] | None = None,
 ) -> DecodingMatrix:
     """The matrix that decodes a returned set.
@@ -97,6 +98,8 @@ def decoding_matrix(
         Numbers in a result, a complex one counting twice.
     gram : (k, k) ndarray, optional
         Inner products of the blocks.
+    unknown : (k,) ndarray, optional
+        Share of every block that is not known and that `gram` makes assumptions of, from 0 to 1.
     memory : dict, optional
         Pass the same one at every call for the same function, with more and more results: what
         decoders keep there, for each group, makes the next call faster.
@@ -121,6 +124,7 @@ def decoding_matrix(
                 results_gram=None if inner is None else inner[np.ix_(positions, positions)],
                 outputs=outputs,
                 gram=None if gram is None else gram[np.ix_(group.blocks, group.blocks)],
+                unknown=None if unknown is None else unknown[group.blocks],
                 memory=memory.setdefault(number, {}),
             )
             solution = decoder.solve(evidence)

@@ -9,12 +9,12 @@ import dask
 import dask.array as da
 import numpy as np
 import pytest
-from distributed import Client, Event
+from distributed import Client, Event, futures_of
 
 import dask_bacc
 from dask_bacc import coding
 from dask_bacc.cluster.watch import watch
-from tests.cluster.test_run import assert_nothing_is_left
+from tests.cluster.test_run import assert_nothing_is_left, relative
 from tests.conftest import wait_until
 
 X = 2 + np.sin(np.arange(48).reshape(24, 2) / 20)
@@ -90,6 +90,32 @@ def test_every_way_decodes_the_same(client, gate, monkeypatch, slices, combine, 
         np.testing.assert_allclose(decoded[name], whole, rtol=1e-5, atol=1e-5)
     assert decoded["wide"].dtype == np.float64
     assert decoded["first"].dtype == np.float32
+
+
+def test_workers_that_are_stuck_decode_nothing(client, gate):
+    """To the scheduler they look idle, and it would have them steal."""
+    many = np.arange(48.0)
+
+    def large(block, gate):
+        if block[0] in (2, 5):
+            Event(gate).wait()
+        return np.tanh(block / 50) + np.zeros(400_000)
+
+    run = dask_bacc.encode(many, n=60, k=48).map(large, gate, rtol=np.inf)
+    wait_until(lambda: run.status == "finished")
+    lazy = run.to_dask_array(timeout=60)
+    wait_until(lambda: all(future.status == "finished" for future in futures_of(lazy)))
+    stuck = set(watch(client).zombies.values())
+    assert stuck
+    assert not stuck.intersection(*client.who_has(lazy).values())
+
+    # From then on it may be anywhere.
+    def kept(dask_scheduler):
+        return [key for key, ts in dask_scheduler.tasks.items() if ts.worker_restrictions]
+
+    wait_until(lambda: not client.run_on_scheduler(kept))
+    truth = np.tanh(many / 50)
+    assert relative(lazy[::400_000].compute(), truth) < 3 * run.report.error
 
 
 def test_structures(client):

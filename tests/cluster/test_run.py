@@ -281,6 +281,26 @@ def test_numpy_integers_as_options(client):
     np.testing.assert_array_equal(run.result(), -X)
 
 
+@pytest.mark.parametrize("unit", [1e-200, 1e160, 1e307])
+def test_units_do_not_matter(client, gate, unit):
+    """Squares of such numbers vanish or overflow."""
+
+    def squared(block, gate):
+        if block[0] == unit * X[3, 0]:
+            Event(gate).wait()
+        return (block / unit) ** 2 * unit
+
+    run = dask_bacc.encode(unit * X[:, 0], k=8, n=12).map(squared, gate, rtol=np.inf)
+    answer = run.result() / unit
+    assert 0 < run.report.error < 0.1
+    assert relative(answer, X[:, 0] ** 2) < 3 * run.report.error
+
+
+def test_results_too_large_to_sum_are_refused(client):
+    with pytest.raises(OverflowError, match="scale them down"):
+        dask_bacc.encode(np.full(400_000, 1e308), k=4, n=6, code="berrut").map(np.copy).result()
+
+
 def test_an_answer_that_overflows_is_refused(client):
     coded = dask_bacc.encode(X, k=8, n=8, code="uncoded")
     run = coded.map(lambda block: np.full(3, 30000, "f2"), combine="sum")

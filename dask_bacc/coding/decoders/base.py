@@ -26,6 +26,9 @@ class Evidence:
     outputs: int = 1
     #: ``(k, k)`` inner products of the blocks, or None if they are not known
     gram: FloatArray | None = None
+    #: ``(k,)`` share of every block of which `gram` says what is likely and not what is known;
+    #: None for nothing
+    unknown: FloatArray | None = None
     #: what a decoder left at its last call, with fewer results of the same function
     memory: dict[str, Any] = field(default_factory=dict)
 

@@ -20,6 +20,9 @@ FEWEST = 4
 #: By how much variances are widened with no more results than blocks, over the square of their
 #: number: nothing but the prior then tells curved functions from linear ones.
 WIDENING = 30.0
+#: What is not known of a block may lie all in the direction in which results differ most: its
+#: result is then at least by this times the unknown share of their variance from any estimate.
+UNKNOWN = 2.0
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,9 @@ class Kriging(Decoder):
     Give the blocks' inner products to `dask_bacc.coding.decode` as `gram`. Without them blocks are
     taken for unrelated and equally large. With `p` outputs the error estimate is widened by
     ``sqrt(1 + 2 / p)``, since hyper-parameters that few outputs choose are themselves uncertain,
-    and with `m` results of no more than as many blocks by ``sqrt(1 + 30 / m**2)``.
+    and with `m` results of no more than as many blocks by ``sqrt(1 + 30 / m**2)``. The variance of
+    a block that is not wholly known is at least what results differ by, times twice the share that
+    is not known.
 
     References
     ----------
@@ -101,6 +106,12 @@ class Kriging(Decoder):
         )
         if observations.count <= k:
             variance = (1 + WIDENING / observations.count**2) * variance
+        if evidence.unknown is not None and observations.count > 1:
+            # A covariance learns how curved a function is from results that are close together,
+            # and has little to say of blocks that may be anywhere.
+            apart = observations.spread / observations.outputs
+            apart *= observations.count / (observations.count - 1)
+            variance = np.maximum(variance, np.minimum(UNKNOWN * evidence.unknown, 1) * apart)
         return Solution(
             weights @ merging,
             np.sqrt(variance),

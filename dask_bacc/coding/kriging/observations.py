@@ -32,6 +32,11 @@ class Observations:
         """Number of results."""
         return len(self.gram)
 
+    @property
+    def spread(self) -> float:
+        """Mean square difference of results from their mean, sum over outputs."""
+        return float(np.mean(np.diag(self.gram)) - np.mean(self.gram))
+
     def among(self, points: IndexArray) -> Observations:
         """Some of the results."""
         square = np.ix_(points, points)

@@ -67,7 +67,7 @@ def find_outliers(
     if outputs * gain < PRICE * count:
         return nothing
     error, variance = _prediction(observations, clean, aside)
-    return aside[(error > EXTRAORDINARY * variance) & (error > SUBSTANTIAL * _spread(kept))]
+    return aside[(error > EXTRAORDINARY * variance) & (error > SUBSTANTIAL * kept.spread)]
 
 
 def _worst_first(observations: Observations, most: int) -> tuple[IndexArray, FloatArray]:
@@ -97,11 +97,6 @@ def _unrelated(observations: Observations, aside: IndexArray | list[int]) -> flo
     """Cost of results as numbers that nothing relates to, per output."""
     squares = np.diag(observations.gram)[aside]
     return 0.5 * float(np.log(np.maximum(squares, np.finfo(float).tiny)).sum())
-
-
-def _spread(observations: Observations) -> float:
-    """Mean square difference of results from their mean, sum over outputs."""
-    return float(np.mean(np.diag(observations.gram)) - np.mean(observations.gram))
 
 
 def _prediction(

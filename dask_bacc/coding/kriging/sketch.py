@@ -9,7 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dask_bacc.coding._typing import AnyArray, FloatArray
-from dask_bacc.coding.arrays import as_double, from_numpy, is_foreign, namespace, to_numpy
+from dask_bacc.coding.arrays import (
+    as_double,
+    from_numpy,
+    is_foreign,
+    namespace,
+    power_of_two,
+    to_numpy,
+)
 from dask_bacc.coding.codes import Code
 
 #: Length of a sketch. A prime, so that regular patterns in the data do not fall in step with it.
@@ -61,7 +68,8 @@ def sketch(array: AnyArray, size: int = SIZE) -> AnyArray:
     total: AnyArray = np.einsum(
         "ij,ij->j", flat[:whole].reshape(rows, size), signs[:whole].reshape(rows, size)
     )
-    total[: len(flat) - whole] += flat[whole:] * signs[whole:]
+    with np.errstate(over="ignore"):  # whoever uses it sees it
+        total[: len(flat) - whole] += flat[whole:] * signs[whole:]
     return total
 
 
@@ -90,7 +98,9 @@ def _signs(length: int) -> NDArray[np.int8]:
     return np.random.default_rng(0).integers(0, 2, size=length, dtype=np.int8) * 2 - 1
 
 
-def gram_of_sketches(code: Code, sketches: Mapping[int, Sequence[AnyArray]]) -> FloatArray:
+def gram_of_sketches(
+    code: Code, sketches: Mapping[int, Sequence[AnyArray]]
+) -> tuple[FloatArray, FloatArray]:
     """Estimated inner products of the blocks from the sketches of some chunks.
 
     What the chunks do not determine is taken for the blocks' mean and a deviation that is as large
@@ -105,41 +115,54 @@ def gram_of_sketches(code: Code, sketches: Mapping[int, Sequence[AnyArray]]) -> 
 
     Returns
     -------
-    (k, k) ndarray of float64
+    gram : (k, k) ndarray of float64
         The sum over encoded arrays, each scaled to a mean square norm of 1 within every group of
         the code; zero between blocks of different groups and for groups without chunks. Blocks of
         groups that are known from one block alone are taken for unrelated and equally large.
+    unknown : (k,) ndarray of float64
+        Share of every block that the chunks do not determine, from 0 to 1.
 
     Examples
     --------
     >>> from dask_bacc.coding import Uncoded
     >>> blocks = np.array([[1.0, 0.0], [0.0, 1.0]])
-    >>> gram_of_sketches(Uncoded(2, 2), {i: [block] for i, block in enumerate(blocks)})
+    >>> gram, unknown = gram_of_sketches(Uncoded(2, 2), {0: blocks[:1], 1: blocks[1:]})
+    >>> gram
     array([[1., 0.],
            [0., 1.]])
+    >>> unknown
+    array([0., 0.])
     """
-    whole = np.zeros((code.k, code.k))
+    whole, unknown = np.zeros((code.k, code.k)), np.ones(code.k)
     for group in code.groups:
         members = [i for i in sorted(sketches) if group.chunks.start <= i < group.chunks.stop]
         if members:
             rows = group.code.generator[[i - group.chunks.start for i in members]]
-            gram = _gram_of_group(rows, [sketches[i] for i in members])
+            gram, unknown[group.blocks] = _gram_of_group(rows, [sketches[i] for i in members])
             whole[np.ix_(group.blocks, group.blocks)] = gram
-    return whole
+    return whole, unknown
 
 
-def _gram_of_group(rows: FloatArray, sketches: Sequence[Sequence[AnyArray]]) -> FloatArray:
-    """The blocks' inner products from sketches of the chunks that have these rows."""
+def _gram_of_group(
+    rows: FloatArray, sketches: Sequence[Sequence[AnyArray]]
+) -> tuple[FloatArray, FloatArray]:
+    """The same from the chunks of a group, which have these rows."""
     k = rows.shape[1]
     inverse = np.linalg.pinv(rows, rcond=1e-8)
     determined = inverse @ rows
     rank = round(float(np.trace(determined)))
+    unknown = np.clip(1 - np.diag(determined), 0.0, 1.0) if rank < k else np.zeros(k)
     if rank < min(2, k):
         # Nothing is known of how far the other blocks are from the one.
-        return np.eye(k)
+        return np.eye(k), unknown
     total = np.zeros((k, k))
     for part in zip(*sketches, strict=True):
         stacked = np.stack(part)
+        largest = np.abs(stacked).max(initial=0.0)
+        if not np.isfinite(largest):
+            # Sums of numbers near the largest there are say nothing.
+            return np.eye(k), np.ones(k)
+        stacked = stacked / power_of_two(largest)
         mean = stacked.mean(axis=0)
         deviations = inverse @ (stacked - mean)
         blocks = mean + deviations
@@ -150,4 +173,4 @@ def _gram_of_group(rows: FloatArray, sketches: Sequence[Sequence[AnyArray]]) -> 
             gram = gram + spread * (np.eye(k) - determined)
         size = np.trace(gram) / k
         total += gram / size if size > 0 else gram
-    return total
+    return total, unknown

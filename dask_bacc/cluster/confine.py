@@ -1,0 +1,67 @@
+"""Keeping what is persisted to some workers until it is made, and no longer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from dask.base import unpack_collections
+from dask.typing import Key
+from distributed import Client, Future, futures_of
+
+from dask_bacc.cluster.cleanup import ANSWER_WITHIN, briefly, in_background, look
+from dask_bacc.cluster.watch import watch
+
+
+async def persist_on(client: Client, collection: Any, workers: Sequence[str]) -> Any:
+    """Persist collections on some workers only.
+
+    Where they are merely preferred, idle ones steal, and a worker whose thread is taken by what
+    was cancelled looks idle. Once all is made, or none of the workers is left, it may be made
+    anywhere: it may outlive them.
+
+    Parameters
+    ----------
+    client : Client
+        On whose event loop this coroutine runs.
+    collection : object
+        Collections in any containers.
+    workers : sequence of str
+        Their addresses.
+    """
+    collections, repack = unpack_collections(collection)
+    # As they are: with other keys it would not be known what is to be let go.
+    persisted = await asyncio.to_thread(
+        client.persist, collections, workers=workers, optimize_graph=False
+    )
+    made = [
+        [key for key, node in array.__dask_graph__().items() if not isinstance(node, Future)]
+        for array in collections
+    ]
+    states = [future._state for future in futures_of(persisted)]
+    in_background(_let_go(client, made, states, set(workers)))
+    (answer,) = repack(persisted)
+    return answer
+
+
+async def _let_go(
+    client: Client, made: Sequence[Sequence[Key]], states: Sequence[Any], workers: Collection[str]
+) -> None:
+    """Lift the restriction when it is time."""
+    for state in states:
+        while state.status in ("pending", "lost") and client.status == "running":
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(ANSWER_WITHIN):
+                    await state.wait()
+                    continue
+            async with briefly():
+                await look(client)
+            if watch(client).workers.isdisjoint(workers):
+                break
+    for keys in made:
+        if client.status == "running" and (scheduler := client.scheduler) is not None:
+            # A KeyError if the array is not wanted any more.
+            async with briefly():
+                await scheduler.set_restrictions(worker=dict.fromkeys(keys))
