@@ -102,6 +102,7 @@ def test_a_run_that_fails_or_is_cancelled_ends_the_line(local, gate):
     dask_bacc.progress(run, file=terminal)
     assert terminal.shown[-1].startswith("[--------] | 0 returned")
     assert terminal.shown[-1].endswith("| cancelled")
+    gate.set()  # or closing the cluster waits for the threads
 
 
 def test_an_asynchronous_client_waits_for_progress_without_blocking(gate):
@@ -170,6 +171,7 @@ def test_looking_at_a_run_does_not_keep_it_alive(local, gate, monkeypatch):
     gc.collect()
     wait_until(lambda: shown and "cancelled" in shown[-1])
     wait_until(lambda: not [t for t in threading.enumerate() if t.name == "bacc-progress"])
+    gate.set()
 
 
 def test_in_a_real_notebook():
