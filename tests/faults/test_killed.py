@@ -141,5 +141,6 @@ def test_scattered_blocks_are_lost_with_their_worker(start, gate):
         except dask_bacc.DecodeError:
             assert len(run.report.returned) < N
         assert run.report.seconds < 6
-        assert run.report.missing
+        # Nothing is missing where other workers had fetched its blocks before.
+        assert len(run.report.returned) + len(run.report.missing) == N
         baseline.check_keys(client, kept)
