@@ -209,6 +209,25 @@ def test_zero_and_constant_results():
         assert decoded.error.max() < 1e-2
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_a_block_of_zeros_whose_result_is_zero_makes_it_no_surer(seed):
+    """Padding, or an empty image: linear functions alone foresee it, and this is none."""
+    rng = np.random.default_rng(seed)
+    blocks = rng.normal(size=(4, 20))
+    blocks[rng.integers(4)] = 0
+    weights = rng.normal(size=(20, 100)) / 2
+
+    def function(x):
+        return np.tanh(x @ weights)
+
+    code = coding.Berrut(4, 6, systematic=True)
+    chunks = code.encode(blocks)
+    results = {i: function(chunks[i]) for i in rng.permutation(6)[:4].tolist()}
+    decoded = decode(code, results, "kriging", gram=blocks @ blocks.T)
+    error = np.linalg.norm(decoded.blocks - function(blocks)) / np.sqrt(100)
+    assert error <= 2 * np.linalg.norm(decoded.error) + 1e-12
+
+
 def test_the_scale_of_blocks_and_results_does_not_matter():
     blocks, functions = sample(3, 8)
     code = SYSTEMATIC(8, 12)

@@ -92,14 +92,17 @@ class Kriging(Decoder):
         observations = returned.merged(merging)
         points = chunks[np.argmax(merging > 0, axis=1)]
         families = _families(geometry, points, k)
-        ensemble = fit_ensemble(observations, families, evidence.memory.get(self.name))
+        telling = observations.telling
+        learnt = observations.among(telling)
+        ensemble = fit_ensemble(learnt, families, evidence.memory.get(self.name))
         most = _most_suspects(evidence.code, observations.count)
-        aside = find_outliers(observations, ensemble, most, families)
+        aside = telling[find_outliers(learnt, ensemble, most, families)]
         suspects = np.flatnonzero(merging[aside].any(axis=0))
         if len(aside):
             merging, points = np.delete(merging, aside, axis=0), np.delete(points, aside)
             observations = returned.merged(merging)
-            ensemble = fit_ensemble(observations, _families(geometry, points, k))
+            learnt = observations.among(observations.telling)
+            ensemble = fit_ensemble(learnt, _families(geometry, points, k))
         evidence.memory[self.name] = ensemble
         weights, variance = ensemble.predict(
             observations, geometry.between(blocks, points), geometry.among(blocks)

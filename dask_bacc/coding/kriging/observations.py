@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dask_bacc.coding._typing import FloatArray, IndexArray
-from dask_bacc.coding.kriging.kernels import Geometry
+from dask_bacc.coding.kriging.kernels import SAME_POINT, Geometry
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,17 @@ class Observations:
     def count(self) -> int:
         """Number of results."""
         return len(self.gram)
+
+    @property
+    def telling(self) -> IndexArray:
+        """Points from which something can be learnt of a function.
+
+        Many functions are zero at zero. No covariance but the linear one foresees it, and the
+        likelihood would give up all others for that one result.
+        """
+        sizes, values = self.geometry.left, np.diag(self.gram)
+        nothing = (sizes <= SAME_POINT * sizes.mean()) & (values <= SAME_POINT * values.mean())
+        return np.flatnonzero(~nothing)
 
     @property
     def spread(self) -> float:
