@@ -121,6 +121,10 @@ class Case:
         """A run that waits for all results it can use."""
         self.coded.map(trivial, enough=self.n).result()
 
+    def backup(self) -> None:
+        """A run that launches parity only if chunks are late."""
+        self.coded.map(trivial, launch="backup").result()
+
     def lossy(self) -> None:
         """A run that goes without the last twentieth."""
         self.coded.map(trivial, enough=self.n - self.n // 20, rtol=np.inf).result()
@@ -131,9 +135,9 @@ def over_blocks(client: Client, rounds: int) -> None:
     print("\nruns over k blocks of 8 kB held by workers, n = 1.25 k; 8 worker processes")
     print("and the scheduler's milliseconds for each chunk of client.map, run and encoding")
     print(
-        f"{'k':>6}{'n':>6}{'client.map s':>14}{'run s':>8}{'ratio':>7}{'with losses s':>15}"
-        f"{'encode s':>10}{'rechunk s':>11}{'tasks/chunk':>13}{'map ms':>8}{'run ms':>8}"
-        f"{'encode ms':>11}"
+        f"{'k':>6}{'n':>6}{'client.map s':>14}{'run s':>8}{'ratio':>7}{'backup':>8}"
+        f"{'with losses s':>15}{'encode s':>10}{'rechunk s':>11}{'tasks/chunk':>13}{'map ms':>8}"
+        f"{'run ms':>8}{'encode ms':>11}"
     )
     columns: dict[str, list[float]] = {"client.map": [], "run": [], "encode": []}
     for k in COUNTS:
@@ -142,15 +146,16 @@ def over_blocks(client: Client, rounds: int) -> None:
         case.encode()
         encoding = time.perf_counter() - begin
         encode_ms = 1000 * (scheduler_seconds(client) - before) / case.n
-        case.plain(), case.run(), case.lossy()
+        case.plain(), case.run(), case.backup(), case.lossy()
         ratio, base = ratios([(timed(case.plain), timed(case.run)) for _ in range(rounds)])
+        held_back, _ = ratios([(timed(case.plain), timed(case.backup)) for _ in range(rounds)])
         losses = float(np.median([timed(case.lossy) for _ in range(3)]))
         map_ms, run_ms = case.busy(case.plain), case.busy(case.run)
         rechunking = timed(case.rechunk) if k <= MOST_TO_RECHUNK else np.nan
         print(
-            f"{k:6}{case.n:6}{base:14.3f}{base * ratio:8.3f}{ratio:7.2f}{losses:15.3f}"
-            f"{encoding:10.3f}{rechunking:11.3f}{case.tasks / case.n:13.2f}{map_ms:8.2f}"
-            f"{run_ms:8.2f}{encode_ms:11.2f}",
+            f"{k:6}{case.n:6}{base:14.3f}{base * ratio:8.3f}{ratio:7.2f}{held_back:8.2f}"
+            f"{losses:15.3f}{encoding:10.3f}{rechunking:11.3f}{case.tasks / case.n:13.2f}"
+            f"{map_ms:8.2f}{run_ms:8.2f}{encode_ms:11.2f}",
             flush=True,
         )
         for name, seconds in zip(columns, (base, base * ratio, encoding), strict=True):

@@ -17,6 +17,7 @@ from distributed.scheduler import heartbeat_interval
 
 from dask_bacc.cluster.launch import Launcher
 from dask_bacc.cluster.report import Ledger
+from dask_bacc.cluster.stragglers import Patience, usual_limit
 from dask_bacc.cluster.watch import watch
 
 logger = logging.getLogger("dask_bacc")
@@ -96,7 +97,8 @@ async def release(
         Chunks whose results stay on the cluster.
     """
     known = watch(client)
-    known.unlisten(launcher.name)
+    limit = usual_limit(ledger.records, Patience.configured()) or 0.0
+    known.unlisten(launcher.name, limit)
     leftovers = [chunk for chunk in launcher.futures if ledger.is_open(chunk)]
     for chunk in leftovers:
         ledger.end(chunk, "cancelled")
@@ -106,7 +108,8 @@ async def release(
         for chunk, worker in ledger.report().still_running.items()
         if chunk in launcher.futures
     }
-    known.abandon(launcher.name, running)
+    due = {i: ledger.submitted + (ledger.records[i].started or 0.0) + limit for i in running}
+    known.abandon(launcher.name, running, due)
     if client.status == "running":
         if leftovers:
             futures = [launcher.futures[chunk] for chunk in leftovers]

@@ -279,7 +279,7 @@ def start_run(
     ledger.submit(first)
     known.listen(graph.name, work.news)
     try:
-        launcher.launch(first, known.trusted(), sources=sources)
+        launcher.launch(first, known.trusted(patient=True), sources=sources)
     except BaseException:
         known.unlisten(graph.name)
         raise

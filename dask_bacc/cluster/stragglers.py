@@ -73,16 +73,8 @@ def late_chunks(
     >>> late_chunks([done, slow], 2.5, patience)
     ({1}, inf)
     """
-    launched = sum(record.state != "spare" for record in records)
-    durations = sorted(
-        record.ended - record.started
-        for record in records
-        if record.state == "returned" and record.ended is not None and record.started is not None
-    )
-    needed = max(math.ceil(patience.quantile * launched), 1)
-    if len(durations) < needed:
+    if (limit := usual_limit(records, patience)) is None:
         return set(), math.inf
-    limit = max(patience.minimum, patience.multiple * durations[needed - 1])
     moved = max(
         (
             time
@@ -99,6 +91,20 @@ def late_chunks(
     }
     late = {chunk for chunk, time in due.items() if time <= now}
     return late, min((time for chunk, time in due.items() if chunk not in late), default=math.inf)
+
+
+def usual_limit(records: Sequence[ChunkRecord], patience: Patience) -> float | None:
+    """Seconds after which a chunk that has started is late; None while too few have returned."""
+    launched = sum(record.state != "spare" for record in records)
+    durations = sorted(
+        record.ended - record.started
+        for record in records
+        if record.state == "returned" and record.ended is not None and record.started is not None
+    )
+    needed = max(math.ceil(patience.quantile * launched), 1)
+    if len(durations) < needed:
+        return None
+    return max(patience.minimum, patience.multiple * durations[needed - 1])
 
 
 def backups(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter, deque
-from collections.abc import Callable, Collection, Mapping
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -34,10 +35,12 @@ class Watch:
 
     def __init__(self) -> None:
         self._listeners: dict[str, OnNews] = {}
-        #: the last runs that are over
-        self._over: deque[str] = deque(maxlen=REMEMBERED)
+        #: the last runs that are over, with the seconds that a chunk of theirs takes at most
+        self._over: dict[str, float] = {}
         #: cancelled chunks that still run, by run and chunk, with their worker
         self._zombies: dict[tuple[str, int], str] = {}
+        #: when they should be through, on the monotonic clock
+        self._due: dict[tuple[str, int], float] = {}
         #: seconds by which silent workers were behind the others, when last looked at
         self._silence: dict[str, float] = {}
         #: threads of every worker, when last looked at
@@ -47,10 +50,12 @@ class Watch:
         """Call `on_news` for every chunk of the run that starts or ends, until `unlisten`."""
         self._listeners[run] = on_news
 
-    def unlisten(self, run: str) -> None:
-        """Stop listening to a run, which is over."""
+    def unlisten(self, run: str, limit: float = 0.0) -> None:
+        """Stop listening to a run that is over; its chunks take up to `limit` seconds each."""
         self._listeners.pop(run, None)
-        self._over.append(run)
+        self._over[run] = limit
+        if len(self._over) > REMEMBERED:
+            del self._over[next(iter(self._over))]
 
     def dispatch(self, event: tuple[float, Any]) -> None:
         """Take in a message of a worker about its chunks."""
@@ -65,21 +70,27 @@ class Watch:
             # Another worker may have been given the chunk since.
             if self._zombies.get((run, chunk)) == worker:
                 del self._zombies[run, chunk]
+                self._due.pop((run, chunk), None)
         elif run in self._over:
             # It started while its cancellation was on the way.
             self._zombies[run, chunk] = worker
+            self._due[run, chunk] = time.monotonic() + self._over[run]
         if (listener := self._listeners.get(run)) is not None:
             listener(news)
 
-    def abandon(self, run: str, running: Mapping[int, str]) -> None:
-        """Chunks were cancelled while they ran on these workers."""
+    def abandon(
+        self, run: str, running: Mapping[int, str], due: Mapping[int, float] | None = None
+    ) -> None:
+        """Chunks were cancelled while they ran on these workers, and should be through by then."""
         self._zombies.update({(run, chunk): worker for chunk, worker in running.items()})
+        self._due.update({(run, chunk): time for chunk, time in (due or {}).items()})
 
     def look(self, threads: Mapping[str, int], silence: Mapping[str, float]) -> None:
         """Take in the threads of all workers, and for how many seconds some have been silent."""
         self._threads = dict(threads)
         self._silence = dict(silence)
         self._zombies = {c: worker for c, worker in self._zombies.items() if worker in threads}
+        self._due = {c: due for c, due in self._due.items() if c in self._zombies}
 
     @property
     def zombies(self) -> dict[tuple[str, int], str]:
@@ -98,16 +109,30 @@ class Watch:
     @property
     def suspects(self) -> set[str]:
         """Workers that are silent, or whose threads are all taken by cancelled chunks."""
-        taken = Counter(self._zombies.values())
+        return self._suspects(self._zombies.values())
+
+    def _suspects(self, zombies: Iterable[str]) -> set[str]:
+        taken = Counter(zombies)
         full = {worker for worker, count in taken.items() if count >= self._threads.get(worker, 1)}
         return full | self._silence.keys()
 
-    def trusted(self, late: Collection[str] = ()) -> list[str]:
+    def trusted(self, late: Collection[str] = (), *, patient: bool = False) -> list[str]:
         """Workers that are neither suspects nor late; empty if there is none to keep away from.
 
         A single one is no choice: what only it may run would be lost with it.
+
+        Parameters
+        ----------
+        late : collection of str
+            Other workers to keep away from.
+        patient : bool
+            Whether to count on cancelled chunks to end as soon as others of their run did.
         """
-        suspects = self.suspects.union(late)
+        zombies = self._zombies.items()
+        if patient:
+            now = time.monotonic()
+            zombies = {c: w for c, w in zombies if self._due.get(c, now) <= now}.items()
+        suspects = self._suspects(worker for _, worker in zombies).union(late)
         others = [worker for worker in self._threads if worker not in suspects]
         return others if suspects and len(others) > 1 else []
 

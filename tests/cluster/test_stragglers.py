@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import time
 
 import dask
 import numpy as np
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 
 import dask_bacc
 from dask_bacc import ChunkRecord, coding
-from dask_bacc.cluster.stragglers import Patience, backups, late_chunks
+from dask_bacc.cluster.stragglers import Patience, backups, late_chunks, usual_limit
+from dask_bacc.cluster.watch import Watch
 from tests.strategies import SYSTEMATIC
 
 PATIENCE = Patience(quantile=0.5, multiple=2.0, minimum=0.5)
@@ -122,3 +124,30 @@ def test_options_of_launching_and_cancelling(client):
     unsystematic = dask_bacc.encode(np.arange(8.0), k=4, n=6, code="berrut")
     with pytest.raises(ValueError, match="starts with the blocks as they stand"):
         unsystematic.map(np.tanh, launch="backup")
+
+
+def test_what_is_usual_is_known_once_enough_have_returned():
+    assert usual_limit([done(0, 1), running(0), running(0)], PATIENCE) is None
+    assert usual_limit([done(1, 4), done(0, 1), running(0)], PATIENCE) == 6.0
+    assert usual_limit([done(0, 0.01), done(0, 0.01)], PATIENCE) == 0.5
+
+
+def test_workers_whose_cancelled_chunks_end_soon_are_used_by_the_next_round():
+    """Else a round would run on the few workers that had nothing to do when the last one ended."""
+    watch, now = Watch(), time.monotonic()
+    watch.look(dict.fromkeys("abcd", 1), silence={})
+    watch.abandon("run", {0: "a", 1: "b"}, {0: now + 100, 1: now - 1})
+    assert sorted(watch.trusted()) == ["c", "d"]
+    assert sorted(watch.trusted(patient=True)) == ["a", "c", "d"]
+    watch.dispatch((now, {"worker": "b", "news": [{"run": "run", "chunk": 1, "state": "done"}]}))
+    assert watch.trusted(patient=True) == []
+
+
+def test_chunks_that_start_while_they_are_cancelled_have_the_usual_time():
+    watch = Watch()
+    watch.look(dict.fromkeys("abcd", 1), silence={})
+    for run, limit, kept in (("slow", 100.0, ""), ("unknown", 0.0, "acd")):
+        watch.unlisten(run, limit)
+        started = {"run": run, "chunk": 0, "state": "running"}
+        watch.dispatch((0.0, {"worker": "b", "news": [started]}))
+        assert "".join(sorted(watch.trusted(patient=True))) == kept

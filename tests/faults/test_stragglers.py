@@ -125,7 +125,7 @@ def test_workers_that_still_run_cancelled_chunks_get_no_new_ones(cluster, gate):
     first.result(timeout=60)
     # Others may have been about to return when they were cancelled.
     wait_until(lambda: {chunk for _, chunk in zombies(cluster)} <= {1, 6})
-    wait_until(lambda: watch(cluster).trusted())
+    wait_until(lambda: watch(cluster).trusted(patient=True))
     busy = set(zombies(cluster).values())
     assert set(first.report.still_running.values()) <= busy
     for _ in range(3):
