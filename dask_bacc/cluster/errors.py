@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dask_bacc.cluster.policy import Stop
+
 if TYPE_CHECKING:
     from dask_bacc.cluster.report import RunReport
 
@@ -28,3 +30,21 @@ class DecodeError(RuntimeError):
 
 class ResultError(ValueError):
     """A chunk's result cannot be decoded: not arrays of numbers, or not finite."""
+
+
+def no_answer(report: RunReport, reason: str) -> DecodeError:
+    """The error that says why, with the first exception of a chunk as its cause."""
+    message = f"no answer: {len(report.returned)} of {report.n} chunks returned, and {reason}"
+    if report.suspects:
+        message += f"; chunks {', '.join(map(str, report.suspects))} look corrupted"
+    if report.stopped is Stop.ENDED and report.cancelled:
+        message += (
+            f"; the cluster gave up {len(report.cancelled)} chunks, as it does when the client "
+            "closes, the scheduler is lost, or something they need was cancelled"
+        )
+    if not report.erred:
+        return DecodeError(message, report)
+    chunk, cause = next(iter(report.erred.items()))
+    error = DecodeError(f"{message}; chunk {chunk} raised {type(cause).__name__}: {cause}", report)
+    error.__cause__ = cause
+    return error

@@ -24,6 +24,9 @@ COMES_WITHIN = 0.1
 #: events of a topic.
 FULL = 64 * 2**10
 
+#: Seconds after which a chunk that is still running counts as slow.
+SLOW = 0.1
+
 _lock = threading.Lock()
 _posts: WeakKeyDictionary[Worker, Post] = WeakKeyDictionary()
 
@@ -36,6 +39,35 @@ class Post:
         self._size = 0
         self._lock = threading.Lock()
         self._sent = -float("inf")
+        #: what is told of chunks that are slow, with the time from which they are
+        self._held: dict[tuple[str, int], tuple[float, Mapping[str, Any]]] = {}
+        #: whether a call of `_send_held` is under way
+        self._watched = False
+
+    def hold(self, worker: Worker, news: Mapping[str, Any]) -> None:
+        """Send these news if the chunk is slow; from any thread."""
+        with self._lock:
+            watched, self._watched = self._watched, True
+            self._held[news["run"], news["chunk"]] = time.monotonic() + SLOW, news
+        if not watched:
+            worker.loop.add_callback(worker.loop.call_later, SLOW, self._send_held, worker)
+
+    def drop(self, news: Mapping[str, Any]) -> None:
+        """Forget what was to be told if this chunk is slow; from any thread."""
+        with self._lock:
+            self._held.pop((news["run"], news["chunk"]), None)
+
+    def _send_held(self, worker: Worker) -> None:
+        now = time.monotonic()
+        with self._lock:
+            due = [chunk for chunk, (slow, _) in self._held.items() if slow <= now]
+            late = [self._held.pop(chunk)[1] for chunk in due]
+            wait = min((slow for slow, _ in self._held.values()), default=now) - now
+            self._watched = wait > 0
+        for news in late:
+            self.add(worker, news)
+        if wait > 0:
+            worker.loop.call_later(wait, self._send_held, worker)
 
     def add(self, worker: Worker, news: Mapping[str, Any]) -> None:
         """Send these news soon; from any thread."""
@@ -71,8 +103,20 @@ def tell(worker: Worker, news: Mapping[str, Any]) -> None:
     news : mapping
         Of what msgpack can carry; `bytes` under ``"ahead"`` may be large.
     """
+    post = _post(worker)
+    if news["state"] == "done":
+        post.drop(news)
+    post.add(worker, news)
+
+
+def tell_if_slow(worker: Worker, news: Mapping[str, Any]) -> None:
+    """The same, unless the chunk tells of its end within `SLOW` seconds."""
+    _post(worker).hold(worker, news)
+
+
+def _post(worker: Worker) -> Post:
     with _lock:
         post = _posts.get(worker)
         if post is None:
             post = _posts[worker] = Post()
-    post.add(worker, news)
+    return post

@@ -10,7 +10,7 @@ from typing import Any
 from distributed import get_worker
 from distributed.worker import thread_state  # type: ignore[attr-defined]
 
-from dask_bacc.cluster.news import tell
+from dask_bacc.cluster.news import tell, tell_if_slow
 from dask_bacc.cluster.structure import FlatResult, Outline, flatten
 from dask_bacc.coding._typing import AnyArray
 from dask_bacc.coding.arrays import copied
@@ -64,6 +64,9 @@ def run_chunk(
     tell(worker, {**news, "state": "running"})
     try:
         sketches = [sketch(block) for block in blocks] if sketched else None
+        if sketches is not None:
+            # Others can be decoded better where it is known what a slow chunk has.
+            tell_if_slow(worker, {**news, "state": "slow", "ahead": pickle.dumps(sketches)})
         own = [copied(block) for block in blocks]
         if should_stop():
             raise RuntimeError("cancelled before it began")

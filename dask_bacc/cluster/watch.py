@@ -14,8 +14,8 @@ from distributed import Client
 from dask_bacc.cluster.news import TOPIC
 
 #: Called on the client's event loop with what a chunk says of itself: ``chunk``, the address of
-#: its ``worker``, ``state``, ``"running"`` or ``"done"``, and perhaps ``ahead``, its result or
-#: what is to be known of it.
+#: its ``worker``, ``state``, ``"running"``, ``"slow"`` or ``"done"``, and perhaps ``ahead``: its
+#: result or what is to be known of it, or sketches of its blocks if it is slow.
 OnNews = Callable[[Mapping[str, Any]], None]
 
 #: Runs for whose news there is time after they are over.
@@ -71,7 +71,7 @@ class Watch:
             if self._zombies.get((run, chunk)) == worker:
                 del self._zombies[run, chunk]
                 self._due.pop((run, chunk), None)
-        elif run in self._over:
+        elif news["state"] == "running" and run in self._over:
             # It started while its cancellation was on the way.
             self._zombies[run, chunk] = worker
             self._due[run, chunk] = time.monotonic() + self._over[run]

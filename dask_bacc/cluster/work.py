@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import pickle
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -15,7 +16,7 @@ from distributed import Future
 from dask_bacc.cluster.ahead import Ahead
 from dask_bacc.cluster.arrivals import Outcome
 from dask_bacc.cluster.combine import combine_results
-from dask_bacc.cluster.errors import DecodeError
+from dask_bacc.cluster.errors import DecodeError, no_answer
 from dask_bacc.cluster.lazy import lazy_answer
 from dask_bacc.cluster.local import lazy_copy
 from dask_bacc.cluster.options import RunOptions
@@ -79,6 +80,8 @@ class Work:
         self._results: dict[int, FlatResult] = {}
         self._solver = Solver(code, options.decoder)
         self._solved: Solved | None = None
+        #: number of chunks whose sketches it is made with
+        self._sketched = 0
         # Held while solving; those who come meanwhile find it done.
         self._solving = threading.Lock()
 
@@ -101,6 +104,10 @@ class Work:
 
     def news(self, news: Mapping[str, Any]) -> None:
         """Enter what a chunk says of itself."""
+        if news["state"] == "slow":
+            self.options.sketches[news["chunk"]] = pickle.loads(news["ahead"])
+            self.stir()
+            return
         self.ledger.news(news["chunk"], news["worker"], news["state"])
         self._ahead.news(news)
 
@@ -198,16 +205,16 @@ class Work:
         """How the results decode in the end, or say why there is no answer."""
         options, ledger = self.options, self.ledger
         if not self._outlines:
-            raise no_answer(ledger, f"{options.enough} were needed")
+            raise no_answer(ledger.report(), f"{options.enough} were needed")
         with self._solving:
             solved = self._solve(thorough=True)
         ledger.solved = solved
         enough = len(solved.chunks) >= options.enough
         # At the deadline the user takes what has come; short of it, too few is too few.
         if ledger.stopped is Stop.ENDED and not enough:
-            raise no_answer(ledger, f"{options.enough} were needed")
+            raise no_answer(ledger.report(), f"{options.enough} were needed")
         if lost := lost_blocks(solved.error):
-            raise no_answer(ledger, f"blocks {', '.join(map(str, lost))} are lost")
+            raise no_answer(ledger.report(), f"blocks {', '.join(map(str, lost))} are lost")
         ledger.block_error = solved.error
         ledger.warning = self._warning(enough, solved.overall)
         return solved
@@ -250,12 +257,17 @@ class Work:
 
     def _solve(self, *, thorough: bool = False) -> Solved:
         """The decoding matrices of all results that are in; while holding the lock."""
-        outlines = dict(self._outlines)
+        outlines, sketches = dict(self._outlines), dict(self.options.sketches)
         solved = self._solved
-        if solved is None or solved.count < len(outlines) or thorough > solved.thorough:
+        if (
+            solved is None
+            or solved.count < len(outlines)
+            or self._sketched < len(sketches)
+            or thorough > solved.thorough
+        ):
             begin = time.monotonic()
-            solved = self._solver.solve(outlines, dict(self.options.sketches), thorough=thorough)
-            self._solved = solved
+            solved = self._solver.solve(outlines, sketches, thorough=thorough)
+            self._solved, self._sketched = solved, len(sketches)
             self.ledger.solving += time.monotonic() - begin
         return solved
 
@@ -274,22 +286,3 @@ class Work:
         if error > options.rtol:
             doubts.append(f"the estimate is above rtol={options.rtol:g}")
         return f"{'; '.join(doubts)}: {ledger.report().error_text}" if doubts else None
-
-
-def no_answer(ledger: Ledger, reason: str) -> DecodeError:
-    """The error that says why, with the first exception of a chunk as its cause."""
-    message = f"no answer: {len(ledger.returned)} of {ledger.n} chunks returned, and {reason}"
-    report = ledger.report()
-    if report.suspects:
-        message += f"; chunks {', '.join(map(str, report.suspects))} look corrupted"
-    if ledger.stopped is Stop.ENDED and report.cancelled:
-        message += (
-            f"; the cluster gave up {len(report.cancelled)} chunks, as it does when the client "
-            "closes, the scheduler is lost, or something they need was cancelled"
-        )
-    if not ledger.erred:
-        return DecodeError(message, report)
-    chunk, cause = next(iter(ledger.erred.items()))
-    error = DecodeError(f"{message}; chunk {chunk} raised {type(cause).__name__}: {cause}", report)
-    error.__cause__ = cause
-    return error

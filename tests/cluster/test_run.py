@@ -342,6 +342,23 @@ def test_a_decode_error_survives_pickling(client):
     assert set(copy.report.erred) == set(range(8))
 
 
+def test_what_slow_chunks_have_is_known_before_they_return(client, gate):
+    """From fewer results than blocks nothing else tells where the lost ones lie."""
+    line = np.arange(8.0)
+
+    def curved(block, gate):
+        if block[0] in (2, 5):
+            Event(gate).wait()
+        return np.tanh(block / 8) * np.ones(50)
+
+    # The estimate is too large until it is known that all blocks lie on one line.
+    run = dask_bacc.encode(line, k=8, n=9).map(curved, gate, enough=7, rtol=1e-2)
+    answer = run.result(timeout=60)
+    assert len(run.report.returned) == 7
+    truth = np.repeat(np.tanh(line / 8), 50)
+    assert relative(answer, truth) < 3 * run.report.error < 3e-2
+
+
 def test_chunks_are_sketched_once_for_many_runs(client):
     """A second run must know the blocks' distances without asking for them again."""
     coded = dask_bacc.encode(da.from_array(X, chunks=(3, 2)), n=12).persist()
