@@ -106,7 +106,8 @@ class Work:
         """Enter what a chunk says of itself."""
         if news["state"] == "slow":
             self.options.sketches[news["chunk"]] = pickle.loads(news["ahead"])
-            self.stir()
+            if self.wants_estimate():
+                self.stir()
             return
         self.ledger.news(news["chunk"], news["worker"], news["state"])
         self._ahead.news(news)
