@@ -16,9 +16,9 @@ from distributed import Client
 from distributed.scheduler import heartbeat_interval
 
 from dask_bacc.cluster.launch import Launcher
-from dask_bacc.cluster.report import Ledger
-from dask_bacc.cluster.stragglers import Patience, usual_limit
+from dask_bacc.cluster.stragglers import usual_limit
 from dask_bacc.cluster.watch import watch
+from dask_bacc.cluster.work import Work
 
 logger = logging.getLogger("dask_bacc")
 
@@ -78,7 +78,7 @@ async def keys_on(client: Client, workers: Sequence[str]) -> set[Key]:
 async def release(
     client: Client,
     launcher: Launcher,
-    ledger: Ledger,
+    work: Work,
     cancel: str,
     keep: Collection[int] = (),
 ) -> None:
@@ -90,14 +90,14 @@ async def release(
     ----------
     client : Client
     launcher : Launcher
-    ledger : Ledger
+    work : Work
     cancel : str
         ``"restart"`` to restart the workers that are still at it, once they hold nothing else.
     keep : collection of int
         Chunks whose results stay on the cluster.
     """
-    known = watch(client)
-    limit = usual_limit(ledger.records, Patience.configured()) or 0.0
+    known, ledger = watch(client), work.ledger
+    limit = usual_limit(ledger.records, work.options.patience) or 0.0
     known.unlisten(launcher.name, limit)
     leftovers = [chunk for chunk in launcher.futures if ledger.is_open(chunk)]
     for chunk in leftovers:

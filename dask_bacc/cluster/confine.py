@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -50,18 +49,24 @@ async def _let_go(
     client: Client, made: Sequence[Sequence[Key]], states: Sequence[Any], workers: Collection[str]
 ) -> None:
     """Lift the restriction when it is time."""
-    for state in states:
-        while state.status in ("pending", "lost") and client.status == "running":
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(ANSWER_WITHIN):
-                    await state.wait()
-                    continue
-            async with briefly():
-                await look(client)
-            if watch(client).workers.isdisjoint(workers):
-                break
+    await _made_or_stranded(client, states, workers)
     for keys in made:
         if client.status == "running" and (scheduler := client.scheduler) is not None:
             # A KeyError if the array is not wanted any more.
             async with briefly():
                 await scheduler.set_restrictions(worker=dict.fromkeys(keys))
+
+
+async def _made_or_stranded(
+    client: Client, states: Sequence[Any], workers: Collection[str]
+) -> None:
+    """Wait until all futures are done, or none of the workers is left."""
+    for state in states:
+        while state.status in ("pending", "lost"):
+            try:
+                await state.wait(ANSWER_WITHIN)
+            except TimeoutError:
+                async with briefly():
+                    await look(client)
+                if client.status != "running" or watch(client).workers.isdisjoint(workers):
+                    return

@@ -47,14 +47,14 @@ async def consume(client: Client, launcher: Launcher, work: Work) -> Decided:
             kept = work.options.cancel == "keep" and ledger.stopped is not Stop.COMPLETE
         finally:
             if not kept:
-                await release(client, launcher, ledger, work.options.cancel, keep=work.kept)
+                await release(client, launcher, work, work.options.cancel, keep=work.kept)
         # Off the event loop, which must go on answering the scheduler.
         if work.held:
             return Decided(await asyncio.to_thread(work.decide), held=True)
         return await asyncio.to_thread(_answer, work)
     except BaseException:
         if kept:
-            await release(client, launcher, ledger, "cancel")
+            await release(client, launcher, work, "cancel")
             kept = False
         launcher.release()
         raise
@@ -83,7 +83,7 @@ async def gather(client: Client, launcher: Launcher, work: Work) -> Decided:
         work.ledger.stopped = await _collect(client, launcher, work, {}, None)
         return await asyncio.to_thread(_answer, work)
     finally:
-        await release(client, launcher, work.ledger, "cancel")
+        await release(client, launcher, work, "cancel")
         await asyncio.to_thread(work.release)
         work.notify()
 
@@ -92,7 +92,7 @@ async def abandon(client: Client, launcher: Launcher, work: Work) -> None:
     """Clean up after a run that was cancelled before its first step."""
     if work.began:
         return
-    await release(client, launcher, work.ledger, work.options.cancel)
+    await release(client, launcher, work, work.options.cancel)
     work.ledger.finish()
     work.notify()
 
@@ -118,7 +118,7 @@ async def _refine(client: Client, launcher: Launcher, work: Work) -> None:
                 work.record(await arrivals.take())
                 work.notify()
     finally:
-        await release(client, launcher, ledger, "cancel")
+        await release(client, launcher, work, "cancel")
         work.notify()
 
 
@@ -158,7 +158,7 @@ async def _collect(
             if estimate and await asyncio.to_thread(work.accurate):
                 return Stop.ENOUGH
             due = math.inf if deadline is None else deadline
-            if options.patience is not None and not arrivals.ready():
+            if options.launch == "backup" and not arrivals.ready():
                 late, next_late = late_chunks(ledger.records, ledger.elapsed, options.patience)
                 due = min(due, next_late)
                 if wanted := backups(code, ledger.records, late, options.enough):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 import time
 from collections.abc import Mapping
@@ -40,32 +41,33 @@ class Post:
         self._lock = threading.Lock()
         self._sent = -float("inf")
         #: what is told of chunks that are slow, with the time from which they are
-        self._held: dict[tuple[str, int], tuple[float, Mapping[str, Any]]] = {}
+        self._held: dict[tuple[str, int], tuple[float, Any]] = {}
         #: whether a call of `_send_held` is under way
         self._watched = False
 
-    def hold(self, worker: Worker, news: Mapping[str, Any]) -> None:
-        """Send these news if the chunk is slow; from any thread."""
+    def hold(self, worker: Worker, run: str, chunk: int, value: Any) -> None:
+        """Tell this if the chunk is slow; from any thread."""
         with self._lock:
             watched, self._watched = self._watched, True
-            self._held[news["run"], news["chunk"]] = time.monotonic() + SLOW, news
+            self._held[run, chunk] = time.monotonic() + SLOW, value
         if not watched:
             worker.loop.add_callback(worker.loop.call_later, SLOW, self._send_held, worker)
 
-    def drop(self, news: Mapping[str, Any]) -> None:
+    def drop(self, run: str, chunk: int) -> None:
         """Forget what was to be told if this chunk is slow; from any thread."""
         with self._lock:
-            self._held.pop((news["run"], news["chunk"]), None)
+            self._held.pop((run, chunk), None)
 
     def _send_held(self, worker: Worker) -> None:
         now = time.monotonic()
         with self._lock:
-            due = [chunk for chunk, (slow, _) in self._held.items() if slow <= now]
-            late = [self._held.pop(chunk)[1] for chunk in due]
+            due = [key for key, (slow, _) in self._held.items() if slow <= now]
+            late = {key: self._held.pop(key)[1] for key in due}
             wait = min((slow for slow, _ in self._held.values()), default=now) - now
             self._watched = wait > 0
-        for news in late:
-            self.add(worker, news)
+        for (run, chunk), value in late.items():
+            ahead = pickle.dumps(value)
+            self.add(worker, {"run": run, "chunk": chunk, "state": "slow", "ahead": ahead})
         if wait > 0:
             worker.loop.call_later(wait, self._send_held, worker)
 
@@ -105,13 +107,13 @@ def tell(worker: Worker, news: Mapping[str, Any]) -> None:
     """
     post = _post(worker)
     if news["state"] == "done":
-        post.drop(news)
+        post.drop(news["run"], news["chunk"])
     post.add(worker, news)
 
 
-def tell_if_slow(worker: Worker, news: Mapping[str, Any]) -> None:
-    """The same, unless the chunk tells of its end within `SLOW` seconds."""
-    _post(worker).hold(worker, news)
+def tell_if_slow(worker: Worker, run: str, chunk: int, value: Any) -> None:
+    """Tell this of a chunk, pickled ``"ahead"``, if it does not end within `SLOW` seconds."""
+    _post(worker).hold(worker, run, chunk, value)
 
 
 def _post(worker: Worker) -> Post:

@@ -32,8 +32,10 @@ class RunOptions:
     axis: int
     retries: int
     dress: Dress | None
-    #: None to launch all chunks at once; else when parity chunks are launched in addition
-    patience: Patience | None
+    #: ``"eager"`` to launch all chunks at once, ``"backup"`` to add parity for those that are late
+    launch: str
+    #: when a chunk is late
+    patience: Patience
     cancel: str
     #: sketches of chunks that earlier runs brought, added to by this one; see `gram_of_sketches`
     sketches: dict[int, list[AnyArray]]
@@ -93,7 +95,8 @@ class RunOptions:
             axis=axis,
             retries=retries,
             dress=dress,
-            patience=Patience.configured() if launch == "backup" else None,
+            launch=launch,
+            patience=Patience.configured(),
             cancel=cancel,
             sketches=sketches,
         )

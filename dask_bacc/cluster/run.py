@@ -265,7 +265,7 @@ def start_run(
     launcher = Launcher(client, graph, graph.only_for(parity), options.retries)
     first: Collection[int] = range(code.n)
     sources = set[Key]()
-    if options.patience is not None:
+    if options.launch == "backup":
         first = code.first_copies
         spare = set(range(code.n)).difference(first)
         # Kept, so that parity can be made without making the blocks again.

@@ -66,7 +66,7 @@ def run_chunk(
         sketches = [sketch(block) for block in blocks] if sketched else None
         if sketches is not None:
             # Others can be decoded better where it is known what a slow chunk has.
-            tell_if_slow(worker, {**news, "state": "slow", "ahead": pickle.dumps(sketches)})
+            tell_if_slow(worker, run, chunk, sketches)
         own = [copied(block) for block in blocks]
         if should_stop():
             raise RuntimeError("cancelled before it began")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 from distributed import Client
@@ -25,6 +26,14 @@ _lock = threading.Lock()
 _watches: WeakKeyDictionary[Client, Watch] = WeakKeyDictionary()
 
 
+class Zombie(NamedTuple):
+    """A cancelled chunk that still runs."""
+
+    worker: str
+    #: when it should be through, on the monotonic clock
+    due: float
+
+
 class Watch:
     """News of chunks that start and end, one subscription per client for all its runs.
 
@@ -37,10 +46,8 @@ class Watch:
         self._listeners: dict[str, OnNews] = {}
         #: the last runs that are over, with the seconds that a chunk of theirs takes at most
         self._over: dict[str, float] = {}
-        #: cancelled chunks that still run, by run and chunk, with their worker
-        self._zombies: dict[tuple[str, int], str] = {}
-        #: when they should be through, on the monotonic clock
-        self._due: dict[tuple[str, int], float] = {}
+        #: cancelled chunks that still run, by run and chunk
+        self._zombies: dict[tuple[str, int], Zombie] = {}
         #: seconds by which silent workers were behind the others, when last looked at
         self._silence: dict[str, float] = {}
         #: threads of every worker, when last looked at
@@ -68,34 +75,36 @@ class Watch:
         run, chunk, worker = news["run"], news["chunk"], news["worker"]
         if news["state"] == "done":
             # Another worker may have been given the chunk since.
-            if self._zombies.get((run, chunk)) == worker:
+            zombie = self._zombies.get((run, chunk))
+            if zombie is not None and zombie.worker == worker:
                 del self._zombies[run, chunk]
-                self._due.pop((run, chunk), None)
         elif news["state"] == "running" and run in self._over:
             # It started while its cancellation was on the way.
-            self._zombies[run, chunk] = worker
-            self._due[run, chunk] = time.monotonic() + self._over[run]
+            self._zombies[run, chunk] = Zombie(worker, time.monotonic() + self._over[run])
         if (listener := self._listeners.get(run)) is not None:
             listener(news)
 
     def abandon(
         self, run: str, running: Mapping[int, str], due: Mapping[int, float] | None = None
     ) -> None:
-        """Chunks were cancelled while they ran on these workers, and should be through by then."""
-        self._zombies.update({(run, chunk): worker for chunk, worker in running.items()})
-        self._due.update({(run, chunk): time for chunk, time in (due or {}).items()})
+        """Chunks were cancelled while they ran on these workers.
+
+        They should be through when they are `due`; those of which that is not said, by now.
+        """
+        times = due or {}
+        for chunk, worker in running.items():
+            self._zombies[run, chunk] = Zombie(worker, times.get(chunk, 0.0))
 
     def look(self, threads: Mapping[str, int], silence: Mapping[str, float]) -> None:
         """Take in the threads of all workers, and for how many seconds some have been silent."""
         self._threads = dict(threads)
         self._silence = dict(silence)
-        self._zombies = {c: worker for c, worker in self._zombies.items() if worker in threads}
-        self._due = {c: due for c, due in self._due.items() if c in self._zombies}
+        self._zombies = {c: z for c, z in self._zombies.items() if z.worker in threads}
 
     @property
     def zombies(self) -> dict[tuple[str, int], str]:
         """Cancelled chunks that still run, by run and chunk, with their worker."""
-        return dict(self._zombies)
+        return {chunk: zombie.worker for chunk, zombie in self._zombies.items()}
 
     @property
     def workers(self) -> set[str]:
@@ -111,8 +120,8 @@ class Watch:
         """Workers that are silent, or whose threads are all taken by cancelled chunks."""
         return self._suspects(self._zombies.values())
 
-    def _suspects(self, zombies: Iterable[str]) -> set[str]:
-        taken = Counter(zombies)
+    def _suspects(self, zombies: Iterable[Zombie]) -> set[str]:
+        taken = Counter(zombie.worker for zombie in zombies)
         full = {worker for worker, count in taken.items() if count >= self._threads.get(worker, 1)}
         return full | self._silence.keys()
 
@@ -128,11 +137,9 @@ class Watch:
         patient : bool
             Whether to count on cancelled chunks to end as soon as others of their run did.
         """
-        zombies = self._zombies.items()
-        if patient:
-            now = time.monotonic()
-            zombies = {c: w for c, w in zombies if self._due.get(c, now) <= now}.items()
-        suspects = self._suspects(worker for _, worker in zombies).union(late)
+        now = time.monotonic() if patient else math.inf
+        overdue = [zombie for zombie in self._zombies.values() if zombie.due <= now]
+        suspects = self._suspects(overdue).union(late)
         others = [worker for worker in self._threads if worker not in suspects]
         return others if suspects and len(others) > 1 else []
 
