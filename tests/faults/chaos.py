@@ -377,7 +377,11 @@ class _Scene:
         if "deaf" in self.draw.kinds:
             self.gate.touch()
         with self.checking("after making good"):
-            until(lambda: not tasks_on_workers(client), 5, "tasks are left on workers")
+            until(
+                lambda: not tasks_on_workers(client),
+                5,
+                lambda: f"tasks are left on workers: {tasks_on_workers(client)}",
+            )
             self.arena.baseline.check_process(client)
             until(
                 lambda: not any(run.report.still_running for run in self.runs),

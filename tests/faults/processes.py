@@ -24,7 +24,7 @@ CONFIG = {
 }
 
 
-def until(condition: Callable[[], object], timeout: float, what: str) -> None:
+def until(condition: Callable[[], object], timeout: float, what: str | Callable[[], str]) -> None:
     """Poll until the condition holds.
 
     Raises
@@ -35,7 +35,7 @@ def until(condition: Callable[[], object], timeout: float, what: str) -> None:
     end = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > end:
-            raise TimeoutError(f"after {timeout:g} s: {what}")
+            raise TimeoutError(f"after {timeout:g} s: {what() if callable(what) else what}")
         time.sleep(0.01)
 
 
@@ -154,10 +154,13 @@ def alive(pid: int) -> bool:
         return False
 
 
-def tasks_on_workers(client: Client) -> dict[str, list[Any]]:
-    """Keys that each worker knows; of those with any. No worker may be stopped.
+def tasks_on_workers(client: Client) -> dict[str, Any]:
+    """Keys that each worker knows and their states; of those with any. No worker may be stopped.
 
     A worker that is just being restarted answers with an error, which counts as well.
     """
-    found = client.run(lambda dask_worker: list(dask_worker.state.tasks), on_error="return")
-    return {address: keys for address, keys in found.items() if keys}
+    found = client.run(
+        lambda dask_worker: {str(t.key): t.state for t in dask_worker.state.tasks.values()},
+        on_error="return",
+    )
+    return {address: tasks for address, tasks in found.items() if tasks}
