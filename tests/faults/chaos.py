@@ -377,9 +377,11 @@ class _Scene:
         if "deaf" in self.draw.kinds:
             self.gate.touch()
         with self.checking("after making good"):
+            # A worker that is resumed while it is being restarted has four seconds to end by
+            # itself, and then another one starts.
             until(
                 lambda: not tasks_on_workers(client),
-                5,
+                REPLACED if self.draw.cancel == "restart" else 5,
                 lambda: f"tasks are left on workers: {tasks_on_workers(client)}",
             )
             self.arena.baseline.check_process(client)
