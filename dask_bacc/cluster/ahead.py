@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import pickle
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
@@ -25,7 +24,7 @@ class Ahead:
         """Take in what a chunk says of itself."""
         chunk = news["chunk"]
         if "ahead" in news:
-            self._brought[chunk] = pickle.loads(news["ahead"])
+            self._brought[chunk] = ChunkResult.unpacked(news["ahead"])
         if news["state"] == "done":
             self._told[chunk].set()
 

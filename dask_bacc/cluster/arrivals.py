@@ -21,7 +21,7 @@ from distributed import Client, Future
 LANE_BATCH = 64
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """How one future ended."""
 

@@ -18,6 +18,10 @@ from dask_bacc.cluster.stragglers import backups, late_chunks
 from dask_bacc.cluster.watch import watch
 from dask_bacc.cluster.work import Decided, Work
 
+#: Looking for late chunks takes time in proportion to their number. That many times as long passes
+#: before the next look.
+SELDOM = 20.0
+
 
 async def consume(client: Client, launcher: Launcher, work: Work) -> Decided:
     """Collect results, release what is left on the cluster, and decode what is all here.
@@ -130,7 +134,7 @@ async def _collect(
     deadline: float | None,
 ) -> Stop:
     code, options, ledger = work.code, work.options, work.ledger
-    looked = ledger.elapsed
+    looked, look_for_late = ledger.elapsed, 0.0
     async with Arrivals(client, futures, ledger.lane, work.known) as arrivals:
         work.stir = arrivals.stir
         while True:
@@ -159,9 +163,15 @@ async def _collect(
                 return Stop.ENOUGH
             due = math.inf if deadline is None else deadline
             if options.launch == "backup" and not arrivals.ready():
-                late, next_late = late_chunks(ledger.records, ledger.elapsed, options.patience)
-                due = min(due, next_late)
-                if wanted := backups(code, ledger.records, late, options.enough):
+                begin = ledger.elapsed
+                if begin < look_for_late:
+                    await arrivals.wait(max(min(due, look_for_late) - begin, 0))
+                    continue
+                late, next_late = late_chunks(ledger.records, begin, options.patience)
+                wanted = backups(code, ledger.records, late, options.enough)
+                look_for_late = ledger.elapsed + SELDOM * (ledger.elapsed - begin)
+                due = min(due, max(next_late, look_for_late))
+                if wanted:
                     async with briefly(due - ledger.elapsed):
                         await look(client)
                     slow = [ledger.records[chunk].worker for chunk in late]

@@ -60,9 +60,10 @@ def why_stop(
     >>> why_stop(code, decoder, returned=[2, 0], outstanding=1, **rule)
     <Stop.ENOUGH: 'enough results'>
     """
-    own = np.unique(code.own_blocks[list(returned)])
-    if np.count_nonzero(own >= 0) == code.k:
-        return Stop.COMPLETE
+    if len(returned) >= code.k:
+        own = code.own_blocks[list(returned)]
+        if np.bincount(own[own >= 0], minlength=code.k).all():
+            return Stop.COMPLETE
     if accurate and len(returned) >= enough and recovered_blocks(code, returned, decoder).all():
         return Stop.ENOUGH
     if outstanding == 0:

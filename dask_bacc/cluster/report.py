@@ -17,7 +17,7 @@ from dask_bacc.coding._typing import FloatArray
 ChunkState = Literal["spare", "waiting", "running", "returned", "erred", "cancelled"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ChunkRecord:
     """One chunk's way through a run; times in seconds since the run was submitted."""
 

@@ -17,7 +17,7 @@ from dask_bacc.coding.kriging.sketch import sketch
 OUTPUTS = 1021
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FlatResult:
     """A result taken apart."""
 
@@ -42,7 +42,7 @@ class FlatResult:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Outline:
     """What decoding needs to know of a result whose arrays may be elsewhere."""
 
@@ -138,7 +138,7 @@ def _checked(value: Any) -> AnyArray:
     return array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Described:
     """Prints as an array's library and shape inside the containers of a result."""
 

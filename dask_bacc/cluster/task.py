@@ -20,7 +20,7 @@ from dask_bacc.coding.kriging.sketch import sketch
 INLINE = 16 * 2**10
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ChunkResult:
     """What a chunk brings back."""
 
@@ -35,6 +35,18 @@ class ChunkResult:
         sketches = [*self.outline.sketches, *(self.sketches or ())]
         held = 0 if self.result is None else self.result.nbytes
         return held + sum(int(array.nbytes) for array in sketches)
+
+    def packed(self) -> bytes:
+        """What is sent ahead; of a result that goes along, the outline is made anew."""
+        return pickle.dumps(
+            (self.outline if self.result is None else None, self.sketches, self.result)
+        )
+
+    @classmethod
+    def unpacked(cls, ahead: bytes) -> ChunkResult:
+        """The same where it has come."""
+        outline, sketches, result = pickle.loads(ahead)
+        return cls(outline or result.outline(), sketches, result)
 
 
 def run_chunk(
@@ -73,9 +85,9 @@ def run_chunk(
         result = flatten(func(*own, *args, **kwargs))
         brought = ChunkResult(result.outline(), sketches, result)
         if result.nbytes > limit:
-            news["ahead"] = pickle.dumps(replace(brought, result=None))
+            news["ahead"] = replace(brought, result=None).packed()
         elif result.nbytes <= INLINE:
-            news["ahead"] = pickle.dumps(brought)
+            news["ahead"] = brought.packed()
         return brought
     finally:
         # A chunk that was cancelled meanwhile frees its thread only now.
