@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 import threading
 import time
@@ -14,8 +15,9 @@ from distributed import Worker
 #: The one topic under which chunks say that they start and end.
 TOPIC = "dask-bacc"
 
-#: Seconds between messages of a worker. News of chunks that take less share a message: what a
-#: message costs would otherwise be half of what such a chunk costs.
+#: Seconds between messages of a worker, and for which it keeps to itself that a chunk has started.
+#: News of chunks that take less share a message: what a message costs would otherwise be half of
+#: what such a chunk costs.
 INTERVAL = 0.02
 
 #: Seconds within which news are with the client; longer than a worker collects them.
@@ -36,10 +38,14 @@ class Post:
     """News of one worker, collected until it is time for a message."""
 
     def __init__(self) -> None:
-        self._waiting: list[Mapping[str, Any]] = []
+        #: with the time at which they were told
+        self._waiting: list[tuple[float, Mapping[str, Any]]] = []
         self._size = 0
         self._lock = threading.Lock()
-        self._sent = -float("inf")
+        #: when the last message was sent, and when the next one is to be
+        self._sent, self._due = -math.inf, math.inf
+        #: the call that sends it; only the event loop knows it
+        self._timer: object | None = None
         #: what is told of chunks that are slow, with the time from which they are
         self._held: dict[tuple[str, int], tuple[float, Any]] = {}
         #: whether a call of `_send_held` is under way
@@ -73,30 +79,42 @@ class Post:
 
     def add(self, worker: Worker, news: Mapping[str, Any]) -> None:
         """Send these news soon; from any thread."""
+        now = time.monotonic()
         with self._lock:
-            self._waiting.append(news)
+            self._waiting.append((now, news))
             self._size += len(news.get("ahead", b""))
-            if len(self._waiting) > 1 and self._size < FULL:
+            if self._size >= FULL:
+                due = now
+            elif news["state"] == "running":
+                due = now + INTERVAL  # it may have ended by then
+            else:
+                due = max(now, self._sent + INTERVAL)
+            if due >= self._due:
                 return  # they travel with those that wait
+            self._due = due
         worker.loop.add_callback(self._send_when_due, worker)
 
     def _send_when_due(self, worker: Worker) -> None:
-        wait = self._sent + INTERVAL - time.monotonic()
-        if self._size >= FULL or wait <= 0:
-            self._send(worker)
-        else:
-            worker.loop.call_later(wait, self._send, worker)
-
-    def _send(self, worker: Worker) -> None:
+        if self._timer is not None:
+            worker.loop.remove_timeout(self._timer)
+            self._timer = None
+        now = time.monotonic()
         with self._lock:
-            news, self._waiting, self._size = self._waiting, [], 0
-        if news:
-            self._sent = time.monotonic()
-            worker.log_event(TOPIC, {"news": news})
+            wait = self._due - now
+            if wait > 0:
+                if self._waiting:
+                    self._timer = worker.loop.call_later(wait, self._send_when_due, worker)
+                return
+            waiting, self._waiting, self._size = self._waiting, [], 0
+            self._sent, self._due = now, math.inf
+        news = [{**news, "ago": now - at} for at, news in waiting]
+        worker.log_event(TOPIC, {"news": news})
 
 
 def tell(worker: Worker, news: Mapping[str, Any]) -> None:
     """Tell all clients that subscribed to `TOPIC`, soon; the scheduler adds the worker's address.
+
+    They are told as well for how many seconds the news have waited, as ``"ago"``.
 
     Parameters
     ----------

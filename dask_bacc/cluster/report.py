@@ -194,21 +194,25 @@ class Ledger:
                 self._event("lost", chunk, now)
                 self.records[chunk] = ChunkRecord(backup=record.backup)
 
-    def news(self, chunk: int, worker: str, state: str) -> None:
-        """A worker has started the chunk, for the first time or again, or is through with it."""
+    def news(self, chunk: int, worker: str, state: str, ago: float = 0.0) -> None:
+        """A worker has started the chunk, for the first time or again, or is through with it.
+
+        That was `ago` seconds before it said so.
+        """
         if not self.is_open(chunk):
             return
         record, now = self.records[chunk], self.elapsed
         if state == "done":
             # Another worker may have been given the chunk meanwhile.
             if worker == record.worker:
-                self.records[chunk] = replace(record, done=now)
+                self.records[chunk] = replace(record, done=max(now - ago, 0.0))
                 self._event("done", chunk, now)
             return
         # A worker that had ended it and starts it again is alive, and retries what raised.
         if record.started is not None and (record.done is None or record.worker != worker):
             self._event("lost", chunk, now)
-        self.records[chunk] = ChunkRecord("running", worker, started=now, backup=record.backup)
+        started = max(now - ago, 0.0)
+        self.records[chunk] = ChunkRecord("running", worker, started, backup=record.backup)
         self.moved = now
         self._event("started", chunk, now)
 

@@ -109,7 +109,7 @@ class Work:
             if self.wants_estimate():
                 self.stir()
             return
-        self.ledger.news(news["chunk"], news["worker"], news["state"])
+        self.ledger.news(news["chunk"], news["worker"], news["state"], news["ago"])
         self._ahead.news(news)
 
     async def known(self, chunk: int) -> ChunkResult | None:
