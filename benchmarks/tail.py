@@ -101,9 +101,9 @@ def compare(law: Law, size: Size, rounds: int) -> dict[str, list[float]]:
     rounds = max(rounds // (3 if law.hung else 1), 2)
     results = measure(law, size, rounds)
     taken = overheads(size, results["seconds"])
-    model = {
-        name: simulated(name, size, rounds_of(law, size, rounds), taken[name]) for name in taken
-    }
+    # A real task ends when everybody has given up.
+    drawn = [d._replace(times=np.minimum(d.times, GIVE_UP)) for d in rounds_of(law, size, rounds)]
+    model = {name: simulated(name, size, drawn, taken[name]) for name in taken}
     table(f"{law.name}, k={size.k}, n={size.n}, {rounds} rounds, seconds", results, model)
     return results["seconds"]
 

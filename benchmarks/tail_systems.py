@@ -110,7 +110,7 @@ class Systems:
         self.client, self.k, self.n = client, k, n
         blocks = blocks_of(k)
         self.truth = function(blocks).reshape(-1, 200)
-        self.futures = client.scatter(list(blocks), broadcast=True, hash=False)
+        self.blocks = blocks
         self.coded = {
             name: dask_bacc.encode(blocks.reshape(-1, 20), k=k, n=n, code=name)
             for name in ("systematic", "berrut", "repetition")
@@ -148,7 +148,9 @@ class Systems:
     def _duplicates(self, policy: Duplicates, times: np.ndarray, copies: np.ndarray) -> float:
         def submit(block: int, number: int):
             seconds = float((times, copies)[number][block])
-            return self.client.submit(attempt, self.futures[block], seconds, pure=False)
+            # With the data in the task, as in a coded run: a copy goes to any worker, not only to
+            # the one that has the data and may hang.
+            return self.client.submit(attempt, self.blocks[block], seconds, pure=False)
 
         seconds, futures = run_duplicates(self.client, policy, submit, self.k, GIVE_UP)
         self.client.cancel(futures)

@@ -17,6 +17,7 @@ import pytest
 from distributed import Client, Event
 
 import dask_bacc
+from dask_bacc.cluster.news import TOPIC
 from dask_bacc.cluster.report import Ledger
 from tests.conftest import local_cluster, wait_until
 
@@ -89,6 +90,22 @@ def test_a_run_with_nothing_wrong(client, gate):
     assert report.events[0].chunks == tuple(range(8))
     assert report.events[-1].reason == report.stopped
     assert report.events[-1].error == report.error == 0
+
+
+def test_a_chunk_that_takes_no_time_starts_and_ends_in_one_message(client, processes):
+    messages = []
+    rounds, chunks = 20, 2
+    with Client(processes, set_as_default=False) as observer:
+        observer.subscribe_topic(
+            TOPIC, lambda event: messages.append([news["state"] for news in event[1]["news"]])
+        )
+        coded = dask_bacc.encode(np.arange(2.0), n=chunks, code="uncoded")
+        for _ in range(rounds):
+            np.testing.assert_array_equal(coded.map(np.negative, client=client).result(), [0, -1])
+        wait_until(lambda: sum(states.count("done") for states in messages) >= rounds * chunks)
+    # A busy machine may take the thread away from a chunk for longer than its news wait.
+    alone = sum(set(states) == {"running"} for states in messages)
+    assert alone < rounds * chunks / 2
 
 
 def test_late_and_failing_chunks_and_their_backups(client, gate):
