@@ -199,45 +199,45 @@ def _rounds(rounds: int, coded: dask_bacc.CodedArray, times: np.ndarray) -> list
     return seconds
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=50)
-    parser.add_argument("--only", choices=["figure", "nothing-wrong", "longer", "rounds", "large"])
-    options = parser.parse_args()
-    warnings.simplefilter("ignore", RuntimeWarning)
-    parts = {
-        "nothing-wrong": lambda: nothing_wrong(15),
-        "longer": lambda: longer(max(options.rounds // 2, 2)),
-        "rounds": lambda: rounds_with_a_hung_worker(10),
-        "large": large_jobs,
-    }
-    if options.only in parts:
-        try:
-            parts[options.only]()
-        finally:
-            close()
-        return
-    figure, axes = plt.subplots(1, len(LAWS), figsize=(12, 3.6), layout="constrained")
-    try:
-        if not options.only:
-            for part in ("nothing-wrong", "longer", "rounds"):
-                parts[part]()
-        for ax, law in zip(axes, LAWS, strict=True):
-            _draw(ax, law, compare(law, SMALL, options.rounds))
-        if not options.only:
-            for law in LAWS:
-                compare(law, LARGE, options.rounds // 3)
-    finally:
-        close()
+def figure(rounds: int) -> None:
+    """All laws with a worker for each chunk, as a table and a picture."""
+    picture, axes = plt.subplots(1, len(LAWS), figsize=(12, 3.6), layout="constrained")
+    for ax, law in zip(axes, LAWS, strict=True):
+        _draw(ax, law, compare(law, SMALL, rounds))
     axes[0].set_ylabel("share of rounds still without answer")
     handles, labels = axes[0].get_legend_handles_labels()
     axes[-1].legend(
         handles, labels, frameon=False, fontsize=7, loc="upper left", bbox_to_anchor=(1, 1)
     )
-    figure.savefig(FIGURE, dpi=110)
+    picture.savefig(FIGURE, dpi=110)
     print(f"\nfigure: {FIGURE.relative_to(Path(__file__).parents[1])}")
-    if not options.only:
-        large_jobs()
+
+
+def threads(rounds: int) -> None:
+    """All laws with more chunks than workers."""
+    for law in LAWS:
+        compare(law, LARGE, rounds)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=50)
+    parts = {
+        "nothing-wrong": lambda: nothing_wrong(15),
+        "longer": lambda: longer(max(options.rounds // 2, 2)),
+        "rounds": lambda: rounds_with_a_hung_worker(10),
+        "figure": lambda: figure(options.rounds),
+        "threads": lambda: threads(max(options.rounds // 3, 2)),
+        "large": large_jobs,
+    }
+    parser.add_argument("--only", nargs="+", choices=parts, default=list(parts))
+    options = parser.parse_args()
+    warnings.simplefilter("ignore", RuntimeWarning)
+    try:
+        for part in options.only:
+            parts[part]()
+    finally:
+        close()
 
 
 def _draw(ax, law: Law, seconds: dict[str, list[float]]) -> None:

@@ -379,17 +379,18 @@ class _Scene:
         with self.checking("after making good"):
             # A worker that is resumed while it is being restarted has four seconds to end by
             # itself, and then another one starts.
+            limit = REPLACED if self.draw.cancel == "restart" else 5
             until(
-                lambda: not tasks_on_workers(client),
-                REPLACED if self.draw.cancel == "restart" else 5,
+                lambda: not any(run.report.still_running for run in self.runs),
+                limit,
+                "runs say that chunks still run",
+            )
+            until(
+                lambda: len(pids(client)) == workers and not tasks_on_workers(client),
+                limit,
                 lambda: f"tasks are left on workers: {tasks_on_workers(client)}",
             )
             self.arena.baseline.check_process(client)
-            until(
-                lambda: not any(run.report.still_running for run in self.runs),
-                5,
-                "runs say that chunks still run",
-            )
         self.gate.touch()
         self.outcome.healed = not self.outcome.failures
 
