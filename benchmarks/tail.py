@@ -1,6 +1,6 @@
 """Time to the answer with slow and hung workers: coded runs, copies, and what other engines do.
 
-Run with ``python -m benchmarks.tail``; takes about 20 minutes and writes ``docs/images/tail.png``.
+Run with ``python -m benchmarks.tail``; takes half an hour and writes ``docs/images/tail.png``.
 Every round draws the seconds of all tasks once, and all systems get the same ones. A sleep stands
 in for compute time; hung workers are processes that are really stopped. Simulated figures come
 from the same draws and policies, without a cluster.
@@ -23,8 +23,8 @@ import numpy as np
 from distributed import wait
 
 import dask_bacc
-from benchmarks.peers import CUBED, SPARK, Duplicates
-from benchmarks.tail_model import large_jobs, simulated
+from benchmarks.peers import CUBED, SPARK
+from benchmarks.tail_model import Overhead, large_jobs, simulated
 from benchmarks.tail_systems import (
     GIVE_UP,
     LAWS,
@@ -77,22 +77,20 @@ def _run(systems: Systems, name: str, drawn: Round, size: Size) -> float:
     return seconds
 
 
-def overheads(size: Size, names: Iterable[str]) -> dict[str, float]:
-    """Seconds that a system takes beyond its simulation, in rounds of their own.
-
-    Coded runs have one slow block in them, so that they decode; copies none, so that each task
-    is seen to end.
-    """
+def overheads(size: Size, names: Iterable[str]) -> dict[str, Overhead]:
+    """What each system takes beyond its simulation, in rounds of their own."""
     calm = np.full(size.n, 0.1)
-    found = {}
-    for name in names:
-        times = calm.copy()
-        if not isinstance(SYSTEMS[name], Duplicates):
-            times[size.k // 2] = 1.0
-        drawn = Round(times, calm)
-        seconds = [_run(systems_of(size), name, drawn, size) for _ in range(7)]
-        found[name] = float(np.median(seconds)) - simulated(name, size, [drawn])[0]
-    return found
+    late = calm.copy()
+    late[size.k // 2] = 1.0
+    return {
+        name: Overhead(*(_beyond(name, Round(t, calm), size) for t in (calm, late)))
+        for name in names
+    }
+
+
+def _beyond(name: str, drawn: Round, size: Size) -> float:
+    seconds = [_run(systems_of(size), name, drawn, size) for _ in range(7)]
+    return float(np.median(seconds)) - simulated(name, size, [drawn])[0]
 
 
 def compare(law: Law, size: Size, rounds: int) -> dict[str, list[float]]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,15 +14,27 @@ from dask_bacc.cluster.simulator import simulate
 from dask_bacc.cluster.stragglers import Patience
 
 
+class Overhead(NamedTuple):
+    """Seconds that a system takes beyond its simulation."""
+
+    #: where all tasks are alike
+    calm: float = 0.0
+    #: where some are not waited for
+    late: float = 0.0
+
+
+NONE = Overhead()
+
+
 def simulated(
-    name: str, size: Size, rounds: Iterable[Round], overhead: float = 0.0
+    name: str, size: Size, rounds: Iterable[Round], overhead: Overhead = NONE
 ) -> list[float]:
     """Seconds to the answer of every round, without a cluster.
 
-    A system of copies takes the `overhead` for each task, since it goes by when it sees that tasks
-    end, and a coded run once, since it goes by when they ended.
+    A system of copies has the overhead in every task, since it goes by when it sees that tasks
+    end; a coded run has it once, since it goes by when they ended.
     """
-    k, n = size.k, size.n
+    k, n, threads = size.k, size.n, size.workers * size.threads
     codes = {
         "plain blocks": (coding.Uncoded(k, k), k),
         "repetition": (coding.Repetition(k, n), n),
@@ -34,28 +46,26 @@ def simulated(
     seconds = []
     for drawn in rounds:
         if isinstance(policy := SYSTEMS[name], Duplicates):
-            first = [_seconds(drawn, size, block, block) for block in range(k)]
-            times = np.array(first) + overhead
             # Second copies find workers that are well.
-            seconds.append(simulate_duplicates(policy, times, drawn.copies[:k] + overhead)[0])
+            well = ~np.isin(np.arange(k) % size.workers, drawn.hung)
+            times = np.where(well, drawn.times[:k], np.inf) + overhead.calm
+            copies = drawn.copies[:k] + overhead.calm
+            seconds.append(simulate_duplicates(policy, times, copies)[0])
             continue
         code, enough = codes[name]
         run = simulate(
             code,
             coding.get_decoder(None, code),
-            lambda chunk, thread, drawn=drawn: _seconds(drawn, size, chunk, thread),
-            workers=size.workers * size.threads,
+            lambda chunk, _, times=drawn.times: float(times[chunk]),
+            workers=threads,
             enough=enough,
             patience=patience,
-            overhead=overhead,
+            # Neighbouring threads are those of different workers.
+            hung=[thread for thread in range(threads) if thread % size.workers in drawn.hung],
         )
-        seconds.append(run.seconds)
+        all_came = all(record.state in ("returned", "spare") for record in run.records)
+        seconds.append(run.seconds + (overhead.calm if all_came else overhead.late))
     return seconds
-
-
-def _seconds(drawn: Round, size: Size, chunk: int, thread: int) -> float:
-    """Seconds of a chunk on a thread; neighbouring threads are those of different workers."""
-    return math.inf if thread % size.workers in drawn.hung else float(drawn.times[chunk])
 
 
 def large_jobs() -> None:

@@ -40,6 +40,7 @@ def simulate(
     enough: int,
     patience: Patience | None = None,
     overhead: float = 0.0,
+    hung: Collection[int] = (),
 ) -> SimulatedRun:
     """Simulate a run whose estimate is small enough as soon as `enough` results are in.
 
@@ -57,6 +58,8 @@ def simulate(
         When parity chunks are launched; by default all chunks are launched at once.
     overhead : float
         Seconds that submitting and decoding take, together.
+    hung : collection of int
+        Workers that are given chunks and never start them.
 
     Examples
     --------
@@ -67,6 +70,8 @@ def simulate(
     1.5
     >>> simulate(code, coding.Kriging(), slow_second, workers=1, enough=2).seconds
     10.0
+    >>> simulate(code, coding.Kriging(), slow_second, workers=3, enough=2, hung=[0]).seconds
+    9.0
     """
     records = [ChunkRecord() for _ in range(code.n)]
     queue = deque(range(code.n))
@@ -81,6 +86,8 @@ def simulate(
     while True:
         while queue and idle:
             chunk, worker = queue.popleft(), idle.popleft()
+            if worker in hung:
+                continue
             records[chunk] = ChunkRecord("running", str(worker), started=now)
             heapq.heappush(running, (now + seconds(chunk, worker), chunk, worker))
         stop = why_stop(

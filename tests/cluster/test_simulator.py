@@ -58,6 +58,22 @@ def test_a_hung_worker_is_bridged_by_backups_and_not_by_copies_it_holds():
     assert math.isinf(plain.seconds)
 
 
+def test_what_a_hung_worker_never_starts_is_late_once_nothing_has_moved_for_long():
+    run = simulate(
+        SYSTEMATIC(8, 12),
+        coding.Kriging(),
+        lambda chunk, _: 1.0 if chunk >= 8 else 1.0 + chunk / 10,
+        workers=12,
+        enough=8,
+        patience=PATIENCE,
+        hung=[3],
+    )
+    # Seven blocks end until 1.7, the median of eight being 1.4, and a parity chunk takes 1.
+    assert run.seconds == pytest.approx(1.7 + 1.5 * 1.4 + 1.0)
+    assert run.records[3].state == "waiting"
+    assert run.records[3].started is None
+
+
 def test_few_workers_take_turns():
     times = np.ones(6)
     code = coding.Uncoded(6, 6)
