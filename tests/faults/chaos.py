@@ -46,6 +46,8 @@ from tests.faults.workload import (
 GRACE = 1.0
 #: Seconds in which a stuck worker must be replaced, and in which all faults are made good.
 REPLACED, HEALED = 20.0, 20.0
+#: Seconds after which Dask has given up to reach a worker that has died, and some more.
+UNREACHABLE = 40.0
 
 
 @dataclass
@@ -377,9 +379,10 @@ class _Scene:
         if "deaf" in self.draw.kinds:
             self.gate.touch()
         with self.checking("after making good"):
-            # A worker that is resumed while it is being restarted has four seconds to end by
-            # itself, and then another one starts.
-            limit = REPLACED if self.draw.cancel == "restart" else 5
+            # For 30 s Dask tries to reach a worker that has died: who wants its data, and the
+            # scheduler that passes on what is asked here.
+            died = self.wounded or self.draw.cancel == "restart"
+            limit = UNREACHABLE if died else 5
             until(
                 lambda: not any(run.report.still_running for run in self.runs),
                 limit,
@@ -388,7 +391,7 @@ class _Scene:
             until(
                 lambda: len(pids(client)) == workers and not tasks_on_workers(client),
                 limit,
-                lambda: f"tasks are left on workers: {tasks_on_workers(client)}",
+                lambda: f"{len(pids(client))} workers, with tasks {tasks_on_workers(client)}",
             )
             self.arena.baseline.check_process(client)
         self.gate.touch()

@@ -155,12 +155,14 @@ def alive(pid: int) -> bool:
 
 
 def tasks_on_workers(client: Client) -> dict[str, Any]:
-    """Keys that each worker knows and their states; of those with any. No worker may be stopped.
+    """Keys that workers know, with their last two states. No worker may be stopped.
 
     A worker that is just being restarted answers with an error, which counts as well.
     """
     found = client.run(
-        lambda dask_worker: {str(t.key): t.state for t in dask_worker.state.tasks.values()},
+        lambda dask_worker: {
+            str(t.key): (t.state, t.previous) for t in dask_worker.state.tasks.values()
+        },
         on_error="return",
     )
     return {address: tasks for address, tasks in found.items() if tasks}
