@@ -99,7 +99,7 @@ def test_a_chunk_that_takes_no_time_starts_and_ends_in_one_message(client, proce
         observer.subscribe_topic(
             TOPIC, lambda event: messages.append([news["state"] for news in event[1]["news"]])
         )
-        coded = dask_bacc.encode(np.arange(2.0), n=chunks, code="uncoded")
+        coded = dask_bacc.encode(np.arange(2.0), k=chunks, n=chunks, code="uncoded")
         for _ in range(rounds):
             np.testing.assert_array_equal(coded.map(np.negative, client=client).result(), [0, -1])
         wait_until(lambda: sum(states.count("done") for states in messages) >= rounds * chunks)
