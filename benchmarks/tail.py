@@ -34,7 +34,6 @@ from benchmarks.tail_systems import (
     Law,
     Round,
     Size,
-    Systems,
     attempt,
     blocks_of,
     close,
@@ -60,8 +59,7 @@ def measure(law: Law, size: Size, rounds: int, names: Iterable[str] = tuple(SYST
     names = [s for s in names if not (law.hung and s == "plain blocks")]
     for drawn in rounds_of(law, size, rounds):
         for name in names:
-            systems = systems_of(size)
-            seconds = _run(systems, name, drawn, size)
+            seconds, systems = _run(name, drawn, size), systems_of(size)
             results["seconds"][name].append(seconds)
             results["errors"][name].append(systems.error)
             results["bars"][name].append(systems.estimate)
@@ -69,9 +67,9 @@ def measure(law: Law, size: Size, rounds: int, names: Iterable[str] = tuple(SYST
     return results
 
 
-def _run(systems: Systems, name: str, drawn: Round, size: Size) -> float:
+def _run(name: str, drawn: Round, size: Size) -> float:
     """Seconds of one system in one round."""
-    client, pids = cluster_of(size)
+    systems, (client, pids) = systems_of(size), cluster_of(size)
     with stopped([pids[worker] for worker in drawn.hung]):
         seconds = systems.run(name, drawn.times, drawn.copies)
     settle(client)
@@ -79,19 +77,19 @@ def _run(systems: Systems, name: str, drawn: Round, size: Size) -> float:
 
 
 @functools.cache
-def overheads(size: Size, names: tuple[str, ...]) -> dict[str, Overhead]:
+def overheads(size: Size) -> dict[str, Overhead]:
     """What each system takes beyond its simulation, in rounds of their own."""
     calm = np.full(size.n, 0.1)
     late = calm.copy()
     late[size.k // 2] = 1.0
     return {
         name: Overhead(*(_beyond(name, Round(t, calm), size) for t in (calm, late)))
-        for name in names
+        for name in SYSTEMS
     }
 
 
 def _beyond(name: str, drawn: Round, size: Size) -> float:
-    seconds = [_run(systems_of(size), name, drawn, size) for _ in range(7)]
+    seconds = [_run(name, drawn, size) for _ in range(7)]
     return float(np.median(seconds)) - simulated(name, size, [drawn])[0]
 
 
@@ -100,7 +98,7 @@ def compare(law: Law, size: Size, rounds: int) -> dict[str, list[float]]:
     # Rounds that never end take long.
     rounds = max(rounds // (3 if law.hung else 1), 2)
     results = measure(law, size, rounds)
-    taken = overheads(size, tuple(SYSTEMS))
+    taken = overheads(size)
     # A real task ends when everybody has given up.
     drawn = [d._replace(times=np.minimum(d.times, GIVE_UP)) for d in rounds_of(law, size, rounds)]
     model = {name: simulated(name, size, drawn, taken[name]) for name in results["seconds"]}

@@ -104,7 +104,7 @@ SYSTEMS: dict[str, Duplicates | tuple[str, dict]] = {
 
 
 class Systems:
-    """The systems that are compared, over the same blocks held by the workers."""
+    """The systems that are compared, over the same blocks, whose data travels in the tasks."""
 
     def __init__(self, client: Client, k: int, n: int) -> None:
         self.client, self.k, self.n = client, k, n

@@ -202,17 +202,17 @@ class Ledger:
         if not self.is_open(chunk):
             return
         record, now = self.records[chunk], self.elapsed
+        then = max(now - ago, 0.0)
         if state == "done":
             # Another worker may have been given the chunk meanwhile.
             if worker == record.worker:
-                self.records[chunk] = replace(record, done=max(now - ago, 0.0))
+                self.records[chunk] = replace(record, done=then)
                 self._event("done", chunk, now)
             return
         # A worker that had ended it and starts it again is alive, and retries what raised.
         if record.started is not None and (record.done is None or record.worker != worker):
             self._event("lost", chunk, now)
-        started = max(now - ago, 0.0)
-        self.records[chunk] = ChunkRecord("running", worker, started, backup=record.backup)
+        self.records[chunk] = ChunkRecord("running", worker, started=then, backup=record.backup)
         self.moved = now
         self._event("started", chunk, now)
 

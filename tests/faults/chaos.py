@@ -384,16 +384,18 @@ class _Scene:
             died = self.wounded or self.draw.cancel == "restart"
             limit = UNREACHABLE if died else 5
             until(
-                lambda: not any(run.report.still_running for run in self.runs),
+                lambda: not tasks_on_workers(client),
                 limit,
-                "runs say that chunks still run",
-            )
-            until(
-                lambda: len(pids(client)) == workers and not tasks_on_workers(client),
-                limit,
-                lambda: f"{len(pids(client))} workers, with tasks {tasks_on_workers(client)}",
+                lambda: f"tasks are left on workers: {tasks_on_workers(client)}",
             )
             self.arena.baseline.check_process(client)
+            until(
+                lambda: not any(run.report.still_running for run in self.runs),
+                5,
+                "runs say that chunks still run",
+            )
+            # One of them may be in the middle of its restart.
+            until(lambda: len(pids(client)) == workers, HEALED, "workers are missing")
         self.gate.touch()
         self.outcome.healed = not self.outcome.failures
 
