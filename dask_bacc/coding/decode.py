@@ -105,6 +105,8 @@ def decode(
     products = None if gram is None else np.asarray(gram, dtype=np.float64)
     if products is not None and products.shape != (code.k, code.k):
         raise ValueError(f"gram must have shape {(code.k, code.k)}, got {products.shape}")
+    if products is not None and not np.isfinite(products).all():
+        raise ValueError("gram has NaN or infinity")
     ordered = [arrays[i] for i in sorted(arrays)]
     scale = power_of_two(max(map(largest, ordered)))
     matrix = decoding_matrix(

@@ -111,7 +111,7 @@ def decoding_matrix(
     weights = np.zeros((code.k, len(chunks)))
     weights[~recovered] = np.nan
     error = np.where(recovered, np.nan, np.inf)
-    kernels, suspects, noise = [], [], 0.0
+    kernels, suspects, noise, doubt = [], [], 0.0, np.zeros(len(chunks))
     for number, group in enumerate(code.groups):
         wanted = np.zeros(code.k, dtype=bool)
         wanted[group.blocks] = recovered[group.blocks]
@@ -136,6 +136,8 @@ def decoding_matrix(
             if solution.kernel is not None:
                 kernels.append(solution.kernel)
             noise = max(noise, solution.noise)
+            if solution.doubt is not None:
+                doubt[positions] = solution.doubt
             local = np.flatnonzero(wanted[group.blocks])
             blocks = group.blocks[local]
             weights[np.ix_(blocks, positions)] = solution.weights[local]
@@ -146,7 +148,7 @@ def decoding_matrix(
     copied = blocks >= 0
     weights[blocks[copied], positions[copied]] = 1.0
     # What one noisy result says of the function's mean is off by the noise.
-    error[blocks[copied]] = noise
+    error[blocks[copied]] = np.hypot(noise, doubt[positions[copied]])
     return DecodingMatrix(weights, error, tuple(kernels), noise, tuple(suspects))
 
 

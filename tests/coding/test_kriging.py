@@ -15,6 +15,9 @@ from dask_bacc.coding.kriging.kernels import AFFINE, FAMILIES, UNIT_BIAS, Geomet
 from dask_bacc.coding.kriging.observations import Observations
 from tests.strategies import SYSTEMATIC, codes, returned_sets
 
+#: A mixing of twenty numbers.
+MIXING = np.random.default_rng(5).normal(size=(20, 20)) / np.sqrt(20)
+
 
 def relative_error(answer, truth):
     return np.linalg.norm(answer - truth) / np.linalg.norm(truth)
@@ -178,7 +181,9 @@ def test_with_as_many_results_as_blocks_the_bar_does_not_promise_a_linear_functi
 @given(codes(max_k=6), st.data())
 def test_any_code_and_any_subset_gives_finite_answers(code, data):
     returned = data.draw(returned_sets(code))
-    values = {i: np.random.default_rng(i).normal(size=3) for i in returned}
+    # Copies return the same, or the function would be noisy and no block's error zero.
+    _, kind = np.unique(code.generator, axis=0, return_inverse=True)
+    values = {i: np.random.default_rng(kind.flat[i]).normal(size=3) for i in returned}
     decoded = decode(code, values, "kriging")
     held = [j for j in range(code.k) if j not in decoded.lost]
     assert np.isfinite(decoded.blocks[held]).all()
@@ -228,6 +233,86 @@ def test_a_block_of_zeros_whose_result_is_zero_makes_it_no_surer(seed):
     assert error <= 2 * np.linalg.norm(decoded.error) + 1e-12
 
 
+@pytest.mark.parametrize("quiet", [1e-2, 1e-4, 1e-6])
+def test_blocks_that_are_nearly_zero_make_it_no_surer(quiet):
+    """The background of a detector, or a field without rain."""
+    ratios = []
+    for seed in range(24):
+        rng = np.random.default_rng(seed)
+        active = rng.permutation(8) < 4
+        blocks = rng.normal(size=(8, 100)) * np.where(active, 1, quiet)[:, None]
+        weights = rng.normal(size=(100, 100)) / 10
+        code = SYSTEMATIC(8, 10)
+        results = {i: np.sin(3 * chunk @ weights) for i, chunk in enumerate(code.encode(blocks))}
+        for lost in rng.permutation(10)[:2].tolist():
+            del results[lost]
+        decoded = decode(code, results, "kriging", gram=blocks @ blocks.T)
+        error = np.linalg.norm(decoded.blocks - np.sin(3 * blocks @ weights)) / 10
+        ratios.append(error / np.linalg.norm(decoded.error) if error else 0.0)
+    assert max(ratios) < 3
+
+
+@pytest.mark.parametrize(
+    ("offset", "factor"), [(30.0, 1.5), (300.0, 1.5), (3000.0, 5), (1e6, 1e6)]
+)
+@pytest.mark.parametrize("steep", [1, 3])
+def test_an_offset_of_all_blocks_costs_neither_accuracy_nor_trust(offset, factor, steep):
+    """Kelvin, years and coordinates: the function has it taken off."""
+    time = (np.arange(16) + 0.5) / 16
+    blocks = np.cos(np.pi * time[:, None] * np.linspace(0.3, 1.5, 20)) @ np.linalg.qr(MIXING)[0]
+    code = coding.Uncoded(16, 16)
+    truth = np.tanh(steep * blocks @ MIXING)
+    errors = {}
+    for shift in (0.0, offset):
+        moved = blocks + shift
+        results = {i: truth[i] for i in range(16) if i not in (4, 11)}
+        decoded = decode(code, results, "kriging", gram=moved @ moved.T)
+        errors[shift] = np.linalg.norm(decoded.blocks - truth)
+        assert errors[shift] < 3 * np.linalg.norm(decoded.error) * np.sqrt(truth.shape[1])
+    # The inner products themselves are rounded to a share of the offset's square.
+    assert errors[offset] < factor * errors[0.0]
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_the_largest_result_of_a_skewed_function_is_not_thrown_away(count):
+    """It is nearly all that the function is, and nothing tells it from a corrupted one."""
+    ratios = []
+    for seed in range(10):
+        blocks = np.random.default_rng(seed).lognormal(size=(8, 400))
+        truth = np.exp(blocks / 2)
+        lost = np.argsort(np.linalg.norm(truth, axis=1))[:count]
+        code = SYSTEMATIC(8, 16)
+        results = {i: np.exp(c / 2) for i, c in enumerate(code.encode(blocks)) if i not in lost}
+        decoded = decode(code, results, "kriging", gram=blocks @ blocks.T)
+        kept = np.setdiff1d(range(8), lost)
+        np.testing.assert_array_equal(decoded.blocks[kept], truth[kept])
+        error = np.linalg.norm(decoded.blocks - truth) / np.sqrt(400)
+        ratios.append(error / max(np.linalg.norm(decoded.error), 1e-300))
+    assert max(ratios) < 3
+
+
+def test_a_large_corrupted_result_is_within_the_bar():
+    """It cannot be told from a function's own, and is in doubt."""
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        blocks = rng.normal(size=(8, 20))
+        code = SYSTEMATIC(8, 14)
+        results = dict(enumerate(np.tanh(0.2 * code.encode(blocks) @ MIXING)))
+        results[seed % 14] = 100 * rng.normal(size=20)
+        decoded = decode(code, results, "kriging", gram=blocks @ blocks.T)
+        error = np.linalg.norm(decoded.blocks - np.tanh(0.2 * blocks @ MIXING)) / np.sqrt(20)
+        assert error <= 3 * np.linalg.norm(decoded.error) or seed % 14 in decoded.suspects
+
+
+def test_results_that_are_zero_but_for_one():
+    """Whatever looks corrupted, what is left is zero."""
+    code = SYSTEMATIC(8, 12)
+    results = {i: np.zeros(5) for i in range(12)} | {3: np.arange(5.0)}
+    decoded = decode(code, results, "kriging", gram=np.eye(8))
+    error = np.abs(decoded.blocks - [results[i] for i in range(8)]).max(axis=1)
+    assert (error <= 3 * decoded.error).all()
+
+
 def test_the_scale_of_blocks_and_results_does_not_matter():
     blocks, functions = sample(3, 8)
     code = SYSTEMATIC(8, 12)
@@ -238,6 +323,11 @@ def test_the_scale_of_blocks_and_results_does_not_matter():
     other = decode(code, {i: 1e6 * results[i] for i in kept}, "kriging", gram=1e-8 * gram)
     np.testing.assert_allclose(other.blocks, 1e6 * one.blocks, rtol=1e-4, atol=1e-2)
     np.testing.assert_allclose(other.error, 1e6 * one.error, rtol=1e-2)
+
+
+def test_a_gram_that_is_not_finite_is_refused():
+    with pytest.raises(ValueError, match="gram has NaN"):
+        decode(coding.Local(2, 3), {0: 1.0, 1: 2.0}, "kriging", gram=np.full((2, 2), np.nan))
 
 
 def test_a_gram_of_the_wrong_shape_is_refused():
@@ -302,6 +392,45 @@ def test_copies_among_the_chunks_do_not_ruin_the_estimate():
         decoded = decode(code, {i: results[i] for i in kept}, gram=flat @ flat.T)
         error = np.sqrt(np.mean((decoded.blocks[2] - functions["tanh network"](blocks[2])) ** 2))
         assert error < 3 * decoded.error[2]
+
+
+@pytest.mark.parametrize("outputs", [1, 50])
+@pytest.mark.parametrize("code", [coding.Berrut(8, 12, systematic=True), coding.Local(8, 16)])
+def test_what_differs_between_results_of_the_same_block_is_noise(code, outputs):
+    """The same parameters in every block of a Monte Carlo run; a lost one is another draw."""
+    ratios = []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        draws = rng.normal(size=(code.n, outputs))
+        returned = rng.permutation(code.n)[:9].tolist()
+        decoded = decode(code, {i: draws[i] for i in returned}, "kriging", gram=np.ones((8, 8)))
+        estimated = np.flatnonzero(~np.isin(np.arange(8), code.own_blocks[returned]))
+        off = decoded.blocks[estimated] - rng.normal(size=(len(estimated), outputs))
+        ratios += list(np.sqrt(np.mean(off**2, axis=1)) / decoded.error[estimated])
+        assert decoded.noise > 0.3 or not len(estimated)
+    assert np.mean(np.array(ratios) < 2) > 0.9
+    assert 0.5 < np.median(ratios) < 1.3
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_blocks_that_differ_by_less_than_rounding_are_not_taken_for_the_same(seed):
+    """A common offset of ten million hides from inner products how blocks differ."""
+    rng = np.random.default_rng(seed)
+    code, weights = coding.Berrut(8, 12, systematic=True), rng.normal(size=(5, 40))
+    deviations = rng.normal(size=(8, 5))
+    results = np.tanh(code.encode(deviations) @ weights)
+    returned = rng.permutation(12)[:10].tolist()
+    blocks = 1e7 + deviations
+    decoded = decode(code, {i: results[i] for i in returned}, "kriging", gram=blocks @ blocks.T)
+    off = np.sqrt(np.mean((decoded.blocks - np.tanh(deviations @ weights)) ** 2))
+    assert off < 3 * np.sqrt(np.mean(decoded.error**2))
+
+
+def test_copies_are_no_further_results():
+    """Two points are two, however often they returned."""
+    code = coding.Local(4, 8)
+    copies = {i: np.full(5, 1.0 + i % 4) for i in (0, 4, 1, 5)}
+    assert decode(code, copies, "kriging").lost == (2, 3)
 
 
 def test_identical_blocks_have_identical_answers():

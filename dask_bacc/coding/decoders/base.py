@@ -47,6 +47,8 @@ class Solution:
     noise: float = 0.0
     #: positions of results that look corrupted; their weights are zero
     suspects: IndexArray = field(default_factory=lambda: np.zeros(0, dtype=np.intp))
+    #: ``(m,)`` RMS by which each result itself may be off, or None if none is in doubt
+    doubt: FloatArray | None = None
 
 
 class Decoder(ABC):

@@ -10,19 +10,8 @@ import numpy as np
 from dask_bacc.coding._typing import BoolArray, IndexArray
 from dask_bacc.coding.codes import Code
 from dask_bacc.coding.decoders.base import Decoder, Evidence, Solution
-from dask_bacc.coding.kriging.ensemble import credible_families, fit_ensemble
-from dask_bacc.coding.kriging.kernels import Family, Geometry
-from dask_bacc.coding.kriging.observations import Observations
-from dask_bacc.coding.kriging.outliers import find_outliers
-
-#: Any three results look like a quadratic function's, and an estimate from them is sure of it.
-FEWEST = 4
-#: By how much variances are widened with no more results than blocks, over the square of their
-#: number: nothing but the prior then tells curved functions from linear ones.
-WIDENING = 30.0
-#: What is not known of a block may lie all in the direction in which results differ most: its
-#: result is then at least by this times the unknown share of their variance from any estimate.
-UNKNOWN = 2.0
+from dask_bacc.coding.kriging.fitted import FEWEST, Fitted
+from dask_bacc.coding.kriging.kernels import Geometry, centred
 
 
 @dataclass(frozen=True)
@@ -72,7 +61,12 @@ class Kriging(Decoder):
 
     def recovered(self, code: Code, chunks: IndexArray) -> BoolArray:
         """All blocks from `FEWEST` results on, or as many as there are blocks; else none."""
-        return np.full(code.k, len(chunks) >= min(code.k, FEWEST))
+        fewest, copies = min(code.k, FEWEST), -(-code.n // code.k)
+        enough = len(chunks) >= fewest
+        if enough and len(chunks) < fewest * copies:
+            # Copies say nothing more.
+            enough = len(np.unique(code.generator[chunks], axis=0)) >= fewest
+        return np.full(code.k, enough)
 
     def checks(self, code: Code, count: int) -> bool:
         """Two results more than an affine function needs, and two for each corrupted one."""
@@ -84,52 +78,41 @@ class Kriging(Decoder):
         k, m = evidence.code.k, len(evidence.chunks)
         if not np.trace(evidence.results_gram) > 0:
             # All results are zero, and so is every estimate from them.
-            return Solution(np.full((k, m), 1.0 / m), np.zeros(k))
+            return Solution(np.full((k, m), 1.0 / m), np.zeros(k), kernel="zero")
         geometry = _geometry(evidence)
-        blocks, chunks = np.arange(k), np.arange(k, k + m)
-        returned = Observations(geometry.among(chunks), evidence.results_gram, evidence.outputs)
-        merging = returned.merging()
-        observations = returned.merged(merging)
-        points = chunks[np.argmax(merging > 0, axis=1)]
-        families = _families(geometry, points, k)
-        telling = observations.telling
-        learnt = observations.among(telling)
-        ensemble = fit_ensemble(learnt, families, evidence.memory.get(self.name))
-        most = _most_suspects(evidence.code, observations.count)
-        aside = telling[find_outliers(learnt, ensemble, most, families)]
-        suspects = np.flatnonzero(merging[aside].any(axis=0))
+        fitted = Fitted.to(
+            geometry, k, evidence.results_gram, evidence.outputs, evidence.memory.get(self.name)
+        )
+        evidence.memory[self.name] = fitted.ensemble
+        most = _most_suspects(evidence.code, fitted.observations.count)
+        aside = fitted.outliers(most)
+        weights, variance = fitted.estimates(evidence.unknown)
+        suspects, doubt = np.zeros(0, dtype=np.intp), np.zeros(m)
         if len(aside):
-            merging, points = np.delete(merging, aside, axis=0), np.delete(points, aside)
-            observations = returned.merged(merging)
-            learnt = observations.among(observations.telling)
-            ensemble = fit_ensemble(learnt, _families(geometry, points, k))
-        evidence.memory[self.name] = ensemble
-        weights, variance = ensemble.predict(
-            observations, geometry.between(blocks, points), geometry.among(blocks)
-        )
-        if observations.count <= k:
-            variance = (1 + WIDENING / observations.count**2) * variance
-        if evidence.unknown is not None and observations.count > 1:
-            # A covariance learns how curved a function is from results that are close together,
-            # and has little to say of blocks that may be anywhere.
-            apart = observations.spread / observations.outputs
-            apart *= observations.count / (observations.count - 1)
-            variance = np.maximum(variance, np.minimum(UNKNOWN * evidence.unknown, 1) * apart)
+            looks_corrupted = np.flatnonzero(fitted.merging[aside].any(axis=0))
+            clean = fitted.without(aside)
+            others, of_others = clean.estimates(evidence.unknown)
+            if fitted.may_be_skewed(aside):
+                # Whether they are the function's own or not, the answer is within its bar.
+                wrong = np.eye(m)[looks_corrupted] - clean.weights(k + looks_corrupted)
+                doubt[looks_corrupted] = np.sqrt(fitted.mean_square(wrong))
+                variance = np.maximum(variance, of_others)
+                variance += fitted.mean_square(weights - others) / 4
+                weights = (weights + others) / 2
+            else:
+                fitted, suspects, weights, variance = clean, looks_corrupted, others, of_others
+                evidence.memory[self.name] = fitted.ensemble
+        # What differs where blocks are the same is noise, or blocks differ by less than rounding.
+        scatter = fitted.returned.scatter(fitted.merging)
+        noise = fitted.ensemble.noise_variance(fitted.observations)
         return Solution(
-            weights @ merging,
-            np.sqrt(variance),
-            kernel=ensemble.best.family.name,
-            noise=np.sqrt(ensemble.noise_variance(observations)),
+            weights,
+            np.sqrt(variance + scatter),
+            kernel=fitted.ensemble.best.family.name,
+            noise=np.sqrt(max(noise, scatter)),
             suspects=suspects,
+            doubt=doubt,
         )
-
-
-def _families(geometry: Geometry, returned: IndexArray, k: int) -> tuple[Family, ...]:
-    """The families to consider, blocks that are among the returned points left out."""
-    near = geometry.between(np.arange(k), returned)
-    unknown = np.flatnonzero(~near.coincident.any(axis=1))
-    order = np.concatenate([returned, unknown])
-    return credible_families(geometry.among(order), np.arange(len(returned)))
 
 
 def _most_suspects(code: Code, count: int) -> int:
@@ -143,7 +126,11 @@ def _geometry(evidence: Evidence) -> Geometry:
         # All that is known of the blocks is that chunks vary smoothly along the nodes.
         nodes = np.concatenate([code.data_nodes, code.chunk_nodes[evidence.chunks]])
         return Geometry.of(nodes[:, None], np.eye(1) / np.mean(nodes**2))
-    gram = np.eye(code.k) if evidence.gram is None else evidence.gram
-    scale = np.mean(np.diag(gram))
     points = np.vstack([np.eye(code.k), code.generator[evidence.chunks]])
-    return Geometry.of(points, gram / scale if scale > 0 else gram)
+    if evidence.gram is None:
+        return Geometry.of(points, np.eye(code.k))
+    # Rows sum to one, so all points move alike.
+    gram = centred(evidence.gram)
+    scale = float(np.mean(np.diag(gram)))
+    scale = scale if scale > 0 else 1.0
+    return Geometry.of(points, gram / scale, evidence.gram / scale)

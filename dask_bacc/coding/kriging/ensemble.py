@@ -31,6 +31,7 @@ HOPELESS, GROWTH = 20.0, 1.5
 #: How many leave-one-out residuals of a single output the common variance weighs when a local one
 #: is told from them, and the least share of the common one that a local one is believed to have.
 COMMON, LEAST = 20.0, 0.7
+TINY = float(np.finfo(float).tiny)
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ class Ensemble:
     shares: FloatArray
     #: number of independent outputs that would scatter as the results' do
     effective_outputs: float
-    #: number of results when all families were last fitted
+    #: the families that were last fitted all, and the number of results then
+    families: frozenset[Family]
     fitted_all: int
 
     @property
@@ -143,11 +145,14 @@ def fit_ensemble(
     if (
         previous is None
         or observations.count > GROWTH * previous.fitted_all
+        or not previous.families.issuperset(families)
         or not any(fit.family in families for fit in previous.fits)
     ):
+        considered = frozenset(families)
         fits = [fit_family(family, observations, count) for family in families]
     else:
         count, fitted_all = previous.effective_outputs, previous.fitted_all
+        considered = previous.families
         kept = [fit for fit in previous.fits if fit.family in families]
         fits = [fit_family(f.family, observations, count, f.parameters) for f in kept]
     effective = effective_outputs(min(fits, key=_cost), observations)
@@ -159,7 +164,7 @@ def fit_ensemble(
     costs = np.array([fit.cost for fit in fits])
     shares = np.exp(-effective * (costs - costs.min()))
     shares[shares < SMALLEST_SHARE * shares.sum()] = 0
-    return Ensemble(tuple(fits), shares / shares.sum(), effective, fitted_all)
+    return Ensemble(tuple(fits), shares / shares.sum(), effective, considered, fitted_all)
 
 
 def effective_outputs(fit: Fit, observations: Observations) -> float:
@@ -181,7 +186,10 @@ def effective_outputs(fit: Fit, observations: Observations) -> float:
     lower, _ = lapack.dpotrf(fit.results_covariance(observations.geometry), lower=1, clean=1)
     half, _ = lapack.dtrtrs(lower, gram, lower=1)
     white, _ = lapack.dtrtrs(lower, half.T, lower=1)
-    excess = m * m * float(np.vdot(white, white)) / float(np.trace(white)) ** 2 - m
+    total = float(np.trace(white)) ** 2
+    if not total > 0:
+        return float(observations.outputs)
+    excess = m * m * float(np.vdot(white, white)) / total - m
     if excess * observations.outputs <= m * (m + 1):
         return float(observations.outputs)
     return max(m * (m + 1) / excess, 1.0)
@@ -227,7 +235,12 @@ def _predict(
     factor = cho_factor(fit.results_covariance(observations.geometry), lower=True)
     covariance = fit.covariance(cross)
     weights: FloatArray = cho_solve(factor, covariance.T).T
-    left = np.diag(fit.covariance(there)) - np.einsum("ij,ij->i", weights, covariance)
+    prior = np.diag(fit.covariance(there))
+    left = prior - np.einsum("ij,ij->i", weights, covariance)
+    # Nobody knows more than rounding of the inner products leaves, but where a result is there.
+    moved = float(np.mean(there.left_size)) / max(float(np.mean(there.left)), TINY)
+    rounding = float(np.finfo(float).eps) * moved
+    left = np.where(cross.coincident.any(axis=1), left, np.maximum(left, rounding * prior))
     local = _local_variance(weights, residuals(fit, observations), outputs)
     return weights, np.maximum(local * _scale(fit, observations) * left, 0.0)
 
@@ -240,8 +253,8 @@ def _local_variance(weights: FloatArray, squared: FloatArray, outputs: float) ->
     little of that, and leave the common variance.
     """
     shares = np.abs(weights)
-    shares /= np.maximum(shares.sum(axis=1, keepdims=True), np.finfo(float).tiny)
-    count = 1 / np.maximum((shares**2).sum(axis=1), np.finfo(float).tiny)
+    shares /= np.maximum(shares.sum(axis=1, keepdims=True), TINY)
+    count = 1 / np.maximum((shares**2).sum(axis=1), TINY)
     common = COMMON / outputs
     local: FloatArray = (common + count * (shares @ squared)) / (common + count)
     return np.maximum(local, LEAST)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, lapack
-from scipy.optimize import minimize
+from scipy.optimize import OptimizeResult, minimize
 
 from dask_bacc.coding._typing import FloatArray
 from dask_bacc.coding.kriging.kernels import Family, Geometry
@@ -23,6 +23,8 @@ EXACT_EVIDENCE = 0.5
 #: Logarithm of the nugget from which the search for noise starts, and the gain in the log
 #: posterior from which noise is believed in.
 NOISE_START, NOISE_EVIDENCE = -6.0, 3.0
+#: Gain in the log posterior of a step after which the search ends: nobody would see the next one.
+LAST_GAIN = 0.1
 #: Most results that hyper-parameters are searched on.
 LARGEST = 128
 #: Cost where rounding leaves no positive definite covariance; the search turns back from it.
@@ -124,13 +126,23 @@ class Posterior:
 
     def minimise(self, start: FloatArray, noise: tuple[float, float]) -> Fit:
         """The likeliest parameters, with the logarithm of the nugget within bounds."""
+        lowest = np.inf
+
+        def stop_in_time(intermediate_result: OptimizeResult) -> None:
+            nonlocal lowest
+            gain, lowest = lowest - intermediate_result.fun, intermediate_result.fun
+            if self.outputs * gain < LAST_GAIN:
+                raise StopIteration
+
         found = minimize(
             self.cost,
             start,
             jac=True,
             method="L-BFGS-B",
             bounds=[(LOWEST, HIGHEST)] * 3 + [(-4.0, 5.0), noise],
-            options={"maxiter": 60, "ftol": 1e-7, "gtol": 1e-4},
+            # Where functions are exact, costs end in rounding, and line searches find nothing.
+            options={"maxiter": 60, "ftol": 0.0, "gtol": 1e-4, "maxls": 8},
+            callback=stop_in_time,
         )
         return Fit(self.family, np.asarray(found.x), float(found.fun))
 

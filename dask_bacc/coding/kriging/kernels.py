@@ -12,6 +12,9 @@ from dask_bacc.coding._typing import BoolArray, FloatArray, IndexArray
 #: Squared distance, in units of squared norms, below which two points are one: what rounding
 #: leaves of a difference of norms.
 SAME_POINT = 1e-14
+#: Distance of the blocks' mean from the origin over their own from the mean, from which on the
+#: origin tells nothing of them.
+FAR = 2.0
 #: Variance of the biases of sigmoidal units, in units of an RMS block's share of their input.
 UNIT_BIAS = 0.3
 
@@ -27,9 +30,14 @@ class Geometry:
     #: ``(a,)`` and ``(b,)`` squared norms
     left: FloatArray
     right: FloatArray
+    #: the same before anything was taken off the points
+    left_size: FloatArray
+    right_size: FloatArray
 
     @classmethod
-    def of(cls, points: FloatArray, gram: FloatArray) -> Geometry:
+    def of(
+        cls, points: FloatArray, gram: FloatArray, before: FloatArray | None = None
+    ) -> Geometry:
         """The geometry of linear combinations of blocks.
 
         Parameters
@@ -38,28 +46,58 @@ class Geometry:
             Coefficients of every point.
         gram : (k, k) ndarray
             Inner products of the blocks.
+        before : (k, k) ndarray, optional
+            The same before anything was taken off the blocks, which leaves its rounding behind.
         """
         inner = points @ gram @ points.T
         norms = np.diag(inner).copy()
         distance = np.maximum(norms[:, None] + norms - 2 * inner, 0.0)
-        return cls(inner, distance, norms, norms)
+        sizes = norms if before is None else np.einsum("ij,jk,ik->i", points, before, points)
+        return cls(inner, distance, norms, norms, sizes, sizes)
 
     @property
     def coincident(self) -> BoolArray:
         """``(a, b)`` whether two points are the same but for rounding."""
-        same: BoolArray = self.squared_distance <= SAME_POINT * (self.left[:, None] + self.right)
+        sizes = self.left_size[:, None] + self.right_size
+        same: BoolArray = self.squared_distance <= SAME_POINT * sizes
         return same
 
     def between(self, left: IndexArray, right: IndexArray) -> Geometry:
         """The geometry of some points to others."""
         both = np.ix_(left, right)
         return Geometry(
-            self.inner[both], self.squared_distance[both], self.left[left], self.right[right]
+            self.inner[both],
+            self.squared_distance[both],
+            self.left[left],
+            self.right[right],
+            self.left_size[left],
+            self.right_size[right],
         )
 
     def among(self, points: IndexArray) -> Geometry:
         """The geometry of some points to each other."""
         return self.between(points, points)
+
+
+def centred(gram: FloatArray) -> FloatArray:
+    """Inner products of blocks whose mean is taken off them if they are far from the origin.
+
+    A covariance of blocks that have a large offset in common is nearly constant, and what differs
+    is lost in rounding. Near the origin many functions are small, which is worth knowing. Blocks
+    that are all the same stay where they are.
+
+    Examples
+    --------
+    >>> centred(np.array([[10201.0, 10100.0], [10100.0, 10000.0]]))
+    array([[ 0.25, -0.25],
+           [-0.25,  0.25]])
+    """
+    mean = gram.mean(axis=0)
+    square = float(mean.mean())
+    spread = float(np.trace(gram)) / len(gram) - square
+    if SAME_POINT * square < FAR**2 * spread < square:
+        gram = gram - mean[:, None] - mean + square
+    return gram
 
 
 #: Covariance and its derivative by the logarithm of the length scale.

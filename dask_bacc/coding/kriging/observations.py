@@ -6,8 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dask_bacc.coding._typing import FloatArray, IndexArray
-from dask_bacc.coding.kriging.kernels import SAME_POINT, Geometry
+from dask_bacc.coding._typing import BoolArray, FloatArray, IndexArray
+from dask_bacc.coding.kriging.kernels import Geometry
+
+#: Share of sums of squares below which differences of them are rounding.
+ROUNDING = 1e-13
+#: Share of the mean square below which blocks, results and distances are next to nothing.
+QUIET = 1e-2
 
 
 @dataclass(frozen=True)
@@ -37,11 +42,22 @@ class Observations:
         """Points from which something can be learnt of a function.
 
         Many functions are zero at zero. No covariance but the linear one foresees it, and the
-        likelihood would give up all others for that one result.
+        likelihood would give up all others for that one result, or for some that are nearly zero.
         """
-        sizes, values = self.geometry.left, np.diag(self.gram)
-        nothing = (sizes <= SAME_POINT * sizes.mean()) & (values <= SAME_POINT * values.mean())
+        sizes, values = self.geometry.left_size, np.diag(self.gram)
+        nothing = (sizes <= QUIET * sizes.mean()) & (values <= QUIET * values.mean())
         return np.flatnonzero(~nothing)
+
+    @property
+    def distinct(self) -> int:
+        """Number of points, those counted as one that are close together beside the others."""
+        return len(np.unique(np.argmax(self.close(self.geometry), axis=1)))
+
+    def close(self, geometry: Geometry) -> BoolArray:
+        """``(a, b)`` whether points are close together beside how far apart these ones are."""
+        distance = geometry.squared_distance
+        close: BoolArray = distance <= QUIET * self.geometry.squared_distance.mean()
+        return close
 
     @property
     def spread(self) -> float:
@@ -62,6 +78,21 @@ class Observations:
         matrix = np.zeros((len(count), len(which)))
         matrix[which, np.arange(len(which))] = 1.0 / count[which]
         return matrix
+
+    def scatter(self, merging: FloatArray) -> float:
+        """Mean square by which results at the same point differ from their mean, per output.
+
+        Widened by how few there are to tell; 0 for what rounding leaves.
+        """
+        used = merging.any(axis=0)
+        free = int(used.sum()) - len(merging)
+        squares = float(np.diag(self.gram)[used].sum())
+        means = np.einsum("ij,jk,ik->i", merging, self.gram, merging)
+        apart = squares - float(means @ (1 / merging.max(axis=1)))
+        if not free or apart <= ROUNDING * squares:
+            return 0.0
+        count = free * self.outputs
+        return (1 + 2 / count) * apart / count
 
     def merged(self, merging: FloatArray) -> Observations:
         """One result for each point."""

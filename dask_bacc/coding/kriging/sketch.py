@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dask_bacc.coding._typing import AnyArray, FloatArray
 from dask_bacc.coding.arrays import (
@@ -22,8 +21,10 @@ from dask_bacc.coding.codes import Code
 #: Length of a sketch. A prime, so that regular patterns in the data do not fall in step with it.
 #: Distances are kept to about ``sqrt(2 / SIZE)``, 2%.
 SIZE = 4093
-#: Elements in each sum that another library makes at once: memory is scarce on a GPU.
-_ROWS = 1024
+#: Elements that are projected at once, about: they and their signs stay in the cache.
+_PIECE = 2**18
+#: Eight signs for every random byte; drawing one by one would take longer than all the rest.
+_OCTETS = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1) * 2.0 - 1
 
 
 def sketch(array: AnyArray, size: int = SIZE) -> AnyArray:
@@ -59,17 +60,17 @@ def sketch(array: AnyArray, size: int = SIZE) -> AnyArray:
     if is_foreign(array):
         return _sketch_there(array, size)
     flat = array.reshape(-1)
-    flat = flat.astype(np.result_type(flat, np.float64), copy=False)
+    dtype = np.result_type(flat, np.float64)
     if len(flat) <= size:
-        return flat
-    rows = len(flat) // size
-    signs = _signs(len(flat))
-    whole = rows * size
-    total: AnyArray = np.einsum(
-        "ij,ij->j", flat[:whole].reshape(rows, size), signs[:whole].reshape(rows, size)
-    )
-    with np.errstate(over="ignore"):  # whoever uses it sees it
-        total[: len(flat) - whole] += flat[whole:] * signs[whole:]
+        return flat.astype(dtype, copy=False)
+    total = np.zeros(size, dtype)
+    for piece, signs in _signs(len(flat), size):
+        values = flat[piece].astype(dtype, copy=False)
+        whole = len(values) // size * size
+        rows = values[:whole].reshape(-1, size), signs[:whole].reshape(-1, size)
+        with np.errstate(over="ignore", invalid="ignore"):  # whoever uses it sees it
+            total += np.einsum("ij,ij->j", *rows)
+            total[: len(values) - whole] += values[whole:] * signs[whole:]
     return total
 
 
@@ -80,11 +81,9 @@ def _sketch_there(array: Any, size: int) -> AnyArray:
     (length,) = flat.shape
     if length <= size:
         return to_numpy(as_double(flat))
-    signs = _signs(length)
     total: AnyArray = np.zeros(size)
-    for start in range(0, length, size * _ROWS):
-        piece = slice(start, min(start + size * _ROWS, length))
-        product = as_double(flat[piece]) * as_double(from_numpy(signs[piece], array))
+    for piece, signs in _signs(length, size):
+        product = as_double(flat[piece]) * as_double(from_numpy(signs.astype(np.int8), array))
         rows = product.shape[0] // size
         whole = xp.reshape(product[: rows * size], (rows, size))
         total = total + to_numpy(xp.sum(whole, axis=0))
@@ -93,9 +92,20 @@ def _sketch_there(array: Any, size: int) -> AnyArray:
     return total
 
 
-def _signs(length: int) -> NDArray[np.int8]:
-    """A random sign for every element, the same for every array."""
-    return np.random.default_rng(0).integers(0, 2, size=length, dtype=np.int8) * 2 - 1
+def _signs(length: int, size: int) -> Iterator[tuple[slice, FloatArray]]:
+    """Pieces of an array, of whole rows of sums but for the last, and random signs for each.
+
+    They are the same for every array of that length. Each piece's are lost with the next.
+    """
+    step = max(_PIECE // size, 1) * size
+    rng = np.random.default_rng(0)
+    room = np.empty((-(-min(step, length) // 8), 8))
+    for start in range(0, length, step):
+        count = min(step, length - start)
+        octets = np.frombuffer(rng.bytes(-(-count // 8)), dtype=np.uint8)
+        # Any mode but the default writes without a buffer in between.
+        signs = np.take(_OCTETS, octets, axis=0, out=room[: len(octets)], mode="clip")
+        yield slice(start, start + count), signs.reshape(-1)[:count]
 
 
 def gram_of_sketches(

@@ -1,0 +1,154 @@
+"""What results tell of the blocks: estimates, and how far off they may be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dask_bacc.coding._typing import FloatArray, IndexArray
+from dask_bacc.coding.kriging.ensemble import Ensemble, credible_families, fit_ensemble
+from dask_bacc.coding.kriging.kernels import Family, Geometry
+from dask_bacc.coding.kriging.observations import Observations
+from dask_bacc.coding.kriging.outliers import find_outliers
+
+#: Any three results look like a quadratic function's, and an estimate from them is sure of it.
+FEWEST = 4
+#: By how much variances are widened with no more results than blocks, over the square of their
+#: number: nothing but the prior then tells curved functions from linear ones.
+WIDENING = 30.0
+#: What is not known of a block may lie all in the direction in which results differ most: its
+#: result is then at least by this times the unknown share of their variance from any estimate.
+UNKNOWN = 2.0
+#: Times the largest other result, above which one that looks corrupted may as well be honest: of a
+#: skewed function, one result may be nearly all.
+LARGER = 1.5
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Covariances that are fitted to results, merged where they are at the same point."""
+
+    #: of the blocks and then the returned chunks
+    geometry: Geometry
+    #: blocks of the code
+    k: int
+    #: the results as they came, and the matrix that merges them
+    returned: Observations
+    merging: FloatArray
+    #: those that were considered
+    families: tuple[Family, ...]
+    ensemble: Ensemble
+
+    @classmethod
+    def to(
+        cls,
+        geometry: Geometry,
+        k: int,
+        results_gram: FloatArray,
+        outputs: int,
+        previous: Ensemble | None,
+    ) -> Fitted:
+        """Fitted to all results, perhaps from what was fitted to fewer of them.
+
+        Parameters
+        ----------
+        geometry : Geometry
+            Of `k` blocks and then the `m` returned chunks.
+        k : int
+        results_gram : (m, m) ndarray
+            Inner products of the results.
+        outputs : int
+            Numbers in a result.
+        previous : Ensemble, optional
+        """
+        chunks = np.arange(k, len(geometry.inner))
+        returned = Observations(geometry.among(chunks), results_gram, outputs)
+        return cls._to(geometry, k, returned, returned.merging(), previous)
+
+    @classmethod
+    def _to(
+        cls,
+        geometry: Geometry,
+        k: int,
+        returned: Observations,
+        merging: FloatArray,
+        previous: Ensemble | None,
+    ) -> Fitted:
+        observations = returned.merged(merging)
+        families = _families(geometry, k + np.argmax(merging > 0, axis=1), k)
+        ensemble = fit_ensemble(observations.among(observations.telling), families, previous)
+        return cls(geometry, k, returned, merging, families, ensemble)
+
+    def without(self, aside: IndexArray) -> Fitted:
+        """Fitted to the results at all other points."""
+        merging = np.delete(self.merging, aside, axis=0)
+        return self._to(self.geometry, self.k, self.returned, merging, None)
+
+    @property
+    def observations(self) -> Observations:
+        """One result for each point."""
+        return self.returned.merged(self.merging)
+
+    @property
+    def points(self) -> IndexArray:
+        """Positions of those points."""
+        points: IndexArray = self.k + np.argmax(self.merging > 0, axis=1)
+        return points
+
+    def outliers(self, most: int) -> IndexArray:
+        """Points whose results look corrupted, at most so many."""
+        telling = self.observations.telling
+        learnt = self.observations.among(telling)
+        outliers: IndexArray = telling[find_outliers(learnt, self.ensemble, most, self.families)]
+        return outliers
+
+    def may_be_skewed(self, aside: IndexArray) -> bool:
+        """Whether one of these results is so large that it may be all that the function is."""
+        squares = np.diag(self.observations.gram)
+        return bool(squares[aside].max() > LARGER**2 * np.delete(squares, aside).max())
+
+    def mean_square(self, weights: FloatArray) -> FloatArray:
+        """Of sums of the results, one for every row of weights, over outputs."""
+        squares = np.einsum("ij,jk,ik->i", weights, self.returned.gram, weights)
+        mean: FloatArray = np.maximum(squares / self.returned.outputs, 0.0)
+        return mean
+
+    def weights(self, positions: IndexArray) -> FloatArray:
+        """Of the results, for what they tell of some points."""
+        return self._predict(positions)[0]
+
+    def _predict(self, positions: IndexArray) -> tuple[FloatArray, FloatArray]:
+        weights, variance = self.ensemble.predict(
+            self.observations,
+            self.geometry.between(positions, self.points),
+            self.geometry.among(positions),
+        )
+        return weights @ self.merging, variance
+
+    def estimates(self, unknown: FloatArray | None) -> tuple[FloatArray, FloatArray]:
+        """Weights and variances for the blocks, of which these shares are not known."""
+        blocks, observations = np.arange(self.k), self.observations
+        weights, variance = self._predict(blocks)
+        if observations.count <= self.k:
+            variance = (1 + WIDENING / observations.count**2) * variance
+        if observations.among(observations.telling).distinct < min(self.k, FEWEST):
+            # They say no more of other points than how large results may be.
+            apart = ~observations.close(self.geometry.between(blocks, self.points)).any(axis=1)
+            largest = np.diag(observations.gram).max() / observations.outputs
+            variance = np.where(apart, np.maximum(variance, largest), variance)
+        if unknown is not None and observations.count > 1:
+            # A covariance learns how curved a function is from results that are close together,
+            # and has little to say of blocks that may be anywhere.
+            spread = observations.spread / observations.outputs
+            spread *= observations.count / (observations.count - 1)
+            variance = np.maximum(variance, np.minimum(UNKNOWN * unknown, 1) * spread)
+        return weights, variance
+
+
+def _families(geometry: Geometry, returned: IndexArray, k: int) -> tuple[Family, ...]:
+    """The families to consider, blocks that are among the returned points left out."""
+    near = geometry.between(np.arange(k), returned)
+    unknown = np.flatnonzero(~near.coincident.any(axis=1))
+    order = np.concatenate([returned, unknown])
+    return credible_families(geometry.among(order), np.arange(len(returned)))
