@@ -102,7 +102,7 @@ def _title(chunk: ChunkRecord, marks: list[str], lost: int) -> str:
     if chunk.ended is not None:
         words.append(f"until {chunk.ended:.2f} s")
     if lost:
-        words.append(f"after {lost} lost with a worker")
+        words.append(f"after {lost} other attempt{'s' * (lost > 1)}")
     return " ".join(words)
 
 

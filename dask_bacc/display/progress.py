@@ -19,7 +19,8 @@ from dask_bacc.cluster.run import CodedRun
 from dask_bacc.display.states import late_now
 
 if TYPE_CHECKING:
-    from dask_bacc.cluster.report import Ledger, RunReport
+    from dask_bacc.cluster.ledger import Ledger
+    from dask_bacc.cluster.report import RunReport
 
 #: Seconds between two looks at a run; in a notebook there are longer ones for many chunks.
 INTERVAL, NOTEBOOK_INTERVAL, PER_CHUNK = 0.1, 0.25, 5e-4

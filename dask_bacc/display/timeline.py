@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
-from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dask_bacc.display.bars import Bar, bars_of, rows_of
 from dask_bacc.display.palette import COLOURS, LOST
 
 if TYPE_CHECKING:
@@ -23,65 +21,6 @@ ROW, MARGIN, HIGHEST = 0.3, 1.5, 12.0
 MOST_TEXT = 60
 #: Size of the numbers in bars, in points.
 NUMBER = 8.0
-
-
-@dataclass(frozen=True)
-class Bar:
-    """A worker's time with a chunk."""
-
-    chunk: int
-    #: a state of `ChunkRecord`, or ``"lost"``
-    outcome: str
-    worker: str
-    begin: float
-    end: float
-
-
-def bars_of(report: RunReport) -> list[Bar]:
-    """What workers did: an attempt at a chunk each, those that were lost among them.
-
-    An attempt ends when its worker was through with it, as far as that is known; else when its
-    outcome was known.
-    """
-    bars = []
-    for index, chunk in enumerate(report.chunks):
-        if chunk.worker is not None and chunk.started is not None:
-            ends = [time for time in (chunk.done, chunk.ended) if time is not None]
-            end = min(ends, default=report.seconds)
-            bars.append(Bar(index, chunk.state, chunk.worker, chunk.started, end))
-    started: dict[int | None, float] = {}
-    for event in report.events:
-        if event.kind == "started":
-            started[event.chunk] = event.seconds
-        elif event.kind == "lost" and event.chunk in started:
-            assert event.chunk is not None
-            assert event.worker is not None
-            begin = started[event.chunk]
-            bars.append(Bar(event.chunk, "lost", event.worker, begin, event.seconds))
-    return sorted(bars, key=lambda bar: (bar.begin, bar.chunk))
-
-
-def rows_of(bars: Sequence[Bar]) -> tuple[list[str], list[int]]:
-    """The worker of every row, and the row of every bar.
-
-    A worker has as many rows as chunks that it was at, at once.
-
-    Examples
-    --------
-    >>> rows_of([Bar(0, "returned", "b", 0, 2), Bar(1, "returned", "a", 0, 1),
-    ...          Bar(2, "returned", "b", 1, 3), Bar(3, "returned", "a", 1, 2)])
-    (['a', 'b', 'b'], [1, 0, 2, 0])
-    """
-    lanes: defaultdict[str, list[float]] = defaultdict(list)
-    places = []
-    for bar in bars:
-        ends = lanes[bar.worker]
-        lane = next((i for i, end in enumerate(ends) if end <= bar.begin), len(ends))
-        ends[lane:] = [bar.end, *ends[lane + 1 :]]
-        places.append((bar.worker, lane))
-    rows = [(w, lane) for w in sorted(lanes, key=_natural) for lane in range(len(lanes[w]))]
-    index = {place: row for row, place in enumerate(rows)}
-    return [worker for worker, _ in rows], [index[place] for place in places]
 
 
 def timeline(report: RunReport, ax: Axes | None = None) -> Axes:
@@ -151,9 +90,11 @@ def timeline(report: RunReport, ax: Axes | None = None) -> Axes:
 def _draw_waiting(ax: Axes, report: RunReport, bars: Sequence[Bar], rows: Sequence[int]) -> None:
     """Thin lines for the time before a chunk started and for its result's way here."""
     lines = []
+    before: dict[int, float] = {}
     for bar, row in zip(bars, rows, strict=True):
         chunk = report.chunks[bar.chunk]
-        lines.append((row, chunk.backup or 0.0, bar.begin))
+        lines.append((row, before.get(bar.chunk, chunk.backup or 0.0), bar.begin))
+        before[bar.chunk] = bar.end
         if bar.outcome == "returned" and chunk.ended is not None:
             lines.append((row, bar.end, chunk.ended))
     if lines:
@@ -258,7 +199,8 @@ def _title(report: RunReport) -> str:
 def _draw_legend(ax: Axes) -> None:
     handles, labels = ax.get_legend_handles_labels()
     order = [*COLOURS, "lost", "may still run", "backup", "queued, under way", "answer", "end"]
-    shown = sorted(zip(labels, handles, strict=True), key=lambda pair: order.index(pair[0]))
+    ours = [pair for pair in zip(labels, handles, strict=True) if pair[0] in order]
+    shown = sorted(ours, key=lambda pair: order.index(pair[0]))
     below = 0.55 / _inches(ax)[1]
     ax.legend(
         [handle for _, handle in shown],
@@ -290,9 +232,3 @@ def _name_rows(ax: Axes, labels: Sequence[str]) -> None:
     first = [row for row, name in enumerate(labels) if row == 0 or labels[row - 1] != name]
     ax.set_yticks(first, [labels[row] for row in first], fontsize=8)
     ax.tick_params(axis="y", length=0)
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """Sorts names with numbers by the numbers: host 9 before host 10."""
-    parts = re.findall(r"\d+|\D+", name)
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]

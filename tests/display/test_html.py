@@ -10,7 +10,8 @@ import pytest
 
 import dask_bacc
 from dask_bacc import coding
-from dask_bacc.cluster.report import ChunkRecord, ChunkState, Ledger
+from dask_bacc.cluster.ledger import Ledger
+from dask_bacc.cluster.report import ChunkRecord, ChunkState
 from dask_bacc.display.html import run_html
 from dask_bacc.display.palette import COLOURS
 
@@ -108,7 +109,7 @@ def test_late_chunks_backups_suspects_and_losses_are_marked():
         "running, backup",
         "spare",
     ]
-    assert "after 1 lost with a worker" in run_html("pending", report)
+    assert "after 1 other attempt" in run_html("pending", report)
     assert "late" not in run_html("finished", report)
 
 

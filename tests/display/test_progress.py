@@ -13,7 +13,7 @@ import pytest
 from distributed import Client
 
 import dask_bacc
-from dask_bacc.cluster.report import Ledger
+from dask_bacc.cluster.ledger import Ledger
 from dask_bacc.display.progress import progress_line
 from tests.conftest import local_cluster, wait_until
 

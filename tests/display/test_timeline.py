@@ -10,7 +10,8 @@ from matplotlib import pyplot as plt
 from matplotlib.colors import to_hex
 
 import dask_bacc
-from dask_bacc.cluster.report import ChunkRecord, Ledger
+from dask_bacc.cluster.ledger import Ledger
+from dask_bacc.cluster.report import ChunkRecord
 from dask_bacc.display.palette import COLOURS
 from dask_bacc.display.timeline import timeline
 
@@ -73,6 +74,20 @@ def test_chunks_that_one_worker_has_at_once_do_not_hide_each_other():
     assert drawn(ax)["returned"] == {(0, 0.0, 1.0), (1, 0.0, 2.0), (2, 1.0, 2.0)}
 
 
+def test_an_attempt_that_raised_and_is_tried_again_is_drawn():
+    ledger = Ledger(k=1, n=1, decoder="berrut")
+    ledger.submit([0])
+    ledger.news(0, "a", "running")
+    ledger.news(0, "a", "done")
+    ledger.news(0, "a", "running")
+    ledger.end(0, "returned")
+    ledger.finished = ledger.elapsed
+    bars = drawn(timeline(ledger.report()))
+    assert {outcome: len(found) for outcome, found in bars.items()} == {"returned": 1, "erred": 1}
+    (raised,), (returned,) = bars["erred"], bars["returned"]
+    assert raised[1] + raised[2] <= returned[1]
+
+
 def test_lost_attempts_backups_and_spares():
     ledger = Ledger(k=2, n=4, decoder="berrut")
     ledger.spare([2, 3])
@@ -90,6 +105,28 @@ def test_lost_attempts_backups_and_spares():
     [diamonds] = [line for line in ax.lines if line.get_label() == "backup"]
     assert len(diamonds.get_xdata()) == 1
     assert "3" not in [text.get_text() for text in ax.texts]
+
+
+def test_a_chunk_that_is_lost_again_before_it_has_started():
+    ledger = Ledger(k=1, n=2, decoder="berrut")
+    ledger.submit([0, 1])
+    ledger.news(0, "a", "running")
+    ledger.launch([0])
+    ledger.launch([0])
+    ledger.news(0, "b", "running")
+    ledger.end(0, "returned")
+    counts = {outcome: len(bars) for outcome, bars in drawn(timeline(ledger.report())).items()}
+    assert counts == {"returned": 1, "lost": 1}
+
+
+def test_axes_that_have_something_of_the_users():
+    _, ax = plt.subplots()
+    ax.axvline(0.5, label="my deadline")
+    ledger = Ledger(k=1, n=1, decoder="berrut")
+    ledger.news(0, "a", "running")
+    ledger.end(0, "returned")
+    labels = [text.get_text() for text in timeline(ledger.report(), ax).get_legend().get_texts()]
+    assert "returned" in labels
 
 
 def test_the_plot_of_a_real_run_has_its_bars(local):
