@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from operator import index
 from typing import Any
@@ -10,6 +10,23 @@ from typing import Any
 import xarray
 
 from dask_bacc.coding._typing import AnyArray
+
+
+def check_aligned(arrays: Sequence[xarray.DataArray]) -> None:
+    """Refuse arrays whose labels differ along a dimension: blocks would be paired wrongly.
+
+    Raises
+    ------
+    ValueError
+        With what to do.
+    """
+    try:
+        xarray.align(*arrays, join="exact", copy=False)
+    except xarray.AlignmentError as error:
+        raise ValueError(
+            "the DataArrays have different labels along a dimension that they share; "
+            f"xarray.align makes them fit, and .drop_vars or .data leaves labels aside: {error}"
+        ) from error
 
 
 @dataclass(frozen=True, eq=False)

@@ -53,6 +53,15 @@ def test_other_shapes_come_without_labels(client, field):
     assert isinstance(answer["other"], np.ndarray)
 
 
+def test_arrays_are_paired_by_their_labels(client, field):
+    backwards = field.isel(time=slice(None, None, -1))
+    with pytest.raises(ValueError, match=r"different labels along .* xarray.align makes them fit"):
+        dask_bacc.encode(field, backwards, dim="time", k=4, n=6)
+    _, fitting = xr.align(field, backwards, join="left")
+    run = dask_bacc.encode(field, fitting, dim="time", k=4, n=6).map(np.subtract)
+    np.testing.assert_array_equal(run.result(), np.zeros(field.shape))
+
+
 def test_axis_works_as_well(client, field):
     answer = dask_bacc.encode(field, axis=-1, k=4, n=6).map(np.negative, enough=6).result()
     xr.testing.assert_identical(answer, (-field).compute().assign_attrs(field.attrs))
