@@ -31,7 +31,8 @@ def encode(
     n : int
         Number of coded chunks, at least `k`: ``n - k`` of them may be late.
     k : int, optional
-        Number of blocks, which must be equal; by default the number of chunks along the axis.
+        Number of blocks, which must be equal; by default the number of chunks along the axis, so
+        it is needed where no array is a dask array.
     axis : int
         Axis along which the arrays are cut into blocks.
     dim : hashable, optional
@@ -50,8 +51,8 @@ def encode(
     TypeError
         For arrays that cannot be combined linearly: objects, strings, datetimes, masked arrays.
     ValueError
-        For unequal blocks (the nearest `k` that fits is named), ``n < k``, empty arrays, unknown
-        chunk sizes, unknown codes.
+        For unequal blocks (the nearest `k` that fits is named), a missing `k`, ``n < k``, empty
+        arrays, unknown chunk sizes, unknown codes.
 
     Examples
     --------
@@ -72,8 +73,9 @@ def encode(
         return encode_arrays(arrays, [axis] * len(arrays), n=n, k=k, code=code)
     if not all(labelled):
         raise TypeError("DataArrays and plain arrays cannot be encoded together; use .data")
-    from dask_bacc.xarray import Labels, resolve_axis
+    from dask_bacc.xarray import Labels, check_aligned, resolve_axis
 
+    check_aligned(arrays)
     axes = [resolve_axis(array, dim, axis) for array in arrays]
     return encode_arrays(
         [array.data for array in arrays],

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from dask_bacc.cluster.errors import DecodeError
+
 
 @click.group(name="bacc")
 def bacc() -> None:
@@ -22,7 +24,7 @@ def bacc() -> None:
 )
 @click.option(
     "--patience",
-    type=click.FloatRange(min=1),
+    type=click.FloatRange(min=3),
     default=10.0,
     show_default=True,
     help="Seconds after which an answer is no longer waited for.",
@@ -40,4 +42,9 @@ def demo(output: Path, patience: float) -> None:
             f"the demo needs packages that are not installed ({error.name}); "
             "install them with: pip install 'dask-bacc[demo]'"
         ) from error
-    run_demo(output, patience)
+    if not output.absolute().parent.is_dir():
+        raise click.BadParameter(f"there is no directory {output.parent}", param_hint="--output")
+    try:
+        run_demo(output, patience)
+    except DecodeError as error:
+        raise click.ClickException(f"{error}; give it more patience") from error

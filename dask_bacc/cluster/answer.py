@@ -92,8 +92,11 @@ class Answer:
         async with asyncio.timeout(timeout):
             decided = await _shielded(self._gathered or self.decided)
             await self._news_of_cancelled()
-        async with briefly():
-            await look(self._client)
+            async with briefly():
+                await look(self._client)
+            # Somebody may have begun to fetch the results, and lets go of them afterwards.
+            if self._gathered is not None:
+                decided = await _shielded(self._gathered)
         answer = self.work.lazily(decided, self._launcher.name, self._launcher.futures)
         if trusted := watch(self._client).trusted():
             answer = await persist_on(self._client, answer, trusted)
@@ -105,11 +108,19 @@ class Answer:
             warnings.warn(message, RuntimeWarning, stacklevel=3)
 
     def cancel(self) -> None:
-        """Give up, or stop refining."""
-        if not self.decided.done():
-            self.decided.cancel()
+        """Give up, stop refining or fetching, or let go of results that are still on workers."""
+        if not self.decided.cancel():
+            self._call(self._let_go)
+
+    def _let_go(self) -> None:
         if (refining := self.work.refining) is not None:
-            self._call(refining.cancel)
+            refining.cancel()
+        if self.status == "finished" and self.decided.result().held:
+            with self._lock:
+                if self._gathered is None:
+                    self._gathered = concurrent.futures.Future()
+                    self._launcher.release()
+                self._gathered.cancel()
 
     async def _news_of_cancelled(self) -> None:
         """Wait until chunks that started while they were being cancelled have said so."""

@@ -191,7 +191,8 @@ class CodedArray(DaskMethodsMixin):
             it is good enough; by default the configured one (``bacc.rtol``), ``inf`` for any.
             Decoders that estimate none stop by `enough` alone.
         deadline : float, optional
-            Seconds from now after which the answer is decoded from what has come.
+            Seconds from now after which the answer is decoded from what has come. Fetching results
+            that stayed on workers may take as long again, five seconds at least.
         decoder : str or Decoder, optional
             By default the configured one (``bacc.decoder``), or the one that suits the code.
         combine : {"concat", "stack", "sum", "mean"}

@@ -87,6 +87,7 @@ class Arrivals:
     def add(self, futures: Mapping[int, Future[Any]]) -> None:
         """Watch these futures too, in place of others of the same index."""
         self._futures |= futures
+        self._outcomes = deque(o for o in self._outcomes if o.index not in futures)
         for index in futures:
             self._spawn(self._watch(index))
 
@@ -99,6 +100,10 @@ class Arrivals:
     def ready(self) -> bool:
         """Whether an outcome is at hand."""
         return bool(self._outcomes)
+
+    def ready_results(self) -> list[int]:
+        """Indices of the results that are at hand."""
+        return [o.index for o in self._outcomes if not o.cancelled and o.exception is None]
 
     async def wait(self, timeout: float | None = None) -> None:
         """Wait until an outcome is at hand or somebody stirs, `timeout` seconds at most."""

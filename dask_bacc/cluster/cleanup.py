@@ -40,8 +40,8 @@ async def briefly(
     seconds: float = math.inf, *, within: float = ANSWER_WITHIN
 ) -> AsyncIterator[None]:
     """Go without what a scheduler that is away or hangs does not say in time."""
-    # A worker that has left meanwhile is a KeyError.
-    with contextlib.suppress(OSError, KeyError):
+    # A worker that has left meanwhile is a KeyError, a client that is closing a RuntimeError.
+    with contextlib.suppress(OSError, KeyError, RuntimeError):
         async with asyncio.timeout(min(max(seconds, 0.0), within)):
             yield
 
@@ -62,6 +62,7 @@ async def look(client: Client) -> None:
             for address, seconds in behind.items()
             if seconds > HEARTBEATS * heartbeat_interval(len(workers))
         },
+        running=[address for address, worker in workers.items() if worker["status"] == "running"],
     )
 
 
@@ -100,8 +101,8 @@ async def release(
     limit = usual_limit(ledger.records, work.options.patience) or 0.0
     known.unlisten(launcher.name, limit)
     leftovers = [chunk for chunk in launcher.futures if ledger.is_open(chunk)]
-    for chunk in leftovers:
-        ledger.end(chunk, "cancelled")
+    # Backups that another thread is about to launch are open, and have no future yet.
+    ledger.give_up(chunk for chunk in range(ledger.n) if ledger.is_open(chunk))
     # What was let go of before has been remembered, and may have said since that it is done.
     running = {
         chunk: worker
@@ -110,14 +111,16 @@ async def release(
     }
     due = {i: ledger.submitted + (ledger.records[i].started or 0.0) + limit for i in running}
     known.abandon(launcher.name, running, due)
+    futures = [launcher.futures[chunk] for chunk in leftovers]
+    # First, for who scatters the same data again sends it by another way than what is said here,
+    # and the scheduler would drop it if that came later.
+    launcher.release(keep)
     if client.status == "running":
         if leftovers:
-            futures = [launcher.futures[chunk] for chunk in leftovers]
             await client.cancel(futures, asynchronous=True)
         if leftovers or known.suspects:
             restart = set(running.values()) if cancel == "restart" else set()
             in_background(_look_after(client, launcher.name, restart))
-    launcher.release(keep)
 
 
 def in_background(coroutine: Coroutine[Any, Any, None]) -> None:
@@ -162,6 +165,10 @@ async def _restart_once_idle(client: Client, run: str, address: str) -> None:
 async def _restart(client: Client, run: str, address: str) -> None:
     scheduler = client.scheduler
     assert scheduler is not None
+    identity = await scheduler.identity(n_workers=-1)
+    if identity["workers"][address]["nanny"] is None:
+        logger.warning("%s has no nanny to start it again, and is left as it is", address)
+        return
     await scheduler.restart_workers(
         workers=[address],
         timeout=RESTART_PATIENCE,

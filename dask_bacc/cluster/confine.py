@@ -19,7 +19,8 @@ async def persist_on(client: Client, collection: Any, workers: Sequence[str]) ->
 
     Where they are merely preferred, idle ones steal, and a worker whose thread is taken by what
     was cancelled looks idle. Once all is made, or none of the workers is left, it may be made
-    anywhere: it may outlive them.
+    anywhere: it may outlive them. The scheduler thinks of tasks that no worker could run when
+    another one joins.
 
     Parameters
     ----------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -11,13 +12,17 @@ from distributed import Client, Future
 
 from dask_bacc.cluster.arrivals import Arrivals
 from dask_bacc.cluster.cleanup import briefly, look, release
+from dask_bacc.cluster.errors import DecodeError
 from dask_bacc.cluster.launch import Launcher
-from dask_bacc.cluster.policy import Stop, why_stop
-from dask_bacc.cluster.rescue import LOOK_EVERY, Stuck, relaunch, stuck_chunks
+from dask_bacc.cluster.policy import Stop, is_complete, why_stop
+from dask_bacc.cluster.rescue import HUNG_AFTER, LOOK_EVERY, Stuck, give_up, relaunch, stuck_chunks
 from dask_bacc.cluster.stragglers import backups, late_chunks
 from dask_bacc.cluster.watch import watch
 from dask_bacc.cluster.work import Decided, Work
 
+#: Where chunks end together, the blocks' own results make estimates needless: they wait until
+#: nothing has come for this share of the run's time, and not for longer than that share of it.
+CALM, CALM_AT_MOST = 0.01, 0.05
 #: Looking for late chunks takes time in proportion to their number. That many times as long passes
 #: before the next look.
 SELDOM = 20.0
@@ -48,6 +53,8 @@ async def consume(client: Client, launcher: Launcher, work: Work) -> Decided:
             ledger.stopped = await _collect(
                 client, launcher, work, launcher.futures, work.options.deadline
             )
+            if ledger.stopped is Stop.DEADLINE:
+                work.put_back(launcher.futures)
             kept = work.options.cancel == "keep" and ledger.stopped is not Stop.COMPLETE
         finally:
             if not kept:
@@ -72,24 +79,35 @@ async def consume(client: Client, launcher: Launcher, work: Work) -> Decided:
             except asyncio.CancelledError:
                 work.refining.cancel()
                 raise
-        elif not work.held:
-            await asyncio.to_thread(work.release)
-        work.notify()
+        try:
+            if not kept and not work.held:
+                await asyncio.to_thread(work.release)
+        finally:
+            work.notify()
 
 
 async def gather(client: Client, launcher: Launcher, work: Work) -> Decided:
     """Fetch the results that are still on the workers, and decode.
 
     The same rule as before says when enough of them are here: a worker that hangs by now keeps
-    nobody waiting.
+    nobody waiting. If the run has a deadline, this may take as long as the run might.
     """
+    ledger, deadline = work.ledger, work.options.deadline
+    before = ledger.stopped
+    until = None if deadline is None else ledger.elapsed + max(deadline, HUNG_AFTER)
+    watch(client).listen(launcher.name, work.news)
     try:
-        work.ledger.stopped = await _collect(client, launcher, work, {}, None)
+        reason = await _collect(client, launcher, work, {}, until)
+        # What a deadline had to do with does.
+        done = before is Stop.DEADLINE and reason is Stop.ENDED
+        ledger.stopped = before if done else reason
         return await asyncio.to_thread(_answer, work)
     finally:
         await release(client, launcher, work, "cancel")
-        await asyncio.to_thread(work.release)
-        work.notify()
+        try:
+            await asyncio.to_thread(work.release)
+        finally:
+            work.notify()
 
 
 async def abandon(client: Client, launcher: Launcher, work: Work) -> None:
@@ -119,7 +137,9 @@ async def _refine(client: Client, launcher: Launcher, work: Work) -> None:
     try:
         async with arrivals:
             while ledger.outstanding:
-                work.record(await arrivals.take())
+                # What does not fit goes into the book, and the answer is there already.
+                with contextlib.suppress(DecodeError):
+                    work.record(await arrivals.take())
                 work.notify()
     finally:
         await release(client, launcher, work, "cancel")
@@ -134,7 +154,8 @@ async def _collect(
     deadline: float | None,
 ) -> Stop:
     code, options, ledger = work.code, work.options, work.ledger
-    looked, look_for_late = ledger.elapsed, 0.0
+    begin = looked = came = ledger.elapsed
+    look_for_late, estimate_by = 0.0, math.inf
     async with Arrivals(client, futures, ledger.lane, work.known) as arrivals:
         work.stir = arrivals.stir
         while True:
@@ -143,8 +164,18 @@ async def _collect(
                     {i: launcher.futures[i] for i in await asyncio.to_thread(work.reopen)}
                 )
             # Estimating takes a while; what has come meanwhile is taken in before the next time.
+            given_up = []
             while arrivals.ready():
-                work.record(await arrivals.take())
+                outcome = await arrivals.take()
+                if not ledger.is_open(outcome.index):
+                    continue
+                if outcome.cancelled:
+                    given_up.append(outcome.index)
+                else:
+                    work.record(outcome)
+                came = ledger.elapsed
+            if given_up:
+                await give_up(client, launcher, ledger, arrivals, given_up)
             work.notify()
             estimate = work.wants_estimate()
             reason = why_stop(
@@ -159,17 +190,26 @@ async def _collect(
             )
             if reason not in (None, Stop.ENDED):
                 return reason
-            if estimate and await asyncio.to_thread(work.accurate):
-                return Stop.ENOUGH
             due = math.inf if deadline is None else deadline
-            if options.launch == "backup" and not arrivals.ready():
-                begin = ledger.elapsed
-                if begin < look_for_late:
-                    await arrivals.wait(max(min(due, look_for_late) - begin, 0))
+            if estimate:
+                estimate_by = min(estimate_by, came + CALM_AT_MOST * (came - begin))
+                calm = min(due, came + CALM * (came - begin), estimate_by)
+                if reason is None and ledger.elapsed < calm:
+                    await arrivals.wait(calm - ledger.elapsed)
                     continue
-                late, next_late = late_chunks(ledger.records, begin, options.patience)
+                if await asyncio.to_thread(work.accurate):
+                    if is_complete(code, [*ledger.returned, *arrivals.ready_results()]):
+                        continue
+                    return Stop.ENOUGH
+            backup = options.launch == "backup" and ledger.stopped is not Stop.DEADLINE
+            if backup and client.status == "running" and not arrivals.ready():
+                now = ledger.elapsed
+                if now < look_for_late:
+                    await arrivals.wait(max(min(due, look_for_late) - now, 0))
+                    continue
+                late, next_late = late_chunks(ledger.records, now, options.patience)
                 wanted = backups(code, ledger.records, late, options.enough)
-                look_for_late = ledger.elapsed + SELDOM * (ledger.elapsed - begin)
+                look_for_late = ledger.elapsed + SELDOM * (ledger.elapsed - now)
                 due = min(due, max(next_late, look_for_late))
                 if wanted:
                     async with briefly(due - ledger.elapsed):
@@ -177,7 +217,10 @@ async def _collect(
                     slow = [ledger.records[chunk].worker for chunk in late]
                     trusted = watch(client).trusted([worker for worker in slow if worker])
                     ledger.launch(wanted)
-                    arrivals.add(await asyncio.to_thread(launcher.launch, wanted, trusted))
+                    lost = launcher.lost().intersection(wanted)
+                    ledger.give_up(lost)
+                    left = [chunk for chunk in wanted if chunk not in lost]
+                    arrivals.add(await asyncio.to_thread(launcher.launch, left, trusted))
                     continue
             if arrivals.ready():
                 continue

@@ -8,6 +8,7 @@ from dask_bacc.cluster.policy import Stop
 
 if TYPE_CHECKING:
     from dask_bacc.cluster.report import RunReport
+    from dask_bacc.cluster.structure import Outline
 
 
 class DecodeError(RuntimeError):
@@ -32,6 +33,17 @@ class ResultError(ValueError):
     """A chunk's result cannot be decoded: not arrays of numbers, or not finite."""
 
 
+def misfit(
+    report: RunReport, first: int, expected: Outline, chunk: int, outline: Outline
+) -> DecodeError:
+    """The error that says how a chunk's result differs from the first in structure."""
+    return DecodeError(
+        "chunks returned results of different structure: "
+        f"chunk {first} {expected}, chunk {chunk} {outline}",
+        report,
+    )
+
+
 def no_answer(report: RunReport, reason: str) -> DecodeError:
     """The error that says why, with the first exception of a chunk as its cause."""
     message = f"no answer: {len(report.returned)} of {report.n} chunks returned, and {reason}"
@@ -40,7 +52,7 @@ def no_answer(report: RunReport, reason: str) -> DecodeError:
     if report.stopped is Stop.ENDED and report.cancelled:
         message += (
             f"; the cluster gave up {len(report.cancelled)} chunks, as it does when the client "
-            "closes, the scheduler is lost, or something they need was cancelled"
+            "closes, the scheduler is lost, or something they need is lost or was cancelled"
         )
     if not report.erred:
         return DecodeError(message, report)

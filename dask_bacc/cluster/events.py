@@ -41,7 +41,8 @@ class RunEvent:
     """Something that happened in a run.
 
     Every chunk that is launched is named once, in ``"submitted"`` or by ``"backup"``, and ends
-    once, as ``"returned"``, ``"erred"`` or ``"cancelled"``. A run ends with ``"decoded"`` or
+    once, as ``"returned"``, ``"erred"`` or ``"cancelled"``, or once more if its result is fetched
+    later. Chunks whose data is lost are ``"cancelled"`` at once. A run ends with ``"decoded"`` or
     ``"failed"``.
 
     Examples

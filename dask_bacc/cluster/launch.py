@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from dask.base import annotate, get_annotations
 from dask.typing import Key
 from distributed import Client, Future
 
@@ -38,6 +39,11 @@ class Launcher:
         self._run = run
         self._parity = parity
         self._retries = retries
+        # Chunks are launched from other threads and in other contexts, too.
+        self._annotations = get_annotations()
+        # Workers that have what chunks ask for are the scheduler's to choose: of those named here
+        # none may have it.
+        self._any_worker = bool(self._annotations.keys() & {"resources", "workers"})
         #: future of every chunk that was submitted
         self.futures: dict[int, Future[Any]] = {}
         self._sources: Mapping[Key, Future[Any]] = {}
@@ -52,7 +58,7 @@ class Launcher:
     def launch(
         self, chunks: Collection[int], workers: Sequence[str], *, sources: Collection[Key] = ()
     ) -> dict[int, Future[Any]]:
-        """Submit some chunks.
+        """Submit some chunks, none of them lost.
 
         Parameters
         ----------
@@ -68,8 +74,9 @@ class Launcher:
         dict of int to Future
             Those of `chunks`.
         """
-        part = self._run.part(chunks, sources, self._sources)
-        futures = submit(self._client, part, self._parity, self._retries, workers)
+        there = {key for key, future in self._sources.items() if not future.cancelled()}
+        part = self._run.part(chunks, sources, there)
+        futures, workers = self._submit(part, workers, self._parity)
         if sources:
             self._sources = {key: futures[key] for key in sources}
         return self._launched(self._run, chunks, futures, workers)
@@ -89,8 +96,17 @@ class Launcher:
         self._attempts.update(chunks)
         self._again += 1
         again = self._run.again(chunks, f"-again-{self._again}", anew=anew)
-        futures = submit(self._client, again, (), self._retries, workers)
+        futures, workers = self._submit(again, workers)
         return self._launched(again, chunks, futures, workers)
+
+    def lost(self) -> set[int]:
+        """As `RunGraph.lost`, as far as the client knows."""
+        return self._run.lost(self._client.futures)
+
+    def bystanders(self, chunks: Collection[int]) -> list[int]:
+        """Those of the chunks that the cluster gave up only because others are lost."""
+        lost = self.lost()
+        return [c for c in self._with_attempts_left(chunks) if c not in lost] if lost else []
 
     def stuck(self, chunks: Collection[int], keys: Collection[Key]) -> list[int]:
         """Those of the chunks that need one of the keys, and can be had without."""
@@ -98,8 +114,8 @@ class Launcher:
         return [chunk for chunk in left if self._sent[chunk][0].can_do_without(chunk, keys)]
 
     def queued(self, chunks: Collection[int], keys: Collection[Key]) -> list[int]:
-        """Those of the chunks whose own key is among the keys."""
-        left = self._with_attempts_left(chunks)
+        """Those of the chunks whose own key is among the keys, and that may run anywhere."""
+        left = [] if self._any_worker else self._with_attempts_left(chunks)
         return [chunk for chunk in left if self.futures[chunk].key in keys]
 
     def stranded(self, chunks: Collection[int], workers: Collection[str]) -> list[int]:
@@ -123,6 +139,14 @@ class Launcher:
                 self._run = self._run.part(())
                 self._sent.clear()
                 self._over = True
+
+    def _submit(
+        self, run: RunGraph, workers: Sequence[str], parity: Collection[Key] = ()
+    ) -> tuple[dict[Key, Future[Any]], Sequence[str]]:
+        """The futures, and the only workers that may make them."""
+        allowed = () if self._any_worker else workers
+        with annotate(**self._annotations):
+            return submit(self._client, run, parity, self._retries, allowed), allowed
 
     def _with_attempts_left(self, chunks: Collection[int]) -> list[int]:
         return [c for c in chunks if c in self._sent and self._attempts[c] < ATTEMPTS]

@@ -61,6 +61,10 @@ class RunOptions:
         enough = code.k if enough is None else index(enough)
         if not 1 <= enough <= code.n:
             raise ValueError(f"enough must be 1 to n={code.n} results, got {enough}")
+        try:
+            rtol = float(rtol)
+        except (TypeError, ValueError, OverflowError):
+            raise TypeError(f"rtol must be a number, got {rtol!r}") from None
         if not rtol >= 0:
             raise ValueError(f"rtol must be at least 0, or inf for none, got {rtol}")
         if deadline is not None:
@@ -89,7 +93,7 @@ class RunOptions:
         return cls(
             decoder=solver,
             enough=enough,
-            rtol=float(rtol),
+            rtol=rtol,
             deadline=deadline,
             combine=combine,
             axis=axis,

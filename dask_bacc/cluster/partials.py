@@ -29,6 +29,8 @@ class Partials:
         self._ended = False
 
     def __iter__(self) -> Self:
+        if self._client.asynchronous:
+            raise TypeError("the client is asynchronous; use `async for` over partials()")
         return self
 
     def __next__(self) -> Partial:

@@ -23,6 +23,14 @@ class Stop(StrEnum):
     DEADLINE = "deadline"
 
 
+def is_complete(code: Code, returned: Collection[int]) -> bool:
+    """Whether the results of these chunks have every block's own among them."""
+    if len(returned) < code.k:
+        return False
+    own = code.own_blocks[list(returned)]
+    return bool(np.bincount(own[own >= 0], minlength=code.k).all())
+
+
 def why_stop(
     code: Code,
     decoder: Decoder,
@@ -60,10 +68,8 @@ def why_stop(
     >>> why_stop(code, decoder, returned=[2, 0], outstanding=1, **rule)
     <Stop.ENOUGH: 'enough results'>
     """
-    if len(returned) >= code.k:
-        own = code.own_blocks[list(returned)]
-        if np.bincount(own[own >= 0], minlength=code.k).all():
-            return Stop.COMPLETE
+    if is_complete(code, returned):
+        return Stop.COMPLETE
     if accurate and len(returned) >= enough and recovered_blocks(code, returned, decoder).all():
         return Stop.ENOUGH
     if outstanding == 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from distributed import Client
@@ -10,7 +11,8 @@ from distributed import Client
 from dask_bacc.cluster.arrivals import Arrivals
 from dask_bacc.cluster.cleanup import keys_on, look
 from dask_bacc.cluster.launch import Launcher
-from dask_bacc.cluster.report import Ledger
+from dask_bacc.cluster.ledger import Ledger
+from dask_bacc.cluster.report import ChunkRecord
 from dask_bacc.cluster.watch import watch
 
 #: Seconds in which no chunk starts or ends before the scheduler is asked who is silent.
@@ -18,6 +20,8 @@ LOOK_EVERY = 2.0
 #: Seconds of silence after which a worker is taken to hang; a busy one may be late for less.
 #: After as many without news of any chunk, those that wait for a thread go where one is idle.
 HUNG_AFTER = 5.0
+#: Times the longest chunk that returned, for which one on a silent worker is left to itself.
+LONGER = 1.5
 
 
 @dataclass(frozen=True)
@@ -48,19 +52,72 @@ async def stuck_chunks(client: Client, launcher: Launcher, ledger: Ledger) -> St
     known = watch(client)
     waiting = [chunk for chunk in range(ledger.n) if ledger.is_open(chunk)]
     silent = sorted(known.silent(HUNG_AFTER))
-    chosen = set(launcher.stranded(waiting, known.workers.difference(silent)))
+    well = known.workers.difference(silent)
+    chosen = set(launcher.stranded(waiting, well))
     if silent:
-        chosen.update(launcher.stuck(waiting, await keys_on(client, silent)))
+        left = [i for i in waiting if not in_good_hands(ledger.records, i, well, ledger.elapsed)]
+        chosen.update(launcher.stuck(left, await keys_on(client, silent)))
     scheduler = client.scheduler
     if chosen or scheduler is None or ledger.elapsed - ledger.moved < HUNG_AFTER:
-        return Stuck(tuple(sorted(chosen)), tuple(known.trusted()))
+        return Stuck(tuple(sorted(chosen)), tuple(known.trusted(fewest=1)))
     processing = await scheduler.processing()
-    idle = [worker for worker in known.workers - known.suspects if not processing.get(worker)]
+    idle = [worker for worker in known.running - known.suspects if not processing.get(worker)]
     if not idle:
         return Stuck()
     assigned = {key for keys in processing.values() for key in keys}
     unstarted = [chunk for chunk in waiting if ledger.records[chunk].state == "waiting"]
-    return Stuck(tuple(launcher.queued(unstarted, assigned)), tuple(sorted(idle)), anew=False)
+    # Other runs see the same idle workers.
+    queued = launcher.queued(unstarted, assigned)[: len(idle)]
+    return Stuck(tuple(queued), tuple(sorted(idle)), anew=False)
+
+
+def in_good_hands(
+    records: Sequence[ChunkRecord], chunk: int, well: Collection[str], now: float
+) -> bool:
+    """Whether a chunk is at a worker that is not silent, or has not run for so long.
+
+    A worker is silent as well while a function holds the interpreter's lock.
+
+    Parameters
+    ----------
+    records : sequence of ChunkRecord
+    chunk : int
+    well : collection of str
+        Workers that are not silent.
+    now : float
+        Seconds since the run was submitted.
+
+    Examples
+    --------
+    >>> done, slow = ChunkRecord("returned", "a", 0.0, 20.0), ChunkRecord("running", "b", 0.0)
+    >>> in_good_hands([done, slow], 1, {"a"}, 25.0), in_good_hands([done, slow], 1, {"a"}, 35.0)
+    (True, False)
+    """
+    record = records[chunk]
+    if record.worker is None or record.started is None:
+        return False
+    if record.worker in well:
+        return True
+    seconds = [s for other in records if (s := other.seconds) is not None]
+    return record.done is None and now - record.started < LONGER * max(seconds, default=0.0)
+
+
+async def give_up(
+    client: Client,
+    launcher: Launcher,
+    ledger: Ledger,
+    arrivals: Arrivals,
+    chunks: Collection[int],
+) -> None:
+    """Enter chunks that the cluster gave up; launch those once more that it need not have.
+
+    When data is lost while a graph is on its way, the scheduler gives up all that is in it.
+    """
+    again = launcher.bystanders(chunks) if client.status == "running" else []
+    ledger.give_up(chunk for chunk in chunks if chunk not in again)
+    if again:
+        trusted = tuple(watch(client).trusted())
+        await relaunch(client, launcher, ledger, arrivals, Stuck(tuple(again), trusted))
 
 
 async def relaunch(
@@ -76,7 +133,8 @@ async def relaunch(
     has it.
     """
     chunks = stuck.chunks
-    running = {i: worker for i in chunks if (worker := ledger.records[i].worker) is not None}
+    records = {i: ledger.records[i] for i in chunks}
+    running = {i: r.worker for i, r in records.items() if r.worker is not None and r.done is None}
     watch(client).abandon(launcher.name, running)
     overtaken = [launcher.futures[chunk] for chunk in chunks]
     futures = await asyncio.to_thread(launcher.relaunch, chunks, stuck.workers, anew=stuck.anew)

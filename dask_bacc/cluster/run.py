@@ -18,11 +18,12 @@ from dask_bacc.cluster.answer import Answer
 from dask_bacc.cluster.client import resolve_client
 from dask_bacc.cluster.events import Listener, RunEvent
 from dask_bacc.cluster.launch import Launcher
+from dask_bacc.cluster.ledger import Ledger
 from dask_bacc.cluster.options import RunOptions
 from dask_bacc.cluster.partials import Partials
-from dask_bacc.cluster.report import Ledger, RunReport
+from dask_bacc.cluster.report import RunReport
 from dask_bacc.cluster.submit import run_graph
-from dask_bacc.cluster.watch import watch
+from dask_bacc.cluster.watch import subscribe, watch
 from dask_bacc.cluster.work import Work
 from dask_bacc.coding import Code
 
@@ -89,6 +90,10 @@ class CodedRun:
             If the answer is not there in time.
         DecodeError
             If the results give no answer.
+        ValueError
+            If they have no axis to be joined along, as scalars.
+        OverflowError
+            If the answer is too large for its dtype, or results are for an estimate.
         CancelledError
             If the run was cancelled.
         """
@@ -139,7 +144,8 @@ class CodedRun:
         """Ever better answers while results come in, the last one being the run's.
 
         Iterate over it, with ``async for`` if the client is asynchronous. The run goes on whether
-        or not anybody looks; with ``rtol=0`` until nothing more can come.
+        or not anybody looks; with ``rtol=0`` until every block's own result is in or nothing more
+        can come. With ``cancel="keep"`` better ones may follow the run's own.
 
         Returns
         -------
@@ -263,20 +269,22 @@ def start_run(
     ledger = Ledger(code.k, code.n, options.decoder.name, name=graph.name)
     parity = [chunk for chunk, own in enumerate(code.own_blocks) if own < 0]
     launcher = Launcher(client, graph, graph.only_for(parity), options.retries)
-    first: Collection[int] = range(code.n)
+    lost = graph.lost()
+    first: Collection[int] = [chunk for chunk in range(code.n) if chunk not in lost]
     sources = set[Key]()
     if options.launch == "backup":
-        first = code.first_copies
-        spare = set(range(code.n)).difference(first)
+        spare = set(first).difference(code.first_copies)
+        first = [chunk for chunk in first if chunk not in spare]
         # Kept, so that parity can be made without making the blocks again.
         sources = graph.shared_by(spare)
         ledger.spare(spare)
     work = Work(code, options, ledger)
     # What comes after the answer is to refine it here.
     work.gathering = options.cancel == "keep"
-    known = watch(client)
+    known = subscribe(client)
     # Before the tasks: what is sent to the scheduler arrives in order.
     ledger.submit(first)
+    ledger.give_up(lost)
     known.listen(graph.name, work.news)
     try:
         launcher.launch(first, known.trusted(patient=True), sources=sources)

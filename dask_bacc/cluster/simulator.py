@@ -107,7 +107,7 @@ def simulate(
             late, due = late_chunks(records, now, patience)
             if wanted := backups(code, records, late, enough):
                 for chunk in wanted:
-                    records[chunk] = ChunkRecord()
+                    records[chunk] = ChunkRecord(backup=now)
                 queue.extend(wanted)
                 continue
         now = min(running[0][0] if running else math.inf, due)

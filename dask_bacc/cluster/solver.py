@@ -15,6 +15,9 @@ from dask_bacc.coding.arrays import power_of_two
 from dask_bacc.coding.decode import count_outputs
 from dask_bacc.coding.kriging.sketch import gram_of_sketches
 
+#: A result larger than others by this factor sets the unit anew.
+FAR = 1e6
+
 
 @dataclass(frozen=True, eq=False)
 class Solved:
@@ -29,6 +32,9 @@ class Solved:
     #: ``(k,)`` estimated RMS error of every block over the RMS value of the results, the worst
     #: over leaves; 0, inf and NaN as in `DecodingMatrix`
     error: FloatArray
+    #: of the whole answer: RMS over blocks, or if they are added up at most this over the RMS
+    #: value of the sum; NaN if it is not estimated
+    overall: float
     #: covariances that explain the results best
     kernels: tuple[str, ...]
     #: RMS noise in the same unit as the error; 0 if the function is not found to be noisy
@@ -38,16 +44,11 @@ class Solved:
     #: whether it depends on the results alone and not on the order of their arrival
     thorough: bool = False
 
-    @property
-    def overall(self) -> float:
-        """RMS over blocks of the relative error; NaN if it is not estimated."""
-        return float(np.sqrt(np.mean(self.error**2)))
-
 
 class GrowingGram:
     """Inner products of arrays, grown by one row for each: nothing is multiplied twice.
 
-    They are in units of a power of two, about the first array's largest value.
+    They are in units of a power of two, not far from the largest value of all.
 
     Examples
     --------
@@ -60,7 +61,7 @@ class GrowingGram:
     """
 
     def __init__(self) -> None:
-        self._scale = 1.0
+        self._scale, self._largest = 1.0, 0.0
         self._count = 0
         # Both have room for more, so that growing costs no copy for each array.
         self._arrays: AnyArray = np.zeros((0, 0))
@@ -79,8 +80,9 @@ class GrowingGram:
                 "results are too large to estimate errors, for sums of their outputs overflow; "
                 'scale them down, or use decoder="berrut"'
             )
-        if not self._count:
-            self._scale = power_of_two(largest)
+        if largest > 0 and (not self._largest or largest / FAR > self._largest):
+            self._largest = largest
+            self._rescale(power_of_two(largest))
         flat = array / self._scale
         count = self._count
         if count == len(self._arrays):
@@ -96,6 +98,12 @@ class GrowingGram:
         self._matrix[count, : count + 1] = self._matrix[: count + 1, count] = row
         self._count += 1
 
+    def _rescale(self, scale: float) -> None:
+        """Squares of what comes would overflow, or those of what is here vanish."""
+        shrink = self._scale / scale
+        self._arrays, self._matrix = self._arrays * shrink, self._matrix * shrink * shrink
+        self._scale = scale
+
 
 class Solver:
     """Solves for the decoding matrices of the results that have come so far.
@@ -104,11 +112,14 @@ class Solver:
     ----------
     code, decoder
         Of the run.
+    combine : str
+        How the blocks' answers are put together.
     """
 
-    def __init__(self, code: Code, decoder: Decoder) -> None:
+    def __init__(self, code: Code, decoder: Decoder, combine: str) -> None:
         self._code = code
         self._decoder = decoder
+        self._reduced = combine in ("sum", "mean")
         self._grams: list[GrowingGram] = []
         self._taken: list[int] = []
         #: what the decoder left for its next call, for every leaf and group
@@ -167,7 +178,7 @@ class Solver:
             places = [place[chunk] for chunk in chunks]
             inner = [grown.matrix[np.ix_(places, places)] for grown in self._grams]
         matrices = []
-        error, noise = np.zeros(code.k), 0.0
+        error, noise, of_sum = np.zeros(code.k), 0.0, 0.0
         for leaf, (array, products) in enumerate(zip(leaves, inner, strict=True)):
             outputs = count_outputs(array)
             matrix = decoding_matrix(
@@ -186,6 +197,8 @@ class Solver:
             unit = size if size > 0 else 1.0
             error = np.maximum(error, matrix.error / unit)
             noise = max(noise, matrix.noise / unit)
+            if self._reduced:
+                of_sum = np.maximum(of_sum, _error_of_sum(matrix, products, outputs))
             matrices.append(matrix)
         kernels = {kernel for matrix in matrices for kernel in matrix.kernels}
         suspects = {chunk for matrix in matrices for chunk in matrix.suspects}
@@ -194,6 +207,7 @@ class Solver:
             chunks,
             matrices,
             error,
+            float(of_sum if self._reduced else np.sqrt(np.mean(error**2))),
             tuple(sorted(kernels)),
             noise,
             tuple(sorted(suspects)),
@@ -207,3 +221,13 @@ class Solver:
             for gram, leaf in zip(self._grams, result.sketches, strict=True):
                 gram.add(leaf)
             self._taken.append(chunk)
+
+
+def _error_of_sum(matrix: DecodingMatrix, products: FloatArray | None, outputs: int) -> float:
+    """Error of the blocks' sum over its RMS value, at most: errors may all have one sign."""
+    error = float(matrix.error.sum())
+    if products is None or not error > 0:
+        return error
+    row = matrix.weights.sum(axis=0)
+    square = float(row @ products @ row) / outputs
+    return error / np.sqrt(square) if square > 0 else np.inf

@@ -9,10 +9,12 @@ from operator import index
 from typing import Any
 
 import numpy as np
+from dask._task_spec import convert_legacy_graph
 from dask.array import Array
 from dask.base import collections_to_expr
 from dask.core import flatten
 from dask.typing import Key
+from distributed import futures_of
 from numpy.lib.array_utils import normalize_axis_index
 
 from dask_bacc.coding._typing import AnyArray
@@ -157,7 +159,7 @@ def dask_blocks(source: Source, k: int) -> tuple[dict[Key, Any], list[Key]]:
     """The optimised graph of a dask array cut into blocks, and the blocks' keys in order.
 
     Chunks along other axes are merged. Nothing of the graph's own keys is changed, so blocks that
-    are already on the cluster stay there.
+    are already on the cluster stay there, for as long as the graph is kept.
     """
     array = source.array
     chunks = tuple(
@@ -167,7 +169,12 @@ def dask_blocks(source: Source, k: int) -> tuple[dict[Key, Any], list[Key]]:
     if array.chunks != chunks:
         array = array.rechunk(chunks)
     expr = collections_to_expr([array], True).optimize()
-    return dict(expr.__dask_graph__()), list(flatten(expr.__dask_keys__()))
+    graph = convert_legacy_graph(expr.__dask_graph__())
+    keys = list(flatten(expr.__dask_keys__()))
+    # Optimising leaves their keys only, and what nobody has a future of is let go.
+    used = set(keys).union(*(node.dependencies for node in graph.values()))
+    graph |= {future.key: future for future in futures_of(array) if future.key in used}
+    return graph, keys
 
 
 def _dtype(array: Any) -> np.dtype[np.generic]:

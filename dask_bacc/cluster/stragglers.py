@@ -17,7 +17,8 @@ from dask_bacc.coding import Code
 class Patience:
     """When a chunk is late: see `late_chunks`."""
 
-    #: share of the chunks launched that must have returned before any is late
+    #: share of the chunks that must have returned before any is late, not counting backups that
+    #: have not
     quantile: float
     #: multiple of that quantile of their durations after which a chunk is late
     multiple: float
@@ -50,7 +51,8 @@ def late_chunks(
 
     A chunk is late when it has run for longer than a multiple of a quantile of the durations so
     far, those of the chunks still running being taken for endless. A chunk that no worker has
-    started is late when nothing has started or ended for that long.
+    started is late when none was launched, started or ended for that long; one that is done, when
+    its result takes longer than that and the same multiple of the longest that one took to come.
 
     Parameters
     ----------
@@ -79,29 +81,35 @@ def late_chunks(
         (
             time
             for record in records
-            for time in (record.started, record.ended)
+            for time in (record.backup, record.started, record.ended)
             if time is not None
         ),
         default=0.0,
     )
-    due = {
-        chunk: (record.started if record.started is not None else moved) + limit
-        for chunk, record in enumerate(records)
-        if record.state in ("running", "waiting")
-    }
+    # Results that are large come one after the other, each later than the one before.
+    fetching = max(
+        (r.ended - r.done for r in records if r.seconds and r.ended and r.done), default=0
+    )
+    due = {}
+    for chunk, record in enumerate(records):
+        if record.state in ("running", "waiting"):
+            since = record.started if record.started is not None else moved
+            due[chunk] = since + limit
+            if record.done is not None:
+                due[chunk] = record.done + max(limit, patience.multiple * fetching)
     late = {chunk for chunk, time in due.items() if time <= now}
     return late, min((time for chunk, time in due.items() if chunk not in late), default=math.inf)
 
 
 def usual_limit(records: Sequence[ChunkRecord], patience: Patience) -> float | None:
     """Seconds after which a chunk that has started is late; None while too few have returned."""
-    launched = sum(record.state != "spare" for record in records)
-    durations = sorted(
-        record.ended - record.started
+    # Backups count once they return: who is late stays late when others are launched for him.
+    counted = sum(
+        record.state == "returned" or (record.state != "spare" and record.backup is None)
         for record in records
-        if record.state == "returned" and record.ended is not None and record.started is not None
     )
-    needed = max(math.ceil(patience.quantile * launched), 1)
+    durations = sorted(s for record in records if (s := record.seconds) is not None)
+    needed = max(math.ceil(patience.quantile * counted), 1)
     if len(durations) < needed:
         return None
     return max(patience.minimum, patience.multiple * durations[needed - 1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,6 +125,11 @@ def _like(container: Any, parts: list[Any]) -> Any:
 def _checked(value: Any) -> AnyArray:
     if isinstance(value, np.ma.MaskedArray):
         raise ResultError("a function must not return masked arrays; fill the masked values")
+    if isinstance(value, Mapping):
+        raise ResultError(
+            "a function must return an array of numbers, or a tuple, list or dict of them, "
+            f"not {type(value).__name__}; return a dict of its arrays"
+        )
     if hasattr(value, "dims"):
         # An xarray object's data may be another library's, which NumPy cannot read.
         value = getattr(value, "data", value)

@@ -112,6 +112,31 @@ class RunGraph:
         }
         return RunGraph(f"{self.name}{suffix}", tuple(chunks), graph)
 
+    def lost(self, futures: Mapping[Key, Any] | None = None) -> set[int]:
+        """The chunks made of data that was on the cluster, is gone, and cannot be made again.
+
+        The scheduler refuses a graph as a whole if any of its chunks is one of these.
+
+        Parameters
+        ----------
+        futures : mapping, optional
+            States of a client's futures; by default, those inside of tasks are not looked at.
+        """
+        gone = {
+            key
+            for key, node in self.graph.items()
+            if isinstance(node, Future) and node.status == "cancelled"
+        }
+        if futures is not None:
+            needed = {source for key in self.graph for source in self._sources(key)}
+            gone |= {
+                key
+                for key in needed - self.graph.keys()
+                if key in futures and futures[key].status == "cancelled"
+            }
+        # Walking through the graph takes time, and hardly ever anything is gone.
+        return {c for c in self.chunks if self._made_of([c]) & gone} if gone else set()
+
     def _can_make(self, key: Key) -> bool:
         # Not what is on the cluster already, of which the graph has only the future.
         return isinstance(self.graph.get(key), GraphNode)

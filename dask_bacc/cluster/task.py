@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from distributed import get_worker
+from distributed.protocol.pickle import dumps
 from distributed.worker import thread_state  # type: ignore[attr-defined]
 
 from dask_bacc.cluster.news import tell, tell_if_slow
@@ -38,9 +39,11 @@ class ChunkResult:
 
     def packed(self) -> bytes:
         """What is sent ahead; of a result that goes along, the outline is made anew."""
-        return pickle.dumps(
+        # Classes of a script or a notebook are pickled by value.
+        packed: bytes = dumps(
             (self.outline if self.result is None else None, self.sketches, self.result)
         )
+        return packed
 
     @classmethod
     def unpacked(cls, ahead: bytes) -> ChunkResult:

@@ -19,6 +19,8 @@ from dask_bacc.cluster.news import TOPIC
 #: result or what is to be known of it, or sketches of its blocks if it is slow.
 OnNews = Callable[[Mapping[str, Any]], None]
 
+#: Seconds after which nobody relies on what the scheduler said of its workers.
+STALE_AFTER = 30.0
 #: Runs for whose news there is time after they are over.
 REMEMBERED = 100
 
@@ -52,9 +54,14 @@ class Watch:
         self._silence: dict[str, float] = {}
         #: threads of every worker, when last looked at
         self._threads: dict[str, int] = {}
+        #: workers that took tasks, when last looked at
+        self.running: set[str] = set()
+        #: when that was, on the monotonic clock
+        self._looked = -math.inf
 
     def listen(self, run: str, on_news: OnNews) -> None:
         """Call `on_news` for every chunk of the run that starts or ends, until `unlisten`."""
+        self._over.pop(run, None)
         self._listeners[run] = on_news
 
     def unlisten(self, run: str, limit: float = 0.0) -> None:
@@ -95,16 +102,34 @@ class Watch:
         for chunk, worker in running.items():
             self._zombies[run, chunk] = Zombie(worker, times.get(chunk, 0.0))
 
-    def look(self, threads: Mapping[str, int], silence: Mapping[str, float]) -> None:
-        """Take in the threads of all workers, and for how many seconds some have been silent."""
+    def look(
+        self,
+        threads: Mapping[str, int],
+        silence: Mapping[str, float],
+        running: Collection[str] | None = None,
+    ) -> None:
+        """Take in what the scheduler says of its workers.
+
+        Parameters
+        ----------
+        threads : mapping
+            Threads of all workers.
+        silence : mapping
+            For how many seconds some have been silent.
+        running : collection of str, optional
+            Those that take tasks, neither paused nor about to leave; by default all.
+        """
+        self._looked = time.monotonic()
         self._threads = dict(threads)
+        self.running = set(threads if running is None else running)
         self._silence = dict(silence)
         self._zombies = {c: z for c, z in self._zombies.items() if z.worker in threads}
 
     @property
     def zombies(self) -> dict[tuple[str, int], str]:
         """Cancelled chunks that still run, by run and chunk, with their worker."""
-        return {chunk: zombie.worker for chunk, zombie in self._zombies.items()}
+        # They change on the event loop, and are looked at from any thread.
+        return {chunk: zombie.worker for chunk, zombie in self._zombies.copy().items()}
 
     @property
     def workers(self) -> set[str]:
@@ -118,17 +143,19 @@ class Watch:
     @property
     def suspects(self) -> set[str]:
         """Workers that are silent, or whose threads are all taken by cancelled chunks."""
-        return self._suspects(self._zombies.values())
+        return self._suspects(self._zombies.copy().values())
 
     def _suspects(self, zombies: Iterable[Zombie]) -> set[str]:
         taken = Counter(zombie.worker for zombie in zombies)
         full = {worker for worker, count in taken.items() if count >= self._threads.get(worker, 1)}
         return full | self._silence.keys()
 
-    def trusted(self, late: Collection[str] = (), *, patient: bool = False) -> list[str]:
+    def trusted(
+        self, late: Collection[str] = (), *, patient: bool = False, fewest: int = 2
+    ) -> list[str]:
         """Workers that are neither suspects nor late; empty if there is none to keep away from.
 
-        A single one is no choice: what only it may run would be lost with it.
+        Empty as well if nobody has looked for so long that there may be others by now.
 
         Parameters
         ----------
@@ -136,12 +163,17 @@ class Watch:
             Other workers to keep away from.
         patient : bool
             Whether to count on cancelled chunks to end as soon as others of their run did.
+        fewest : int
+            How many make a choice. What only a single one may run would be lost with it, if nobody
+            looks after it.
         """
+        if time.monotonic() > self._looked + STALE_AFTER:
+            return []
         now = time.monotonic() if patient else math.inf
-        overdue = [zombie for zombie in self._zombies.values() if zombie.due <= now]
+        overdue = [zombie for zombie in self._zombies.copy().values() if zombie.due <= now]
         suspects = self._suspects(overdue).union(late)
         others = [worker for worker in self._threads if worker not in suspects]
-        return others if suspects and len(others) > 1 else []
+        return others if suspects and len(others) >= fewest else []
 
 
 def watch(client: Client) -> Watch:
@@ -150,5 +182,12 @@ def watch(client: Client) -> Watch:
         if (found := _watches.get(client)) is not None:
             return found
         found = _watches[client] = Watch()
+    return found
+
+
+def subscribe(client: Client) -> Watch:
+    """The watch of a client, which gets the news of chunks that are submitted from now on."""
+    found = watch(client)
+    # Each time: a scheduler that was started anew knows of no subscription.
     client.subscribe_topic(TOPIC, found.dispatch)
     return found

@@ -16,12 +16,12 @@ from distributed import Future
 from dask_bacc.cluster.ahead import Ahead
 from dask_bacc.cluster.arrivals import Outcome
 from dask_bacc.cluster.combine import combine_results
-from dask_bacc.cluster.errors import DecodeError, no_answer
+from dask_bacc.cluster.errors import misfit, no_answer
 from dask_bacc.cluster.lazy import lazy_answer
+from dask_bacc.cluster.ledger import Ledger
 from dask_bacc.cluster.local import lazy_copy
 from dask_bacc.cluster.options import RunOptions
 from dask_bacc.cluster.policy import Stop
-from dask_bacc.cluster.report import Ledger
 from dask_bacc.cluster.solver import Solved, Solver
 from dask_bacc.cluster.structure import FlatResult, Outline
 from dask_bacc.cluster.task import ChunkResult
@@ -76,9 +76,11 @@ class Work:
         self._ahead = Ahead()
         #: of every chunk that returned, in order of arrival
         self._outlines: dict[int, Outline] = {}
+        #: those that had returned and are to be fetched
+        self._reopened: dict[int, Outline] = {}
         #: those that are here
         self._results: dict[int, FlatResult] = {}
-        self._solver = Solver(code, options.decoder)
+        self._solver = Solver(code, options.decoder, options.combine)
         self._solved: Solved | None = None
         #: number of chunks whose sketches it is made with
         self._sketched = 0
@@ -130,10 +132,19 @@ class Work:
         with self._solving:
             chunks = self.held
             for chunk in chunks:
-                del self._outlines[chunk]
+                self._reopened[chunk] = self._outlines.pop(chunk)
                 self.ledger.reopen(chunk)
-            self._solver, self._solved = Solver(self.code, self.options.decoder), None
+            self._solver = Solver(self.code, self.options.decoder, self.options.combine)
+            self._solved = None
         return chunks
+
+    def put_back(self, futures: Mapping[int, Future[Any]]) -> None:
+        """Count once more what was to be fetched, has not come in time, and is still there."""
+        for chunk, outline in self._reopened.items():
+            if self.ledger.is_open(chunk) and futures[chunk].status == "finished":
+                self._outlines[chunk] = outline
+                self.ledger.returned.append(chunk)
+                self.ledger.end(chunk, "returned")
 
     def record(self, outcome: Outcome) -> None:
         """Enter an outcome into the book; refuse a result that does not fit the others."""
@@ -145,6 +156,7 @@ class Work:
             ledger.end(chunk, "erred")
         else:
             brought: ChunkResult = outcome.value
+            self._check_fits(chunk, brought.outline)
             ledger.returned.append(chunk)
             ledger.end(chunk, "returned")
             # In this order: who finds the outline finds the result.
@@ -153,13 +165,6 @@ class Work:
             self._outlines[chunk] = brought.outline
             if brought.sketches is not None:
                 self.options.sketches[chunk] = brought.sketches
-            first, outline = next(iter(self._outlines.items()))
-            if not brought.outline.matches(outline):
-                raise DecodeError(
-                    "chunks returned results of different structure: "
-                    f"chunk {first} {outline}, chunk {chunk} {brought.outline}",
-                    ledger.report(),
-                )
 
     def notify(self) -> None:
         """Wake those who wait for a change."""
@@ -191,7 +196,7 @@ class Work:
             return None
         error = solved.overall
         return Partial(
-            self._combine(solved, results),
+            self.combined(solved, results),
             None if math.isnan(error) else error,
             None if math.isnan(error) else tuple(solved.error.tolist()),
             solved.count,
@@ -220,9 +225,10 @@ class Work:
         ledger.warning = self._warning(enough, solved.overall)
         return solved
 
-    def combined(self, solved: Solved) -> Any:
-        """The answer, from results that are all here."""
-        return self._combine(solved, self._results)
+    def combined(self, solved: Solved, results: dict[int, FlatResult] | None = None) -> Any:
+        """The answer, by default from results that are all here."""
+        found, options = self._results if results is None else results, self.options
+        return combine_results(solved, found, options.combine, options.axis, options.dress)
 
     def lazily(
         self,
@@ -249,7 +255,7 @@ class Work:
         """Let go of the results, of which the answer is made."""
         with self._solving:
             self._results = {}
-            self._solver = Solver(self.code, self.options.decoder)
+            self._solver = Solver(self.code, self.options.decoder, self.options.combine)
 
     def _good_enough(self, *, thorough: bool) -> bool:
         with self._solving:
@@ -272,9 +278,14 @@ class Work:
             self.ledger.solving += time.monotonic() - begin
         return solved
 
-    def _combine(self, solved: Solved, results: dict[int, FlatResult]) -> Any:
-        options = self.options
-        return combine_results(solved, results, options.combine, options.axis, options.dress)
+    def _check_fits(self, chunk: int, outline: Outline) -> None:
+        """Refuse a result of another structure than the first."""
+        first, expected = next(iter(self._outlines.items()), (chunk, outline))
+        if not outline.matches(expected):
+            error = misfit(self.ledger.report(), first, expected, chunk, outline)
+            self.ledger.erred[chunk] = error
+            self.ledger.end(chunk, "erred")
+            raise error
 
     def _warning(self, enough: bool, error: float) -> str | None:
         options, ledger = self.options, self.ledger

@@ -68,6 +68,10 @@ def answer_here_later(run):
     return run.result(timeout=20)
 
 
+def is_over(run):
+    return lambda: run.report.state != "still waiting"
+
+
 @pytest.fixture
 def no_collector():
     """Collects no reference cycles: they may keep what the cluster should be free of for long."""
@@ -114,6 +118,7 @@ def test_a_run_cancelled_at_any_step_leaves_nothing(
             ask(run)
         except CancelledError:
             cancelled += 1
+            wait_until(is_over(run))
         del run
         wait_until(lambda: not left())
         return len(steps)

@@ -12,6 +12,7 @@ from dask.base import tokenize
 
 import dask_bacc
 from dask_bacc import coding
+from tests.conftest import wait_until
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(12, 5, 4))
@@ -132,6 +133,24 @@ def test_systematic_chunks_of_dask_arrays_are_the_blocks_themselves(client):
     blocks = client.persist(da.from_array(X, chunks=(3, -1, -1)))
     coded = client.persist(dask_bacc.encode(blocks, n=6))
     np.testing.assert_array_equal(coded.compute()[:4], np.split(X, 4))
+
+
+def persisted(client):
+    return client.persist(da.from_array(X, chunks=(3, -1, -1)))
+
+
+def scattered(client):
+    blocks = [client.scatter(block, hash=False) for block in np.split(X, 4)]
+    return da.concatenate([da.from_delayed(b, (3, 5, 4), dtype=float) for b in blocks])
+
+
+@pytest.mark.parametrize("make", [persisted, scattered, lambda client: persisted(client) + 0])
+def test_data_on_the_cluster_is_kept_with_what_is_encoded_from_it(client, make):
+    coded = dask_bacc.encode(make(client), n=6)
+    assert len(client.futures) == 4
+    np.testing.assert_array_equal(coded.map(np.tanh, enough=6).result(timeout=20), np.tanh(X))
+    del coded
+    wait_until(lambda: not client.futures)
 
 
 def test_encode_is_lazy_for_dask_arrays():

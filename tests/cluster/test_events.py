@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import threading
+import time
 import uuid
 from collections import defaultdict
 
@@ -17,8 +18,8 @@ import pytest
 from distributed import Client, Event
 
 import dask_bacc
+from dask_bacc.cluster.ledger import Ledger
 from dask_bacc.cluster.news import TOPIC
-from dask_bacc.cluster.report import Ledger
 from tests.conftest import local_cluster, wait_until
 
 #: Varies smoothly from block to block.
@@ -92,20 +93,33 @@ def test_a_run_with_nothing_wrong(client, gate):
     assert report.events[-1].error == report.error == 0
 
 
-def test_a_chunk_that_takes_no_time_starts_and_ends_in_one_message(client, processes):
-    messages = []
-    rounds, chunks = 20, 2
-    with Client(processes, set_as_default=False) as observer:
-        observer.subscribe_topic(
-            TOPIC, lambda event: messages.append([news["state"] for news in event[1]["news"]])
-        )
-        coded = dask_bacc.encode(np.arange(2.0), k=chunks, n=chunks, code="uncoded")
-        for _ in range(rounds):
-            np.testing.assert_array_equal(coded.map(np.negative, client=client).result(), [0, -1])
-        wait_until(lambda: sum(states.count("done") for states in messages) >= rounds * chunks)
+def test_a_chunk_that_takes_no_time_starts_and_ends_in_one_message(client):
+    rounds, chunks, begin = 20, 2, time.time()
+
+    def messages():
+        return [
+            [news["state"] for news in message["news"]]
+            for sent, message in client.get_events(TOPIC)
+            if sent >= begin
+        ]
+
+    coded = dask_bacc.encode(np.arange(2.0), k=chunks, n=chunks, code="uncoded")
+    for _ in range(rounds):
+        np.testing.assert_array_equal(coded.map(np.negative).result(), [0, -1])
+    wait_until(lambda: sum(states.count("done") for states in messages()) >= rounds * chunks)
     # A busy machine may take the thread away from a chunk for longer than its news wait.
-    alone = sum(set(states) == {"running"} for states in messages)
+    alone = sum(set(states) == {"running"} for states in messages())
     assert alone < rounds * chunks / 2
+
+
+def test_a_chunk_that_ends_after_it_was_given_up_is_not_running():
+    ledger = Ledger(k=1, n=1, decoder="berrut")
+    ledger.news(0, "a", "running")
+    ledger.give_up([0])
+    assert ledger.report().still_running == {0: "a"}
+    ledger.news(0, "a", "done")
+    assert ledger.report().still_running == {}
+    assert ledger.report().cancelled == (0,)
 
 
 def test_late_and_failing_chunks_and_their_backups(client, gate):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from concurrent.futures import CancelledError
 
 import dask
 import dask.array as da
@@ -13,6 +14,7 @@ from distributed import Client, Event, futures_of
 
 import dask_bacc
 from dask_bacc import coding
+from dask_bacc.cluster.arrivals import Arrivals
 from dask_bacc.cluster.watch import watch
 from tests.cluster.test_run import assert_nothing_is_left, relative
 from tests.conftest import wait_until
@@ -143,6 +145,74 @@ def test_results_stay_until_they_are_wanted(client):
     assert {key[1] for key in client.futures} == set(run.report.returned)
     np.testing.assert_array_equal(run.result(), wide(X))
     assert_nothing_is_left(client)
+
+
+def test_a_run_that_is_cancelled_lets_go_of_its_results(client):
+    run = dask_bacc.encode(X, k=8, n=12).map(wide, rtol=0)
+    wait_until(lambda: run.status == "finished")
+    assert client.futures
+    run.cancel()
+    assert_nothing_is_left(client)
+    for call in (run.result, run.to_dask_array):
+        with pytest.raises(CancelledError):
+            call(timeout=20)
+
+
+def test_a_deadline_that_has_passed_before_results_are_fetched(client, gate):
+    run = dask_bacc.encode(X, k=8, n=10).map(all_but, gate, {1, 3, 5}, enough=9, deadline=1.5)
+    wait_until(lambda: run.status == "finished")
+    with pytest.warns(RuntimeWarning, match="fewer than enough=9"):
+        answer = run.result(timeout=60)
+    assert np.isfinite(answer).all()
+    np.testing.assert_array_equal(answer[:3], wide(X[:3]))
+    assert run.report.stopped == "deadline"
+
+
+def test_a_deadline_that_passes_while_results_are_fetched(client, gate, monkeypatch):
+    """They had returned in time, and count."""
+    fetch = Arrivals._fetch
+
+    async def not_in_time(arrivals, batch):
+        while run.status == "pending":
+            await asyncio.sleep(0.01)
+        await fetch(arrivals, batch)
+
+    monkeypatch.setattr(Arrivals, "_fetch", not_in_time)
+    run = dask_bacc.encode(X, k=8, n=10).map(all_but, gate, {5}, rtol=0, deadline=2)
+    wait_until(lambda: len(run.report.returned) == 9)
+    with pytest.warns(RuntimeWarning, match="above rtol=0"):
+        answer = run.result(timeout=60)
+    assert len(run.report.returned) == 9
+    np.testing.assert_array_equal(answer[:15], wide(X[:15]))
+
+
+def test_what_takes_the_place_of_a_result_at_hand_is_the_only_one(client):
+    first, second = client.submit(int, 1), client.submit(int, 2)
+
+    async def nothing(index):
+        return None
+
+    async def taken():
+        async with Arrivals(client, {0: first}, lambda index: "", nothing) as arrivals:
+            while not arrivals.ready():
+                await arrivals.wait()
+            arrivals.add({0: second})
+            outcome = await arrivals.take()
+            return outcome.value, arrivals.ready()
+
+    assert client.sync(taken) == (2, False)
+
+
+def test_results_that_are_fetched_while_they_are_left(client, monkeypatch):
+    """By another thread, which lets go of them once it has them."""
+    run = dask_bacc.encode(X, k=8, n=12).map(wide, rtol=0)
+    wait_until(lambda: run.status == "finished")
+
+    async def look_while_somebody_fetches(client):
+        await asyncio.to_thread(run.result)
+
+    monkeypatch.setattr("dask_bacc.cluster.answer.look", look_while_somebody_fetches)
+    np.testing.assert_array_equal(run.to_dask_array(timeout=60).compute(), wide(X))
 
 
 def test_workers_know_the_size_of_results(client):

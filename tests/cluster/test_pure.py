@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import namedtuple
 
 import numpy as np
 import pytest
 
 from dask_bacc import coding
+from dask_bacc.cluster.ahead import Ahead
 from dask_bacc.cluster.combine import combine_results
 from dask_bacc.cluster.errors import ResultError
+from dask_bacc.cluster.ledger import Ledger
 from dask_bacc.cluster.policy import Stop, why_stop
-from dask_bacc.cluster.report import Ledger
 from dask_bacc.cluster.solver import GrowingGram, Solver
 from dask_bacc.cluster.structure import flatten, rebuild
 
@@ -63,6 +65,15 @@ def test_results_that_cannot_be_decoded(value, message):
         flatten(value)
 
 
+def test_what_was_sent_ahead_and_cannot_be_read_is_fetched():
+    async def of(chunk):
+        ahead = Ahead()
+        ahead.news({"chunk": chunk, "state": "done", "ahead": b"no pickle"})
+        return await ahead.of(chunk)
+
+    assert asyncio.run(of(3)) is None
+
+
 RULE = {"enough": 4, "accurate": True, "elapsed": 1.0, "deadline": 5.0}
 
 
@@ -100,7 +111,7 @@ def test_every_way_to_combine_is_that_of_the_decoded_blocks(returned):
     values = {i: np.random.default_rng(i).normal(size=(3, 2)) for i in returned}
     blocks = coding.decode(code, values, decoder).blocks
     results = {i: flatten({"x": v}) for i, v in values.items()}
-    solved = Solver(code, decoder).solve(outlines(results), {})
+    solved = Solver(code, decoder, "concat").solve(outlines(results), {})
     expected = {
         "stack": blocks,
         "sum": blocks.sum(axis=0),
@@ -115,11 +126,11 @@ def test_every_way_to_combine_is_that_of_the_decoded_blocks(returned):
 
 
 def test_concat_needs_the_axis():
-    solver = Solver(coding.Uncoded(2, 2), coding.FirstCopy())
+    solver = Solver(coding.Uncoded(2, 2), coding.FirstCopy(), "concat")
     scalars = {0: flatten(1.0), 1: flatten(2.0)}
     with pytest.raises(ValueError, match="scalar results"):
         combine_results(solver.solve(outlines(scalars), {}), scalars, "concat", 0)
-    flat = Solver(coding.Uncoded(2, 2), coding.FirstCopy())
+    flat = Solver(coding.Uncoded(2, 2), coding.FirstCopy(), "concat")
     results = {0: flatten(np.ones(3)), 1: flatten(np.ones(3))}
     with pytest.raises(ValueError, match=r"shape \(3,\) have no axis 1"):
         combine_results(flat.solve(outlines(results), {}), results, "concat", 1)
@@ -130,7 +141,7 @@ def outlines(results):
 
 
 def test_a_lost_block_is_lost_in_every_leaf():
-    solver = Solver(coding.Repetition(3, 4), coding.FirstCopy())
+    solver = Solver(coding.Repetition(3, 4), coding.FirstCopy(), "concat")
     outline = flatten((1.0, 2.0)).outline()
     solved = solver.solve({0: outline, 2: outline}, {})
     np.testing.assert_array_equal(solved.error, [0, np.inf, 0])
@@ -149,12 +160,54 @@ def test_a_gram_grows_into_the_product(dtype):
     np.testing.assert_allclose(gram.matrix, (flat @ flat.conj().T).real, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("scales", [(1e-170, 1.0), (0.0, 1e-170), (0.0, 1e160), (1.0, 1e-170)])
+def test_a_gram_of_results_of_very_different_size(scales):
+    rng = np.random.default_rng(0)
+    arrays = rng.normal(size=(5, 30))
+    gram = GrowingGram()
+    for array, scale in zip(arrays, (scales[0], *4 * (scales[1],)), strict=True):
+        gram.add(scale * array)
+    sizes = np.array((scales[0], *4 * (scales[1],))) / max(scales)
+    expected = sizes[:, None] * sizes * (arrays @ arrays.T)
+    found = gram.matrix
+    np.testing.assert_allclose(
+        found / np.trace(found), expected / np.trace(expected), rtol=1e-12, atol=1e-20
+    )
+
+
+@pytest.mark.parametrize("combine", ["sum", "mean"])
+@pytest.mark.parametrize("offset", [0.0, 3.0])
+def test_the_error_of_a_sum_is_that_of_the_sum(combine, offset):
+    """Blocks may cancel, and errors of blocks add up."""
+    code = coding.Berrut(8, 14, systematic=True)
+    ratios = []
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        blocks = rng.normal(size=(8, 10)) + rng.normal(size=10)
+        weights = rng.normal(size=(10, 100)) / 3
+
+        def function(x, weights=weights):
+            return np.tanh(x @ weights) ** 2 + offset
+
+        chunks = code.encode(blocks)
+        returned = [0, 1, 2, 3, *range(8, 14)]
+        results = {i: flatten(function(chunks[i])) for i in returned}
+        solver = Solver(code, coding.Kriging(), combine)
+        solved = solver.solve(outlines(results), {i: [chunks[i]] for i in range(14)})
+        answer = combine_results(solved, results, combine, 0)
+        truth = function(blocks).sum(axis=0) / (8 if combine == "mean" else 1)
+        off = np.sqrt(np.mean((answer - truth) ** 2) / np.mean(truth**2))
+        ratios.append(off / solved.overall)
+    assert max(ratios) < 1.5
+    assert np.median(ratios) > 0.05
+
+
 @pytest.mark.parametrize("decoder", ["kriging", "spline", "berrut"])
 def test_results_that_arrive_one_by_one_decode_as_all_at_once(decoder):
     code = coding.Berrut(4, 9, systematic=True)
     rng = np.random.default_rng(1)
     values = {i: rng.normal(size=(3, 2)) for i in (8, 1, 5, 4, 6, 2)}
-    solver = Solver(code, coding.get_decoder(decoder, code))
+    solver = Solver(code, coding.get_decoder(decoder, code), "concat")
     results, outlines = {}, {}
     for i, value in values.items():
         results[i] = flatten(value)
@@ -202,3 +255,19 @@ def test_the_report_of_a_ledger():
     assert report.error is None
     assert "chunk 0: ValueError: no" in str(report)
     assert "1 on tcp://b" in str(report)
+
+
+def test_what_was_fitted_before_hides_no_function_that_fits_now():
+    """Quadratic functions are found as soon as results can contradict them."""
+    rng = np.random.default_rng(1)
+    code = coding.Berrut(4, 20, systematic=True)
+    chunks = code.encode(rng.normal(size=(4, 40)))
+    warm, results, sketches = Solver(code, coding.Kriging(), "stack"), {}, {}
+    for chunk in [i for i in rng.permutation(20).tolist() if i not in (2, 3)]:
+        results[chunk] = flatten(chunks[chunk] ** 2).outline()
+        sketches[chunk] = [chunks[chunk]]
+        if len(results) >= 4:
+            error = warm.solve(results, sketches).overall
+            afresh = Solver(code, coding.Kriging(), "stack").solve(results, sketches).overall
+            assert error < 3 * afresh + 1e-6
+    assert error < 1e-6

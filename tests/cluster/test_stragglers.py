@@ -22,6 +22,10 @@ def done(started, ended):
     return ChunkRecord("returned", "w", started, ended)
 
 
+def came(started, done, ended):
+    return ChunkRecord("returned", "w", started, ended, done=done)
+
+
 def running(started):
     return ChunkRecord("running", "w", started)
 
@@ -38,9 +42,21 @@ def running(started):
         ([done(0, 0.01), running(0)], 0.4, set(), 0.5),
         # Spares do not count as launched.
         ([done(0, 1), running(0), ChunkRecord("spare"), ChunkRecord("spare")], 3.0, {1}, math.inf),
+        # Who is late stays late when a backup is launched, which is late by itself in time.
+        (
+            [done(0, 1), running(0), ChunkRecord("running", "w", 2.5, backup=2.4)],
+            3.0,
+            {1},
+            4.5,
+        ),
         # One that nobody has started is late when nothing has moved for that long.
         ([done(0, 1), done(1, 2), ChunkRecord()], 3.9, set(), 4.0),
         ([done(0, 1), done(1, 2), ChunkRecord()], 4.0, {2}, math.inf),
+        # A result that is done may come as much later as results of others did.
+        ([done(0, 1), done(0, 1), ChunkRecord("running", "w", 0, done=1)], 2.9, set(), 3.0),
+        ([came(0, 1, 6), done(0, 1), ChunkRecord("running", "w", 0, done=1)], 10.9, set(), 11.0),
+        # A backup has that long from its launch, however long nothing moved before.
+        ([done(0, 1), done(0, 1), running(0), ChunkRecord(backup=2.5)], 4.0, {2}, 4.5),
     ],
 )
 def test_late_chunks(records, now, late, due):
@@ -130,6 +146,8 @@ def test_what_is_usual_is_known_once_enough_have_returned():
     assert usual_limit([done(0, 1), running(0), running(0)], PATIENCE) is None
     assert usual_limit([done(1, 4), done(0, 1), running(0)], PATIENCE) == 6.0
     assert usual_limit([done(0, 0.01), done(0, 0.01)], PATIENCE) == 0.5
+    # Not the time that results took to come.
+    assert usual_limit([came(0, 1, 9), came(0, 1, 9)], PATIENCE) == 2.0
 
 
 def test_workers_whose_cancelled_chunks_end_soon_are_used_by_the_next_round():
@@ -141,6 +159,17 @@ def test_workers_whose_cancelled_chunks_end_soon_are_used_by_the_next_round():
     assert sorted(watch.trusted(patient=True)) == ["a", "c", "d"]
     watch.dispatch((now, {"worker": "b", "news": [{"run": "run", "chunk": 1, "state": "done"}]}))
     assert watch.trusted(patient=True) == []
+
+
+def test_workers_are_named_only_if_that_is_fresh_and_leaves_a_choice(monkeypatch):
+    watch = Watch()
+    watch.look(dict.fromkeys("ab", 1), silence={"b": 9.0})
+    assert watch.trusted() == []
+    assert watch.trusted(fewest=1) == ["a"]
+    watch.look(dict.fromkeys("abc", 1), silence={"b": 9.0})
+    assert watch.trusted() == ["a", "c"]
+    monkeypatch.setattr("dask_bacc.cluster.watch.STALE_AFTER", 0.0)
+    assert watch.trusted() == []
 
 
 def test_chunks_that_start_while_they_are_cancelled_have_the_usual_time():

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import operator
+import time
 import uuid
+from collections import Counter
 
 import dask
 import dask.array as da
 import numpy as np
 import pytest
 from dask.delayed import Delayed
-from distributed import Event
+from distributed import Event, wait
 from distributed.utils import nbytes
 
 import dask_bacc
@@ -146,3 +149,26 @@ def test_what_chunks_are_made_of_is_found_in_old_graphs_too(client):
     again = run.again([3], "-again", anew=True).graph
     assert not inner & again.keys()
     assert any(str(key).startswith("number") for key in again)
+
+
+def takes_a_moment(block):
+    time.sleep(0.1)
+    return np.tanh(block)
+
+
+@pytest.mark.parametrize("source", ["numpy", "lazy", "persisted"])
+def test_neighbours_are_on_different_workers_and_none_has_more_than_its_share(client, source):
+    """So that a lost worker costs few chunks, and none next to each other."""
+    array = np.random.default_rng(0).normal(size=(64, 3))
+    if source != "numpy":
+        array = da.from_array(array, chunks=(4, 3)).map_blocks(np.positive)
+    if source == "persisted":
+        array = array.persist()
+        wait(array)
+    run = dask_bacc.encode(array, k=16, n=16).map(takes_a_moment)
+    run.result(timeout=60)
+    workers = [chunk.worker for chunk in run.report.chunks]
+    together = sum(worker == other for worker, other in itertools.pairwise(workers))
+    # A share is four of sixteen; by chance three neighbours would be together.
+    assert max(Counter(workers).values()) <= 6
+    assert together <= 3

@@ -379,8 +379,7 @@ class _Scene:
         if "deaf" in self.draw.kinds:
             self.gate.touch()
         with self.checking("after making good"):
-            # For 30 s Dask tries to reach a worker that has died: who wants its data, and the
-            # scheduler that passes on what is asked here.
+            # For 30 s a worker tries to reach one that has died and whose data it wanted.
             died = self.wounded or self.draw.cancel == "restart"
             limit = UNREACHABLE if died else 5
             until(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import shutil
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from distributed import Client
+from distributed import Client, Worker
 
 #: How the processes are configured: nothing but what keeps them light and quick to replace.
 CONFIG = {
@@ -22,6 +23,8 @@ CONFIG = {
     "DASK_DISTRIBUTED__WORKER__MULTIPROCESSING_METHOD": "forkserver",
     "OPENBLAS_NUM_THREADS": "1",
 }
+#: Seconds in which a worker is expected to answer.
+ANSWER_WITHIN = 2.0
 
 
 def until(condition: Callable[[], object], timeout: float, what: str | Callable[[], str]) -> None:
@@ -157,12 +160,24 @@ def alive(pid: int) -> bool:
 def tasks_on_workers(client: Client) -> dict[str, Any]:
     """Keys that workers know, with their last two states. No worker may be stopped.
 
-    A worker that is just being restarted answers with an error, which counts as well.
+    What a worker says that has died or is being restarted counts as well.
     """
-    found = client.run(
-        lambda dask_worker: {
-            str(t.key): (t.state, t.previous) for t in dask_worker.state.tasks.values()
-        },
-        on_error="return",
-    )
-    return {address: tasks for address, tasks in found.items() if tasks}
+
+    def known(dask_worker: Worker) -> dict[str, Any]:
+        return {str(t.key): (t.state, t.previous) for t in dask_worker.state.tasks.values()}
+
+    async def ask(address: str) -> Any:
+        # The scheduler tries for 30 s to reach a worker that has died.
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN):
+                said = await client.run(known, workers=[address], on_error="return")
+                return said[address]
+        except TimeoutError as error:
+            return error
+
+    async def ask_all(addresses: Sequence[str]) -> list[Any]:
+        return await asyncio.gather(*map(ask, addresses))
+
+    workers = list(pids(client))
+    found = zip(workers, client.sync(ask_all, workers), strict=True)
+    return {address: tasks for address, tasks in found if tasks}

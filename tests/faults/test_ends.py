@@ -133,7 +133,11 @@ def test_the_same_array_is_mapped_by_two_clients(start, gate):
         data = encoded(source())
         first = data.map(held, gate, rtol=0, enough=N, deadline=DEADLINE, client=client)
         second = data.map(held, gate, rtol=0, enough=N, deadline=DEADLINE, client=other)
-        wait_for_start(first, 1)
+        # Whose chunks get the threads is the scheduler's to say.
+        both = (first, second)
+        until(
+            lambda: any(c.worker for run in both for c in run.report.chunks), 30, "no chunk began"
+        )
         first.cancel()
         gate.touch()
         assert check(second).error == 0

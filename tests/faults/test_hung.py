@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from distributed import get_worker
 
+import dask_bacc
 from tests.faults.processes import Cluster, pids, send, until
 from tests.faults.work import DEADLINE, N, X, check, encoded, held, source, wait_for_start, wide
 
@@ -64,6 +65,26 @@ def test_a_worker_hangs(client, gate, hang, when, launch):
     assert report.stopped != "deadline"
     if when != "after":
         assert victim not in {report.chunks[i].worker for i in report.returned}
+
+
+def test_only_chunks_of_the_worker_that_hangs_are_launched_again(client, gate, hang, monkeypatch):
+    """Others are made of its blocks as well, and have them."""
+    monkeypatch.setattr("dask_bacc.cluster.consume.LOOK_EVERY", 0.1)
+    monkeypatch.setattr("dask_bacc.cluster.rescue.HUNG_AFTER", 0.5)
+    found = pids(client)
+    coded = dask_bacc.encode(source().rechunk((12, 3)), k=4, n=6)
+    run = coded.map(held, gate, client=client, enough=6, rtol=0, deadline=DEADLINE)
+    wait_for_start(run, 6)
+    victim = run.report.chunks[1].worker
+    hang(found[victim])
+
+    def again():
+        return {event.chunk for event in run.report.events if event.kind == "lost"}
+
+    until(again, 15, "nothing was launched again")
+    gate.touch()
+    assert check(run).error == 0
+    assert again() == {1}
 
 
 @pytest.mark.parametrize("launch", ["eager", "backup"])

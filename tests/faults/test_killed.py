@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 
+import dask
 import dask.array as da
 import numpy as np
 import pytest
-from distributed import KilledWorker, get_worker
+from distributed import KilledWorker, futures_of, get_worker
 
 import dask_bacc
+from dask_bacc.cluster.submit import RunGraph
 from tests.faults.leaks import Baseline, keys_on_scheduler
 from tests.faults.processes import pids, send, until
-from tests.faults.work import DEADLINE, N, X, check, encoded, held, source, wait_for_start, wide
+from tests.faults.work import DEADLINE, K, N, X, check, encoded, held, source, wait_for_start, wide
 
 
 @pytest.mark.parametrize("nanny", [True, False], ids=["nanny", "no nanny"])
@@ -120,27 +123,131 @@ def test_encoded_chunks_are_lost_with_their_worker(start, nothing_left):
         del run, data
 
 
+def pieces(client):
+    """The blocks on one worker after another, of which nobody knows how they were made."""
+    addresses = list(pids(client))
+    return [
+        client.scatter(block, workers=[addresses[j % len(addresses)]], hash=False)
+        for j, block in enumerate(np.split(X, K))
+    ]
+
+
+def scattered(client):
+    """The data of these pieces."""
+    return da.concatenate([da.from_delayed(b, (6, 3), dtype=float) for b in pieces(client)])
+
+
+def loaded(client):
+    """The same, with each piece an argument of a call that makes the block."""
+    made = map(dask.delayed(np.positive), pieces(client))
+    return da.concatenate([da.from_delayed(block, (6, 3), dtype=float) for block in made])
+
+
+def kill(client, victim):
+    send(pids(client)[victim], signal.SIGKILL)
+    until(lambda: victim not in pids(client), 10, "the worker is still there")
+
+
+def lose(client, victim, count):
+    """Kill the worker, with the only copies of that many futures."""
+    kill(client, victim)
+    until(
+        lambda: sum(s.status == "cancelled" for s in client.futures.values()) == count,
+        10,
+        "the client does not know what is lost",
+    )
+
+
 def test_scattered_blocks_are_lost_with_their_worker(start, gate):
     """They cannot be made again: the run ends with an answer from the rest, or one clear error."""
     with start(4).client() as client:
         baseline = Baseline.of(client)
         addresses = list(pids(client))
-        blocks = [
-            client.scatter(block, workers=[addresses[j % 4]], hash=False)
-            for j, block in enumerate(np.split(X, 8))
-        ]
-        array = da.concatenate([da.from_delayed(b, (6, 3), dtype=float) for b in blocks])
+        array = scattered(client)
         kept = keys_on_scheduler(client)
         run = encoded(array).map(held, gate, enough=N, rtol=np.inf, deadline=5, client=client)
         wait_for_start(run, 4)
-        send(pids(client)[addresses[1]], signal.SIGKILL)
-        until(lambda: addresses[1] not in pids(client), 10, "the worker is still there")
+        kill(client, addresses[1])
         gate.touch()
         try:
             check(run)
         except dask_bacc.DecodeError:
             assert len(run.report.returned) < N
         assert run.report.seconds < 6
-        # Nothing is missing where other workers had fetched its blocks before.
-        assert len(run.report.returned) + len(run.report.missing) == N
+        # Blocks 1 and 5 were lost, if nobody had fetched them before; no other block's chunk is.
+        assert set(run.report.returned) >= {0, 2, 3, 4, 6, 7}
         baseline.check_keys(client, kept)
+
+
+@pytest.mark.parametrize("make", [scattered, loaded])
+def test_a_run_after_blocks_are_lost_has_the_others(start, nothing_left, make):
+    with start(4).client() as client, nothing_left(client):
+        array = make(client)
+        lose(client, list(pids(client))[1], 2)
+        run = encoded(array).map(wide, enough=6, rtol=np.inf, deadline=DEADLINE, client=client)
+        report = check(run)
+        assert sorted(report.returned) == [0, 2, 3, 4, 6, 7]
+        del run, array
+
+
+def decided_there(client, **options):
+    """A run over scattered blocks that has each one's result, on their workers."""
+    with dask.config.set({"bacc.gather-limit": "100 B"}):
+        run = encoded(scattered(client)).map(wide, enough=K, rtol=0, client=client, **options)
+    until(lambda: run.status == "finished", 20, "the run did not end")
+    assert run.report.stopped == "every block returned"
+    return run
+
+
+def test_results_that_are_lost_before_they_are_fetched_are_missed(start):
+    """What was complete is not any more; how many are left depends on who was the fastest."""
+    with start(4).client() as client:
+        run = decided_there(client)
+        kill(client, run.report.chunks[1].worker)
+        try:
+            report = check(run)
+        except dask_bacc.DecodeError:
+            report = run.report
+            assert len(report.returned) < K
+        assert (report.error == 0) == (set(report.returned) >= set(range(K)))
+        assert report.stopped != "every block returned" or report.error == 0
+
+
+def test_results_that_are_out_of_reach_are_given_up_after_a_while(start, hang, monkeypatch):
+    """The worker hangs when the run has ended: nobody else can make what it holds."""
+    monkeypatch.setattr("dask_bacc.cluster.consume.HUNG_AFTER", 1.0)
+    with start(4).client() as client:
+        run = decided_there(client, deadline=4.0)
+        hang(pids(client)[run.report.chunks[1].worker])
+        report = check(run)
+        assert 1 in report.missing
+        assert report.stopped == "deadline"
+
+
+@pytest.mark.parametrize("launch", ["eager", "backup"])
+@pytest.mark.parametrize("known", [True, False], ids=["known", "not yet known"])
+def test_chunks_that_cannot_be_made_again_count_as_missing(
+    start, nothing_left, monkeypatch, launch, known
+):
+    """The scheduler refuses all of a graph that names one of them."""
+    with start(4).client() as client, nothing_left(client):
+        data = client.persist(encoded(scattered(client)))
+        until(lambda: all(s.status == "finished" for s in client.futures.values()), 20, "no data")
+        victim = list(pids(client))[1]
+        held_by = client.who_has(futures_of(data))
+        lost = {i for i in range(N) if set(held_by[data.parts[0].name, i]) == {victim}}
+        lose(client, victim, len(lost))
+        if not known:
+            # As when the scheduler's message comes while the run is on its way.
+            asked, honest = itertools.count(), RunGraph.lost
+            monkeypatch.setattr(
+                RunGraph, "lost", lambda *known: honest(*known) if next(asked) else set()
+            )
+        run = data.map(wide, enough=K, rtol=0, launch=launch, deadline=DEADLINE, client=client)
+        report = check(run)
+        assert lost
+        assert lost & set(range(K)) <= set(report.missing)
+        assert lost.isdisjoint(report.returned)
+        assert report.stopped == "all chunks ended"
+        assert len(report.returned) == N - len(lost)
+        del run, data, report

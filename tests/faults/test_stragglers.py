@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 import uuid
@@ -13,7 +14,7 @@ import pytest
 from distributed import Event
 
 import dask_bacc
-from dask_bacc.cluster.watch import watch
+from dask_bacc.cluster.watch import Watch, watch
 from tests.conftest import wait_until
 
 #: Varies smoothly from block to block.
@@ -43,6 +44,14 @@ def obedient(block, blocks):
         while not dask_bacc.should_stop():
             time.sleep(0.01)
     return wide(block)
+
+
+@pytest.fixture
+def gate_file(tmp_path):
+    """A file that chunks wait for; it is there at the end in any case."""
+    path = tmp_path / "gate"
+    yield path
+    path.touch()
 
 
 @pytest.fixture
@@ -92,14 +101,15 @@ def test_backups_follow_until_the_estimate_is_small_enough(cluster, gate):
     assert 1 < len(launched) < 8
 
 
-def test_a_backup_takes_the_place_of_a_chunk_that_fails(cluster):
-    def fails(block):
-        if np.array_equal(block, BLOCKS[4]):
-            raise OSError("no such file")
-        return wide(block)
+def fails_on(block, j):
+    if np.array_equal(block, BLOCKS[j]):
+        raise OSError("no such file")
+    return wide(block)
 
+
+def test_a_backup_takes_the_place_of_a_chunk_that_fails(cluster):
     with dask.config.set({"bacc.backup.minimum": 5}):
-        run = dask_bacc.encode(X, k=8, n=12).map(fails, launch="backup", rtol=np.inf)
+        run = dask_bacc.encode(X, k=8, n=12).map(fails_on, 4, launch="backup", rtol=np.inf)
     assert relative_error(run.result(timeout=60)) < 3 * run.report.error
     assert list(run.report.erred) == [4]
 
@@ -161,6 +171,30 @@ def test_a_worker_that_is_stuck_is_restarted_on_request(cluster, gate):
     assert relative_error(dask_bacc.encode(X, k=8, n=12).map(wide).result(timeout=60)) < 0.1
 
 
+def test_a_worker_without_a_nanny_is_not_restarted(start, gate_file, caplog):
+    nodes = start()
+    nodes.add(1, "--no-nanny")
+    nodes.add(1, "--no-nanny")
+    with nodes.client() as client, caplog.at_level(logging.WARNING, logger="dask_bacc"):
+        before = set(client.scheduler_info()["workers"])
+        run = dask_bacc.encode(X, k=8, n=10).map(
+            waits, gate_file, rtol=np.inf, cancel="restart", client=client
+        )
+        run.result(timeout=60)
+        wait_until(lambda: "has no nanny" in caplog.text)
+        assert set(client.scheduler_info()["workers"]) == before
+        gate_file.touch()
+        again = dask_bacc.encode(X, k=8, n=10).map(wide, client=client)
+        np.testing.assert_array_equal(again.result(timeout=60), wide(X))
+
+
+def waits(block, path):
+    """One block's own chunk waits for a file."""
+    while np.array_equal(block, BLOCKS[3]) and not path.exists():
+        time.sleep(0.01)
+    return wide(block)
+
+
 def test_a_silent_worker_is_known_after_some_rounds(cluster, hang):
     pids = cluster.run(os.getpid)
     coded = dask_bacc.encode(X, k=8, n=16).persist()
@@ -174,3 +208,35 @@ def test_a_silent_worker_is_known_after_some_rounds(cluster, hang):
 
     wait_until(suspected, timeout=60)
     assert victim not in watch(cluster).trusted()
+
+
+def test_chunks_stay_on_the_workers_that_the_user_names(cluster, monkeypatch):
+    """Whoever else is trusted, and whoever launches them."""
+    first, second, *others = sorted(cluster.scheduler_info()["workers"])
+    monkeypatch.setattr(Watch, "trusted", lambda *_, **__: others)
+    with dask.annotate(workers=[first, second]):
+        run = dask_bacc.encode(X, k=8, n=12).map(fails_on, 4, launch="backup", rtol=np.inf)
+    run.result(timeout=60)
+    assert any(chunk.backup is not None for chunk in run.report.chunks)
+    assert {chunk.worker for chunk in run.report.chunks if chunk.worker} <= {first, second}
+
+
+def takes_a_while(block):
+    time.sleep(0.2)
+    return wide(block)
+
+
+def test_chunks_that_ask_for_resources_are_not_sent_where_there_are_none(start, monkeypatch):
+    """However idle those workers are."""
+    monkeypatch.setattr("dask_bacc.cluster.consume.LOOK_EVERY", 0.05)
+    monkeypatch.setattr("dask_bacc.cluster.rescue.HUNG_AFTER", 0.05)
+    nodes = start(2)
+    nodes.add(1, "--resources", "GPU=1")
+    with nodes.client() as client:
+        with dask.annotate(resources={"GPU": 1}):
+            run = dask_bacc.encode(X, k=8, n=12).map(
+                takes_a_while, enough=12, deadline=20, client=client
+            )
+        np.testing.assert_array_equal(run.result(timeout=60), wide(X))
+        assert run.report.stopped != "deadline"
+        assert len({run.report.chunks[chunk].worker for chunk in run.report.returned}) == 1
