@@ -33,31 +33,33 @@ def run_duplicates(
     submit: Callable[[int, int], Future],
     k: int,
     deadline: float,
-) -> tuple[float, list[Future]]:
-    """Seconds until every block has a result, and all futures; inf past the deadline.
+) -> tuple[float, list[Future], dict[int, float]]:
+    """Seconds until every block has a result, inf past the deadline; all futures; copies' begins.
 
     ``submit(block, attempt)`` sends one task.
     """
     begin = time.perf_counter()
+    launched: dict[int, float] = {}
     futures = {(block, 0): submit(block, 0) for block in range(k)}
     ended: dict[int, float] = {}
     while len(ended) < k:
         now = time.perf_counter() - begin
         if now > deadline:
-            return math.inf, list(futures.values())
+            return math.inf, list(futures.values()), launched
         for (block, _), future in futures.items():
             if block not in ended and future.status == "finished":
                 ended[block] = now
         for block in late(policy, ended, k, now):
             if (block, 1) not in futures:
                 futures[block, 1] = submit(block, 1)
+                launched[block] = now
         time.sleep(0.002)
     done = {}
     for (block, _), future in futures.items():
         if future.status == "finished":
             done.setdefault(block, future)
     client.gather(list(done.values()))
-    return time.perf_counter() - begin, list(futures.values())
+    return time.perf_counter() - begin, list(futures.values()), launched
 
 
 def late(policy: Duplicates, ended: dict[int, float], k: int, now: float) -> list[int]:

@@ -33,8 +33,7 @@ def main() -> None:
         sketches: dict[int, list[np.ndarray]] = {}
 
         def encode(blocks=blocks, parity=parity) -> None:
-            for row, out in zip(code.generator[K:], parity, strict=True):
-                combine_rows(row[None, :], blocks, [out])
+            combine_rows(code.generator[K:], blocks, parity)
 
         def sketch_all(blocks=blocks, parity=parity, sketches=sketches) -> None:
             sketches.update({i: [sketch(chunk)] for i, chunk in enumerate([*blocks, *parity])})

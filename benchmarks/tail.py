@@ -55,7 +55,8 @@ FIGURE = Path(__file__).parents[1] / "docs" / "images" / "tail.png"
 
 def measure(law: Law, size: Size, rounds: int, names: Iterable[str] = tuple(SYSTEMS)) -> dict:
     """Seconds of every system in every round, and how far off its answer was."""
-    results: dict = {what: defaultdict(list) for what in ("seconds", "errors", "bars", "spent")}
+    kept = ("seconds", "errors", "bars", "spent", "wasted")
+    results: dict = {what: defaultdict(list) for what in kept}
     names = [s for s in names if not (law.hung and s == "plain blocks")]
     for drawn in rounds_of(law, size, rounds):
         for name in names:
@@ -64,6 +65,7 @@ def measure(law: Law, size: Size, rounds: int, names: Iterable[str] = tuple(SYST
             results["errors"][name].append(systems.error)
             results["bars"][name].append(systems.estimate)
             results["spent"][name].append(systems.spent)
+            results["wasted"][name].append(systems.wasted)
     return results
 
 
@@ -110,7 +112,7 @@ def table(title: str, results: dict, simulated_seconds: dict[str, list[float]]) 
     print(f"\n{title}")
     print(
         f"{'':36}{'p50':>8}{'p99':>8}{'sim p50':>9}{'sim p99':>9}{'worker-s':>10}"
-        f"{'error':>9}{'over bar':>9}"
+        f"{'wasted':>8}{'error':>9}{'over bar':>9}"
     )
     for system, seconds in results["seconds"].items():
         p50, p99 = np.quantile(seconds, [0.5, 0.99], method="lower")
@@ -122,7 +124,8 @@ def table(title: str, results: dict, simulated_seconds: dict[str, list[float]]) 
             over = np.nanmax(np.append(np.where(bars > 0, errors / bars, 0), 0))
         print(
             f"{system:36}{p50:8.2f}{p99:8.2f}{s50:9.2f}{s99:9.2f}"
-            f"{np.nanmedian(results['spent'][system]):10.2f}{worst:9.1e}{over:9.2f}"
+            f"{np.nanmean(results['spent'][system]):10.2f}"
+            f"{np.nanmean(results['wasted'][system]):8.2f}{worst:9.1e}{over:9.2f}"
         )
 
 

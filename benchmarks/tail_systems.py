@@ -15,6 +15,7 @@ from distributed import Client, LocalCluster, get_worker
 
 import dask_bacc
 from benchmarks.peers import CUBED, SPARK, Duplicates, run_duplicates
+from dask_bacc.cluster.watch import watch
 
 #: Seconds after which a round counts as never answered.
 GIVE_UP = 8.0
@@ -119,10 +120,11 @@ class Systems:
         self.error = math.nan
         self.estimate = math.nan
         self.spent = math.nan
+        self.wasted = math.nan
 
     def run(self, name: str, times: np.ndarray, copies: np.ndarray) -> float:
         """Seconds to the answer; the error, its estimate and worker-seconds are kept."""
-        self.error = self.estimate = self.spent = math.nan
+        self.error = self.estimate = self.spent = self.wasted = math.nan
         if isinstance(policy := SYSTEMS[name], Duplicates):
             return self._duplicates(policy, times, copies)
         code, options = policy
@@ -138,11 +140,10 @@ class Systems:
         report = run.report
         self.error = float(np.linalg.norm(answer - self.truth) / np.linalg.norm(self.truth))
         self.estimate = math.nan if report.error is None else report.error
-        self.spent = sum(
-            (seconds if chunk.state != "returned" else chunk.ended) - chunk.started
-            for chunk in report.chunks
-            if chunk.started is not None
-        )
+        began = [chunk for chunk in report.chunks if chunk.started is not None]
+        used = sum(c.ended - c.started for c in began if c.state == "returned")
+        self.wasted = sum(seconds - c.started for c in began if c.state != "returned")
+        self.spent = used + self.wasted
         return seconds
 
     def _duplicates(self, policy: Duplicates, times: np.ndarray, copies: np.ndarray) -> float:
@@ -152,10 +153,15 @@ class Systems:
             # the one that has the data and may hang.
             return self.client.submit(attempt, self.blocks[block], seconds, pure=False)
 
-        seconds, futures = run_duplicates(self.client, policy, submit, self.k, GIVE_UP)
+        seconds, futures, begins = run_duplicates(self.client, policy, submit, self.k, GIVE_UP)
         self.client.cancel(futures)
         self.error = 0.0
-        self.spent = sum(min(t, seconds) for t in times[: self.k])
+        own = np.minimum(times[: self.k], seconds)
+        second = {b: min(float(copies[b]), seconds - begin) for b, begin in begins.items()}
+        self.spent = float(own.sum()) + sum(second.values())
+        # Of two attempts the one that ended first was of use.
+        first = [b for b, begin in begins.items() if times[b] <= begin + copies[b]]
+        self.wasted = sum(second[b] if b in first else own[b] for b in begins)
         return seconds
 
 
@@ -209,3 +215,7 @@ def settle(client: Client) -> None:
     """Wait until no thread is taken by what was cancelled, so that rounds do not mix."""
     while any(client.run(lambda dask_worker: dask_worker.state.executing_count).values()):
         time.sleep(0.05)
+    # Until their news have come, the next run keeps off the workers that were at it.
+    end = time.monotonic() + 1
+    while watch(client).zombies and time.monotonic() < end:
+        time.sleep(0.01)
