@@ -252,7 +252,9 @@ def test_an_asynchronous_client_hears_of_events(processes):
 
 def test_the_log_has_a_line_for_every_event(client, gate, caplog):
     with caplog.at_level(logging.DEBUG, "dask_bacc"):
-        run = dask_bacc.encode(X, k=8, n=12).map(work, gate.name, bad={1}, enough=11)
+        run = dask_bacc.encode(X, k=8, n=12).map(work, gate.name, {0}, {1}, enough=11)
+        wait_until(lambda: run.report.chunks[1].state == "erred")
+        gate.set()
         run.result(timeout=60)
     name = run._name
     records = [r for r in caplog.records if r.getMessage().startswith(f"{name}: ")]
