@@ -17,6 +17,7 @@ from dask.task_spec import Task, TaskRef
 from dask.typing import Key
 from distributed import Client
 
+from dask_bacc.cluster.local import specimen
 from dask_bacc.cluster.options import Dress, RunOptions
 from dask_bacc.cluster.parity import alone_key
 from dask_bacc.cluster.run import CodedRun, start_run
@@ -37,6 +38,8 @@ class Part:
     dtype: np.dtype[np.generic]
     #: axis along which the array was cut
     axis: int
+    #: library of every chunk; see `dask_bacc.coding.arrays.library`
+    library: str
 
 
 class CodedArray(DaskMethodsMixin):
@@ -151,7 +154,8 @@ class CodedArray(DaskMethodsMixin):
         }
         layers = HighLevelGraph.from_collections(name, {**self._graph, **graph}, dependencies=())
         chunks = ((1,) * self.n, *((size,) for size in part.shape))
-        return da.Array(layers, name, chunks, dtype=part.dtype)
+        meta = specimen(part.library, part.dtype, len(chunks))
+        return da.Array(layers, name, chunks, meta=meta)
 
     def map(
         self,

@@ -66,7 +66,8 @@ def encode_arrays(
             graph.update(_encode_on_cluster(token, source, code))
         else:
             graph.update(_encode_here(name, source, code))
-        parts.append(Part(name, source.block_shape(k), source.dtype, source.axis))
+        shape = source.block_shape(k)
+        parts.append(Part(name, shape, source.dtype, source.axis, source.library))
     return CodedArray(graph, tuple(parts), code, dress)
 
 

@@ -18,7 +18,7 @@ from distributed import futures_of
 from numpy.lib.array_utils import normalize_axis_index
 
 from dask_bacc.coding._typing import AnyArray
-from dask_bacc.coding.arrays import numpy_dtype
+from dask_bacc.coding.arrays import library, numpy_dtype
 from dask_bacc.coding.linear import inexact_dtype
 
 
@@ -40,6 +40,11 @@ class Source:
     def dtype(self) -> np.dtype[np.generic]:
         """Dtype of the coded chunks."""
         return inexact_dtype(_dtype(self.array))
+
+    @property
+    def library(self) -> str:
+        """Library of the coded chunks."""
+        return library(getattr(self.array, "_meta", self.array))
 
     @property
     def cast(self) -> bool:

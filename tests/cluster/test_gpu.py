@@ -14,7 +14,7 @@ import dask_bacc
 from dask_bacc.cluster.errors import DecodeError
 from dask_bacc.cluster.local import lazy_copy
 from tests.conftest import local_cluster
-from tests.gpu import LIBRARIES, fetched, is_there, tanh
+from tests.gpu import LIBRARIES, fetched, is_there, on_gpu, tanh
 
 X = 2 + np.sin(np.arange(48).reshape(24, 2) / 20)
 BLOCKS = np.split(X, 8)
@@ -122,6 +122,14 @@ def test_dask_is_told_the_library_if_it_can_take_it(client, gather_limit):
     assert isinstance(other._meta, np.ndarray)
     doubled = assembled(array.map_blocks(lambda block: 2 * block, dtype=float), "cupy")
     np.testing.assert_allclose(doubled, 2 * truth("concat"), rtol=1e-12)
+
+
+def test_coded_chunks_tell_dask_their_library_too(client):
+    gpu = da.from_array(X, chunks=(3, 2)).map_blocks(on_gpu, meta=on_gpu(X[:0]))
+    chunks = dask_bacc.encode(gpu, n=12).to_dask_array()
+    assert is_there(chunks._meta, "cupy")
+    assert chunks._meta.shape == (0, 0, 0)
+    assert all(is_there(block, "cupy") for block in blocks_of(chunks).values())
 
 
 def several(block, library):
