@@ -13,8 +13,12 @@ settings.load_profile("default")
 
 
 def local_cluster(workers: int, threads: int = 1, **options: Any) -> LocalCluster:
-    """Workers on this machine, by default processes, without a dashboard."""
+    """Workers on this machine, by default processes, without a dashboard.
+
+    They have imported the package before they take chunks: some would be seconds behind others.
+    """
     return LocalCluster(
+        preload=["dask_bacc"],
         n_workers=workers,
         threads_per_worker=threads,
         dashboard_address="127.0.0.1:0",
@@ -34,6 +38,12 @@ def processes() -> Iterator[LocalCluster]:
 def client(processes: LocalCluster) -> Iterator[Client]:
     with Client(processes) as client:
         yield client
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine may hold up a chunk's news for longer than runs wait for them."""
+    monkeypatch.setattr("dask_bacc.cluster.ahead.COMES_WITHIN", 30.0)
 
 
 def wait_until(condition: Callable[[], object], timeout: float = 30.0) -> None:

@@ -98,14 +98,14 @@ def test_a_run_cancelled_at_any_step_leaves_nothing(
     blocks = np.linspace(-1, 1, 48).reshape(4, 12)
     coded = dask_bacc.encode(blocks.ravel(), k=4, n=6)
     original = getattr(answer, stage)
-    cancelled = 0
+    cancelled = reached = 0
 
     def left():
         tasks = client.run_on_scheduler(lambda dask_scheduler: list(dask_scheduler.tasks))
         return {*client.futures, *tasks}
 
     def go(cancel_at):
-        nonlocal cancelled
+        nonlocal cancelled, reached
         steps = []
 
         async def stepped(*args):
@@ -121,9 +121,11 @@ def test_a_run_cancelled_at_any_step_leaves_nothing(
             wait_until(is_over(run))
         del run
         wait_until(lambda: not left())
+        reached += cancel_at in steps
         return len(steps)
 
     most = max(go(None), go(None))
     for cancel_at in range(most):
         go(cancel_at)
-    assert cancelled > most // 2 > 1
+    # The last steps may find it ended.
+    assert cancelled > reached // 2 > 1

@@ -79,7 +79,7 @@ def assert_complete(report):
     assert {e.chunk: e.exception for e in events if e.kind == "erred"} == report.erred
 
 
-def test_a_run_with_nothing_wrong(client, gate):
+def test_a_run_with_nothing_wrong(client, gate, patient):
     run = dask_bacc.encode(X, k=8, n=8, code="uncoded").map(work, gate.name)
     run.result()
     report = run.report
@@ -122,10 +122,10 @@ def test_a_chunk_that_ends_after_it_was_given_up_is_not_running():
     assert ledger.report().cancelled == (0,)
 
 
-def test_late_and_failing_chunks_and_their_backups(client, gate):
+def test_late_and_failing_chunks_and_their_backups(client, gate, patient):
     coded = dask_bacc.encode(X, k=8, n=12)
     # Long enough for an error to arrive on a busy machine before its chunk is late.
-    with dask.config.set({"bacc.backup.minimum": 2}):
+    with dask.config.set({"bacc.backup.minimum": 4}):
         run = coded.map(work, gate.name, held={2}, bad={5}, launch="backup", rtol=np.inf)
     run.result(timeout=60)
     report = run.report
@@ -201,8 +201,7 @@ def test_a_callback_that_raises_is_dropped_and_hurts_nobody(client, gate, caplog
     np.testing.assert_array_equal(run.result(timeout=60), np.tanh(X @ WEIGHTS))
     wait_until(lambda: len(others) == len(run.report.events))
     assert sum(event.kind == "returned" for event in calls) == 1
-    [record] = [r for r in caplog.records if r.exc_info]
-    assert record.name == "dask_bacc"
+    assert len([r for r in caplog.records if r.exc_info and r.name == "dask_bacc"]) == 1
     assert "of the callback" in caplog.text
     with pytest.raises(TypeError, match="callback must be callable, got int"):
         run.on_event(1)
@@ -269,7 +268,7 @@ def test_the_log_has_a_line_for_every_event(client, gate, caplog):
     assert line.endswith("OSError: <i>no such file</i>")
 
 
-def test_a_chunk_whose_worker_is_killed_is_lost_and_starts_again():
+def test_a_chunk_whose_worker_is_killed_is_lost_and_starts_again(patient):
     with (
         local_cluster(2) as cluster,
         Client(cluster) as client,

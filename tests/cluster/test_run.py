@@ -66,8 +66,13 @@ def test_with_nothing_wrong_the_answer_is_that_of_map_blocks(client, make, code)
     assert run.report.stopped is not None
 
 
-def test_a_held_chunk_is_not_waited_for(client, gate):
-    run = dask_bacc.encode(X, k=8, n=16).map(held, gate, {5}, enough=15, decoder="berrut")
+def test_a_held_chunk_is_not_waited_for(client, gate, other_gate):
+    def work(block):
+        return held(block, gate, {5}) if own_block(block) != 6 else held(block, other_gate, {6})
+
+    run = dask_bacc.encode(X, k=8, n=16).map(work, enough=15, decoder="berrut")
+    wait_until(lambda: run.report.chunks[5].state == "running")
+    Event(other_gate, client=client).set()
     answer = run.result(timeout=60)
     truth = X**2
     kept = np.delete(np.arange(24), range(15, 18))
@@ -268,19 +273,22 @@ def test_partials_with_an_asynchronous_client(processes):
     assert asyncio.run(last_of()).answer.shape == (8, 400)
 
 
-def corrupts(block, chunk, gate):
+def corrupts(block, chunk, gate, other_gate):
     """Wide results, but one chunk's, which are unrelated numbers of the same size."""
     if np.array_equal(block, chunk):
         return np.random.default_rng(1).choice([-0.7, 0.7], size=(1, 400))
-    return wide_but_held(block, gate, {5})
+    return wide_but_held(block, *((other_gate, {0}) if own_block(block) == 0 else (gate, {5})))
 
 
 @pytest.mark.parametrize("bad", [2, 13])
-def test_a_corrupted_result_is_put_aside_and_reported(client, gate, bad):
+def test_a_corrupted_result_is_put_aside_and_reported(client, gate, other_gate, bad):
     coded = dask_bacc.encode(X, k=8, n=16)
     chunk = coded.compute()[bad]
-    run = coded.map(corrupts, chunk, gate, enough=14)
-    answer = run.result()
+    run = coded.map(corrupts, chunk, gate, other_gate, enough=14)
+    # Enough others might do without it.
+    wait_until(lambda: bad in run.report.returned)
+    Event(other_gate, client=client).set()
+    answer = run.result(timeout=60)
     assert run.report.suspects == (bad,)
     assert f"corrupted, it seems: {bad}" in str(run.report)
     truth = np.concatenate([wide(block) for block in BLOCKS])
@@ -288,7 +296,7 @@ def test_a_corrupted_result_is_put_aside_and_reported(client, gate, bad):
 
 
 def test_the_report_names_the_covariance_and_the_time_it_took(client, gate):
-    run = dask_bacc.encode(X, k=8, n=12).map(wide_but_held, gate, {1}, rtol=np.inf)
+    run = dask_bacc.encode(X, k=8, n=12).map(wide_but_held, gate, {1}, rtol=np.inf, enough=11)
     run.result()
     assert run.report.kernel
     assert 0 < run.report.solving < run.report.seconds
@@ -591,7 +599,7 @@ def test_rtol_may_come_as_text(client):
             dask_bacc.encode(X, k=8, n=12).map(np.tanh, rtol="much")
 
 
-def test_a_scheduler_that_was_started_anew_is_asked_for_news_again(client):
+def test_a_scheduler_that_was_started_anew_is_asked_for_news_again(client, patient):
     dask_bacc.encode(X, k=8, n=12).map(np.tanh).result(timeout=60)
     client.unsubscribe_topic(TOPIC)
     run = dask_bacc.encode(X, k=8, n=12).map(np.tanh, enough=12)
@@ -606,7 +614,7 @@ def test_results_that_are_no_arrays(client):
 
 
 def test_deadline_takes_what_has_come_and_says_so(client, gate):
-    run = dask_bacc.encode(X, k=8, n=10).map(held, gate, {1, 3, 5}, enough=9, deadline=1.5)
+    run = dask_bacc.encode(X, k=8, n=10).map(held, gate, {1, 3, 5}, enough=9, deadline=6)
     with pytest.warns(RuntimeWarning, match=r"decoded from \d results, fewer than enough=9"):
         answer = run.result()
     assert run.report.stopped == "deadline"
@@ -623,7 +631,7 @@ def test_deadline_with_nothing_is_no_answer(client, gate):
 
 def test_deadline_with_a_lost_block_is_no_answer(client, gate):
     run = dask_bacc.encode(X, k=8, n=9, code="local").map(
-        held, gate, {1, 3}, decoder="least-squares", deadline=1.5
+        held, gate, {1, 3}, decoder="least-squares", deadline=6
     )
     with pytest.raises(DECODE_ERROR, match=r"of 9 chunks returned, and blocks .*\b1, .*are lost"):
         run.result()

@@ -129,7 +129,7 @@ def test_a_backup_brings_nothing_that_is_there(client, gate):
     with pytest.MonkeyPatch.context() as patch, dask.config.set({"bacc.backup.minimum": 2}):
         patch.setattr(client, "_send_to_scheduler", recorded)
         run = coded.map(work, weights, launch="backup", rtol=1e-6)
-        answer = run.result(timeout=20)
+        answer = run.result(timeout=60)
     np.testing.assert_allclose(answer, array @ weights, rtol=1e-6)
     first, *backups = sent
     assert first > array.nbytes + weights.nbytes
@@ -163,7 +163,8 @@ def test_neighbours_are_on_different_workers_and_none_has_more_than_its_share(cl
     if source != "numpy":
         array = da.from_array(array, chunks=(4, 3)).map_blocks(np.positive)
     if source == "persisted":
-        array = array.persist()
+        # One after another on each worker in turn, as blocks that take a moment come to lie.
+        array = array.map_blocks(takes_a_moment).persist()
         wait(array)
     run = dask_bacc.encode(array, k=16, n=16).map(takes_a_moment)
     run.result(timeout=60)

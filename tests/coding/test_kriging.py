@@ -252,9 +252,7 @@ def test_blocks_that_are_nearly_zero_make_it_no_surer(quiet):
     assert max(ratios) < 3
 
 
-@pytest.mark.parametrize(
-    ("offset", "factor"), [(30.0, 1.5), (300.0, 6), (3000.0, 30), (1e6, 1e6)]
-)
+@pytest.mark.parametrize(("offset", "factor"), [(30.0, 1.5), (300.0, 6), (3000.0, 30), (1e6, 1e6)])
 @pytest.mark.parametrize("steep", [1, 3])
 def test_an_offset_of_all_blocks_costs_neither_accuracy_nor_trust(offset, factor, steep):
     """Kelvin, years and coordinates: the function has it taken off."""

@@ -179,7 +179,7 @@ def test_in_a_real_notebook():
     client_module = pytest.importorskip("nbclient")
     cells = [
         "import time, numpy as np, dask_bacc\n"
-        "def slow(block):\n    time.sleep(0.5)\n    return np.tanh(block)\n"
+        "def slow(block):\n    time.sleep(2)\n    return np.tanh(block)\n"
         "run = dask_bacc.encode(np.arange(16.0), k=8, n=8, code='uncoded').map(slow)\n"
         "dask_bacc.progress(run)\n"
         "print('at once', run.status)",

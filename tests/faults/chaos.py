@@ -305,7 +305,7 @@ class _Scene:
         if isinstance(error, CancelledError):
             # The caller hears of it at once, and the run a moment later.
             with self.checking("a cancelled run"):
-                until(lambda: settled(run.report), 5, "its report says that it still waits")
+                until(lambda: settled(run.report), 30, "its report says that it still waits")
         report = run.report
         self.outcome.reports.append(report)
         self.outcome.ended.append("answer" if error is None else type(error).__name__)
@@ -381,7 +381,7 @@ class _Scene:
         with self.checking("after making good"):
             # For 30 s a worker tries to reach one that has died and whose data it wanted.
             died = self.wounded or self.draw.cancel == "restart"
-            limit = UNREACHABLE if died else 5
+            limit = UNREACHABLE if died else 30
             until(
                 lambda: not tasks_on_workers(client),
                 limit,
@@ -390,7 +390,7 @@ class _Scene:
             self.arena.baseline.check_process(client)
             until(
                 lambda: not any(run.report.still_running for run in self.runs),
-                5,
+                30,
                 "runs say that chunks still run",
             )
             # One of them may be in the middle of its restart.

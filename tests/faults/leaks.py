@@ -64,7 +64,7 @@ class Baseline:
             keys_on_scheduler(client), set(client.futures), busy_threads(), descriptors(client)
         )
 
-    def check_keys(self, client: Client, kept: Collection[Any] = (), timeout: float = 5) -> None:
+    def check_keys(self, client: Client, kept: Collection[Any] = (), timeout: float = 30) -> None:
         """Wait until no key and no future is there but those from before and those `kept`.
 
         Raises
@@ -89,7 +89,7 @@ class Baseline:
         except TimeoutError as error:
             raise TimeoutError(f"{error}: {'; '.join(left())}") from None
 
-    def check_process(self, client: Client, timeout: float = 5) -> None:
+    def check_process(self, client: Client, timeout: float = 30) -> None:
         """Wait until this process has no thread, connection in use or descriptor more than before.
 
         Raises

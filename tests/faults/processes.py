@@ -23,6 +23,9 @@ CONFIG = {
     "DASK_DISTRIBUTED__WORKER__MULTIPROCESSING_METHOD": "forkserver",
     "OPENBLAS_NUM_THREADS": "1",
 }
+#: All processes import what tests run before they take anything to do: some would be seconds
+#: behind others.
+IMPORTED = ("--preload", "tests.faults.work")
 #: Seconds in which a worker is expected to answer.
 ANSWER_WITHIN = 2.0
 
@@ -75,7 +78,7 @@ class Cluster:
         }
         self.processes: list[subprocess.Popen[bytes]] = []
         self.scheduler = self._start(
-            "distributed.cli.dask_scheduler", "--host", host, "--port", "0"
+            "distributed.cli.dask_scheduler", "--host", host, "--port", "0", *IMPORTED
         )
         if workers:
             self.add(workers)
@@ -89,6 +92,7 @@ class Cluster:
             "tests.faults.host",
             *("--nworkers", str(workers), "--nthreads", str(self.threads)),
             *("--host", host or self.host, "--local-directory", str(self._directory)),
+            *IMPORTED,
             *(() if "--memory-limit" in options else ("--memory-limit", "0")),
             *options,
             prefix=prefix,

@@ -26,17 +26,17 @@ def test_the_scheduler_is_killed(start, gate, launch):
     nodes = start(4)
     before = busy_threads()
     with nodes.client() as client:
-        run = encoded().map(held, gate, {3}, launch=launch, rtol=0, deadline=2, client=client)
+        run = encoded().map(held, gate, {3}, launch=launch, rtol=0, deadline=6, client=client)
         until(lambda: len(run.report.returned) >= 6, 20, "no results")
         send(nodes.scheduler.pid, signal.SIGKILL)
         try:
-            until(lambda: run.status != "pending", 5, "the run has not ended")
+            until(lambda: run.status != "pending", 20, "the run has not ended")
             check(run)
         except dask_bacc.DecodeError:
             assert len(run.report.returned) < 8
-        assert run.report.seconds < 3
+        assert run.report.seconds < 11
         gate.touch()
-    until(lambda: not busy_threads() - before, 10, "threads are left")
+    until(lambda: not busy_threads() - before, 60, "threads are left")
 
 
 @pytest.mark.parametrize("launch", LAUNCHES)
@@ -45,16 +45,16 @@ def test_the_scheduler_hangs(start, gate, launch):
     with nodes.client() as client:
         baseline = Baseline.of(client)
         # Chunks are late only after the scheduler has stopped.
-        with dask.config.set({"bacc.backup.minimum": 1}):
-            run = encoded().map(held, gate, {3}, launch=launch, rtol=0, deadline=2, client=client)
+        with dask.config.set({"bacc.backup.minimum": 4}):
+            run = encoded().map(held, gate, {3}, launch=launch, rtol=0, deadline=6, client=client)
         until(lambda: len(run.report.returned) >= 7, 20, "no results")
         send(nodes.scheduler.pid, signal.SIGSTOP)
         try:
-            until(lambda: run.status != "pending", 5, "the run has not ended")
+            until(lambda: run.status != "pending", 20, "the run has not ended")
         finally:
             send(nodes.scheduler.pid, signal.SIGCONT)
             gate.touch()
-        assert run.report.seconds < 3
+        assert run.report.seconds < 11
         check(run)
         baseline.check_keys(client)
         baseline.check_process(client)
@@ -69,7 +69,7 @@ def test_the_client_closes(start, gate):
     with pytest.raises((dask_bacc.DecodeError, CancelledError)):
         run.result(timeout=10)
     gate.touch()
-    until(lambda: not busy_threads() - before, 10, "threads are left")
+    until(lambda: not busy_threads() - before, 60, "threads are left")
 
 
 def odd(block):

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import signal
 
 import dask.array as da
 import numpy as np
 import pytest
-from distributed import get_worker
 
 import dask_bacc
 from tests.faults.processes import Cluster, pids, send, until
-from tests.faults.work import DEADLINE, N, X, check, encoded, held, source, wait_for_start, wide
+from tests.faults.work import (
+    DEADLINE,
+    N,
+    X,
+    check,
+    encoded,
+    held,
+    source,
+    stops,
+    wait_for_start,
+    wide,
+)
 
 
 @pytest.fixture(scope="module")
@@ -70,10 +79,9 @@ def test_a_worker_hangs(client, gate, hang, when, launch):
 def test_only_chunks_of_the_worker_that_hangs_are_launched_again(client, gate, hang, monkeypatch):
     """Others are made of its blocks as well, and have them."""
     monkeypatch.setattr("dask_bacc.cluster.consume.LOOK_EVERY", 0.1)
-    monkeypatch.setattr("dask_bacc.cluster.rescue.HUNG_AFTER", 0.5)
     found = pids(client)
     coded = dask_bacc.encode(source().rechunk((12, 3)), k=4, n=6)
-    run = coded.map(held, gate, client=client, enough=6, rtol=0, deadline=DEADLINE)
+    run = coded.map(held, gate, client=client, enough=6, rtol=0, deadline=2 * DEADLINE)
     wait_for_start(run, 6)
     victim = run.report.chunks[1].worker
     hang(found[victim])
@@ -81,9 +89,9 @@ def test_only_chunks_of_the_worker_that_hangs_are_launched_again(client, gate, h
     def again():
         return {event.chunk for event in run.report.events if event.kind == "lost"}
 
-    until(again, 15, "nothing was launched again")
+    until(again, 30, "nothing was launched again")
     gate.touch()
-    assert check(run).error == 0
+    assert check(run, 2 * DEADLINE).error == 0
     assert again() == {1}
 
 
@@ -98,28 +106,20 @@ def test_a_worker_hangs_with_source_blocks(client, gate, hang, when, launch):
     if when == "before":
         hang(found[victim])
     run = encoded(data).map(
-        held, gate, client=client, launch=launch, deadline=1.5, rtol=np.inf, enough=N
+        held, gate, client=client, launch=launch, deadline=6, rtol=np.inf, enough=N
     )
     hang(found[victim])
     gate.touch()
     report = check(run)
-    assert report.seconds < 2.5
+    assert report.seconds < 11
     assert report.missing
     del run, data
 
 
-def stops(block):
-    """Stops the worker that makes the first block."""
-    if (block == X[:6]).all():
-        get_worker()  # raises in the client, which must not stop
-        os.kill(os.getpid(), signal.SIGSTOP)
-    return block
-
-
 def test_a_worker_hangs_while_it_makes_a_source_block(client):
     array = da.from_array(X, chunks=(6, 3)).map_blocks(stops, dtype=float, meta=X[:0])
-    run = encoded(array).map(wide, client=client, deadline=1.5, rtol=np.inf, enough=N)
+    run = encoded(array).map(wide, client=client, deadline=6, rtol=np.inf, enough=N)
     report = check(run)
-    assert report.seconds < 2.5
+    assert report.seconds < 11
     assert 0 in report.missing
     del run

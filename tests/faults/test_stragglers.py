@@ -79,7 +79,7 @@ def test_with_nothing_wrong_no_backup_is_launched(cluster):
 def test_one_backup_stands_in_for_each_late_chunk(cluster, gate):
     coded = dask_bacc.encode(da.from_array(X, chunks=(6, 3)), n=12)
     # Long enough for a backup on a busy machine, or it would be late as well.
-    with dask.config.set({"bacc.backup.minimum": 2}):
+    with dask.config.set({"bacc.backup.minimum": 5}):
         run = coded.map(held, gate.name, {2, 5}, launch="backup", rtol=np.inf)
     answer = run.result(timeout=60)
     report = run.report
@@ -93,7 +93,9 @@ def test_one_backup_stands_in_for_each_late_chunk(cluster, gate):
 
 def test_backups_follow_until_the_estimate_is_small_enough(cluster, gate):
     coded = dask_bacc.encode(X, k=8, n=16)
-    run = coded.map(held, gate.name, {3}, launch="backup", rtol=1e-3)
+    # Long enough for the others on a busy machine: with two of them missing, all backups are few.
+    with dask.config.set({"bacc.backup.minimum": 3}):
+        run = coded.map(held, gate.name, {3}, launch="backup", rtol=1e-3)
     answer = run.result(timeout=60)
     assert run.report.error <= 1e-3
     assert relative_error(answer) < 3 * run.report.error
@@ -146,7 +148,7 @@ def test_workers_that_still_run_cancelled_chunks_get_no_new_ones(cluster, gate):
     gate.set()
     wait_until(lambda: not zombies(cluster))
     assert first.report.still_running == {}
-    assert watch(cluster).trusted() == []
+    wait_until(lambda: watch(cluster).trusted() == [])
 
 
 def test_a_function_that_asks_stops_when_it_is_cancelled(cluster):
@@ -159,9 +161,12 @@ def test_a_function_that_asks_stops_when_it_is_cancelled(cluster):
 
 def test_a_worker_that_is_stuck_is_restarted_on_request(cluster, gate):
     before = set(cluster.scheduler_info()["workers"])
-    run = dask_bacc.encode(X, k=8, n=16).map(held, gate.name, {3}, rtol=np.inf, cancel="restart")
-    run.result(timeout=60)
+    run = dask_bacc.encode(X, k=8, n=16).map(
+        held, gate.name, {3}, rtol=np.inf, enough=15, cancel="restart"
+    )
+    wait_until(lambda: run.report.chunks[3].worker)
     stuck = run.report.chunks[3].worker
+    run.result(timeout=60)
 
     def replaced():
         now = set(cluster.scheduler_info()["workers"])
@@ -184,7 +189,7 @@ def test_a_worker_without_a_nanny_is_not_restarted(start, gate_file, caplog):
         wait_until(lambda: "has no nanny" in caplog.text)
         assert set(client.scheduler_info()["workers"]) == before
         gate_file.touch()
-        again = dask_bacc.encode(X, k=8, n=10).map(wide, client=client)
+        again = dask_bacc.encode(X, k=8, n=10).map(wide, rtol=0, client=client)
         np.testing.assert_array_equal(again.result(timeout=60), wide(X))
 
 
