@@ -24,6 +24,7 @@ from dask_bacc.cluster.run import CodedRun, start_run
 from dask_bacc.coding import Code, Decoder
 from dask_bacc.coding._typing import AnyArray
 from dask_bacc.coding.arrays import namespace
+from dask_bacc.coding.linear import rounding
 
 
 @dataclass(frozen=True)
@@ -240,6 +241,7 @@ class CodedArray(DaskMethodsMixin):
             cancel=cancel,
             dress=self._dress,
             sketches=self._sketches,
+            precision=rounding(part.dtype for part in self.parts),
         )
         single = launch == "backup"
         keys = [[self._key_of(part, i, single) for part in self.parts] for i in range(self.n)]

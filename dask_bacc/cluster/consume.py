@@ -180,7 +180,7 @@ async def _collect(
             estimate = work.wants_estimate()
             reason = why_stop(
                 code,
-                options.decoder,
+                work.decoder,
                 returned=ledger.returned,
                 outstanding=ledger.outstanding,
                 enough=options.enough,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from dask_bacc.cluster.policy import Stop
 
 if TYPE_CHECKING:
+    from dask_bacc.cluster.options import RunOptions
     from dask_bacc.cluster.report import RunReport
     from dask_bacc.cluster.structure import Outline
 
@@ -60,3 +61,16 @@ def no_answer(report: RunReport, reason: str) -> DecodeError:
     error = DecodeError(f"{message}; chunk {chunk} raised {type(cause).__name__}: {cause}", report)
     error.__cause__ = cause
     return error
+
+
+def doubts(report: RunReport, options: RunOptions, enough: bool, error: float) -> str | None:
+    """What to warn of in an answer, whether for too few results or the error; None for nothing."""
+    found = []
+    if not enough and report.stopped is Stop.DEADLINE:
+        found.append(
+            f"decoded from {len(report.returned)} results, fewer than enough={options.enough}, "
+            f"because {options.deadline} s have passed"
+        )
+    if error > options.rtol:
+        found.append(f"the estimate is above rtol={options.rtol:g}")
+    return f"{'; '.join(found)}: {report.error_text}" if found else None

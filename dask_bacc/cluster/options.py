@@ -39,6 +39,8 @@ class RunOptions:
     cancel: str
     #: sketches of chunks that earlier runs brought, added to by this one; see `gram_of_sketches`
     sketches: dict[int, list[AnyArray]]
+    #: share of their size to which the blocks are rounded
+    precision: float
 
     @classmethod
     def checked(
@@ -56,6 +58,7 @@ class RunOptions:
         launch: str,
         cancel: str,
         sketches: dict[int, list[AnyArray]],
+        precision: float,
     ) -> RunOptions:
         """Refuse options out of their ranges; see `CodedArray.map`."""
         enough = code.k if enough is None else index(enough)
@@ -103,6 +106,7 @@ class RunOptions:
             patience=Patience.configured(),
             cancel=cancel,
             sketches=sketches,
+            precision=precision,
         )
 
 

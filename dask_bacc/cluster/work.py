@@ -16,7 +16,7 @@ from distributed import Future
 from dask_bacc.cluster.ahead import Ahead
 from dask_bacc.cluster.arrivals import Outcome
 from dask_bacc.cluster.combine import combine_results
-from dask_bacc.cluster.errors import misfit, no_answer
+from dask_bacc.cluster.errors import doubts, misfit, no_answer
 from dask_bacc.cluster.lazy import lazy_answer
 from dask_bacc.cluster.ledger import Ledger
 from dask_bacc.cluster.local import lazy_copy
@@ -26,6 +26,7 @@ from dask_bacc.cluster.solver import Solved, Solver
 from dask_bacc.cluster.structure import FlatResult, Outline
 from dask_bacc.cluster.task import ChunkResult
 from dask_bacc.coding import Code, lost_blocks
+from dask_bacc.coding.linear import rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +81,8 @@ class Work:
         self._reopened: dict[int, Outline] = {}
         #: those that are here
         self._results: dict[int, FlatResult] = {}
-        self._solver = Solver(code, options.decoder, options.combine)
+        self._precision = options.precision
+        self._start_solver()
         self._solved: Solved | None = None
         #: number of chunks whose sketches it is made with
         self._sketched = 0
@@ -134,7 +136,7 @@ class Work:
             for chunk in chunks:
                 self._reopened[chunk] = self._outlines.pop(chunk)
                 self.ledger.reopen(chunk)
-            self._solver = Solver(self.code, self.options.decoder, self.options.combine)
+            self._start_solver()
             self._solved = None
         return chunks
 
@@ -157,6 +159,9 @@ class Work:
         else:
             brought: ChunkResult = outcome.value
             self._check_fits(chunk, brought.outline)
+            if (coarsest := rounding(brought.outline.dtypes)) > self._precision:
+                self._precision = coarsest
+                self._start_solver()
             ledger.returned.append(chunk)
             ledger.end(chunk, "returned")
             # In this order: who finds the outline finds the result.
@@ -222,7 +227,7 @@ class Work:
         if lost := lost_blocks(solved.error):
             raise no_answer(ledger.report(), f"blocks {', '.join(map(str, lost))} are lost")
         ledger.block_error = solved.error
-        ledger.warning = self._warning(enough, solved.overall)
+        ledger.warning = doubts(ledger.report(), options, enough, solved.overall)
         return solved
 
     def combined(self, solved: Solved, results: dict[int, FlatResult] | None = None) -> Any:
@@ -255,7 +260,12 @@ class Work:
         """Let go of the results, of which the answer is made."""
         with self._solving:
             self._results = {}
-            self._solver = Solver(self.code, self.options.decoder, self.options.combine)
+            self._start_solver()
+
+    def _start_solver(self) -> None:
+        #: that of the options, for results of the precision of those that are in
+        self.decoder = self.options.decoder.at_precision(self._precision)
+        self._solver = Solver(self.code, self.decoder, self.options.combine)
 
     def _good_enough(self, *, thorough: bool) -> bool:
         with self._solving:
@@ -286,15 +296,3 @@ class Work:
             self.ledger.erred[chunk] = error
             self.ledger.end(chunk, "erred")
             raise error
-
-    def _warning(self, enough: bool, error: float) -> str | None:
-        options, ledger = self.options, self.ledger
-        doubts = []
-        if not enough and ledger.stopped is Stop.DEADLINE:
-            doubts.append(
-                f"decoded from {self.count} results, fewer than enough={options.enough}, "
-                f"because {options.deadline} s have passed"
-            )
-        if error > options.rtol:
-            doubts.append(f"the estimate is above rtol={options.rtol:g}")
-        return f"{'; '.join(doubts)}: {ledger.report().error_text}" if doubts else None

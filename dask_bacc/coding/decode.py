@@ -20,11 +20,12 @@ from dask_bacc.coding.arrays import (
     largest,
     library,
     namespace,
+    numpy_dtype,
     power_of_two,
 )
 from dask_bacc.coding.codes import Code
 from dask_bacc.coding.decoders import Decoder, get_decoder
-from dask_bacc.coding.linear import combine_rows, combined_rows, inexact_dtype
+from dask_bacc.coding.linear import combine_rows, combined_rows, inexact_dtype, rounding
 from dask_bacc.coding.matrix import decoding_matrix, lost_blocks
 
 
@@ -108,6 +109,7 @@ def decode(
     if products is not None and not np.isfinite(products).all():
         raise ValueError("gram has NaN or infinity")
     ordered = [arrays[i] for i in sorted(arrays)]
+    solver = solver.at_precision(rounding(map(numpy_dtype, ordered)))
     scale = power_of_two(max(map(largest, ordered)))
     matrix = decoding_matrix(
         code,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -104,6 +104,18 @@ def inexact_dtype(dtype: np.dtype[np.generic]) -> np.dtype[np.generic]:
     raise TypeError(
         f"cannot form linear combinations of dtype {dtype}; use a real or complex dtype"
     )
+
+
+def rounding(dtypes: Iterable[np.dtype[np.generic]]) -> float:
+    """Share of a number's size to which the coarsest of these dtypes rounds; float64's at least.
+
+    Examples
+    --------
+    >>> rounding([np.dtype("float32"), np.dtype("int8")])
+    1.1920928955078125e-07
+    """
+    eps = [float(np.finfo(inexact_dtype(dtype)).eps) for dtype in dtypes]
+    return max([float(np.finfo(np.float64).eps), *eps])
 
 
 def _patterns(

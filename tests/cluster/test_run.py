@@ -12,7 +12,7 @@ import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
-from distributed import Client, Event
+from distributed import Client, Event, get_worker
 
 import dask_bacc
 from dask_bacc import coding
@@ -605,6 +605,20 @@ def test_a_scheduler_that_was_started_anew_is_asked_for_news_again(client, patie
     run = dask_bacc.encode(X, k=8, n=12).map(np.tanh, enough=12)
     run.result(timeout=60)
     assert all(run.report.chunks[chunk].worker for chunk in run.report.returned)
+
+
+def test_results_in_single_precision_are_waited_for_until_they_determine_the_answer(client, gate):
+    """Eight of neighbouring nodes would do in double precision."""
+
+    def work(block):
+        if get_worker().get_current_task()[1] >= 8:
+            Event(gate).wait()
+        return block.astype("float32")
+
+    run = dask_bacc.encode(X, k=8, n=16, code="lagrange").map(work)
+    wait_until(lambda: len(run.report.returned) == 8)
+    Event(gate, client=client).set()
+    np.testing.assert_allclose(run.result(timeout=60), X, rtol=1e-3)
 
 
 def test_results_that_are_no_arrays(client):

@@ -8,7 +8,7 @@ from scipy.interpolate import FloaterHormannInterpolator, make_smoothing_spline
 
 from dask_bacc import coding
 from dask_bacc.coding import decode
-from dask_bacc.coding.decoders.algebraic import RANK_TOLERANCE
+from dask_bacc.coding.decoders import LeastSquares
 from dask_bacc.coding.decoders.spline import _cross_validated_smoother, roughness
 from tests.strategies import SYSTEMATIC, codes, node_codes, random_blocks, returned_sets
 
@@ -138,9 +138,38 @@ def test_least_squares_is_exact_for_affine_functions_where_it_claims_to_be(code,
     )
     held = [j for j in range(code.k) if j not in decoded.lost]
     rows = code.generator[returned]
-    condition = np.linalg.norm(np.linalg.pinv(rows, rcond=RANK_TOLERANCE), 2)
+    condition = np.linalg.norm(np.linalg.pinv(rows, rcond=LeastSquares().rank_tolerance), 2)
     np.testing.assert_allclose(
         decoded.blocks[held], 2 * blocks[held] - 3, atol=1e-12 * max(condition, 1)
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "complex64"])
+@pytest.mark.parametrize("missing", [4, 8])
+def test_blocks_are_lost_rather_than_made_of_rounding(dtype, missing):
+    """The equations of eight neighbours have a condition of 1e7."""
+    code = coding.Berrut(32, 40, systematic=True)
+    blocks = random_blocks(0, 32, (40,))
+    chunks = code.encode(blocks).astype(dtype)
+    gone = range(16 - missing // 2, 16 + missing // 2)
+    kept = {i: chunks[i] for i in range(40) if i not in gone}
+    decoded = decode(code, kept, "least-squares")
+    assert decoded.lost == (() if missing == 4 else tuple(gone))
+    held = [j for j in range(32) if j not in decoded.lost]
+    np.testing.assert_allclose(decoded.blocks[held], blocks[held], atol=1e-3)
+
+
+def test_a_polynomial_in_single_precision_needs_results_that_determine_it():
+    code = coding.Lagrange(8, 16)
+    blocks = random_blocks(0, 8, (40,))
+    chunks = code.encode(blocks)
+    near, spread = range(8), range(0, 16, 2)
+    double = decode(code, {i: chunks[i] for i in near})
+    np.testing.assert_allclose(double.blocks, blocks, atol=1e-6)
+    single = chunks.astype("float32")
+    assert decode(code, {i: single[i] for i in near}).lost == tuple(range(8))
+    np.testing.assert_allclose(
+        decode(code, {i: single[i] for i in spread}).blocks, blocks, atol=1e-3
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.polynomial import chebyshev
@@ -11,12 +12,11 @@ from dask_bacc.coding._typing import BoolArray, FloatArray, IndexArray
 from dask_bacc.coding.codes import Code, Lagrange
 from dask_bacc.coding.decoders.base import Decoder, Evidence, NodeDecoder, Solution
 
-#: Singular values below this share of the largest one are taken for zero: what they would
-#: recover is rounding error magnified.
-RANK_TOLERANCE = 1e-8
-#: The same for polynomials, whose bases are worse conditioned by nature: what is left has at least
-#: four digits.
-POLYNOMIAL_TOLERANCE = 1e-12
+#: Rounding of double precision, as a share of a number's size.
+DOUBLE = float(np.finfo(np.float64).eps)
+#: Polynomials, whose bases are badly conditioned by nature, may magnify rounding by one over this
+#: many times the rounding, so that four digits are left, or by ten.
+LEFT, TEN = 1e4, 0.1
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,9 @@ class Polynomial(NodeDecoder):
     degree : int, optional
         Degree of the polynomial in the node. By default ``(k - 1) * code.degree`` for a Lagrange
         code and ``k - 1`` for others.
+    precision : float
+        Share of their size to which results are rounded. `decode` and runs set it to that of the
+        results' dtype.
 
     Raises
     ------
@@ -39,6 +42,7 @@ class Polynomial(NodeDecoder):
     """
 
     degree: int | None = None
+    precision: float = DOUBLE
 
     def __post_init__(self) -> None:
         if self.degree is not None and self.degree < 0:
@@ -58,6 +62,10 @@ class Polynomial(NodeDecoder):
                 f"and {code} has {code.n} chunks"
             )
 
+    def at_precision(self, precision: float) -> Polynomial:
+        """The same for results that are rounded to this share of their size."""
+        return replace(self, precision=precision)
+
     def recovered(self, code: Code, chunks: IndexArray) -> BoolArray:
         """All blocks once the nodes determine the coefficients to some digits, none before."""
         assert code.chunk_nodes is not None
@@ -66,7 +74,7 @@ class Polynomial(NodeDecoder):
             return np.zeros(code.k, dtype=bool)
         basis = chebyshev.chebvander(code.chunk_nodes[chunks], count - 1)
         singular = np.linalg.svd(basis, compute_uv=False)
-        return np.full(code.k, singular[-1] > POLYNOMIAL_TOLERANCE * singular[0])
+        return np.full(code.k, singular[-1] > min(LEFT * self.precision, TEN) * singular[0])
 
     def solve(self, evidence: Evidence) -> Solution:
         """The polynomial of this degree that is closest to the results."""
@@ -87,28 +95,46 @@ class Polynomial(NodeDecoder):
 class LeastSquares(Decoder):
     """Solves the generator's equations: exact for affine functions of the blocks.
 
-    Blocks that the returned rows do not determine are lost. Codes whose rows sum to one (all
-    here) also recover a constant offset.
+    Blocks that the returned rows do not determine are lost, and so are those of which rounding
+    would leave less than half of the digits. Codes whose rows sum to one (all here) also recover a
+    constant offset.
+
+    Parameters
+    ----------
+    precision : float
+        Share of their size to which results are rounded. `decode` and runs set it to that of the
+        results' dtype.
     """
+
+    precision: float = DOUBLE
 
     @property
     def name(self) -> str:
         """``"least-squares"``."""
         return "least-squares"
 
+    @property
+    def rank_tolerance(self) -> float:
+        """Share of the largest singular value up to which others are taken for zero."""
+        return math.sqrt(self.precision)
+
+    def at_precision(self, precision: float) -> LeastSquares:
+        """The same for results that are rounded to this share of their size."""
+        return replace(self, precision=precision)
+
     def recovered(self, code: Code, chunks: IndexArray) -> BoolArray:
         """The blocks whose unit vector lies in the span of the returned rows."""
         if len(chunks) == 0:
             return np.zeros(code.k, dtype=bool)
         _, singular, right = np.linalg.svd(code.generator[chunks], full_matrices=False)
-        kept = right[singular > RANK_TOLERANCE * singular[0]]
+        kept = right[singular > self.rank_tolerance * singular[0]]
         outside = np.linalg.norm(np.eye(code.k) - kept.T @ kept, axis=0)
-        return np.asarray(outside < RANK_TOLERANCE)
+        return np.asarray(outside < self.rank_tolerance)
 
     def solve(self, evidence: Evidence) -> Solution:
         """The pseudo-inverse of the returned rows."""
         rows = evidence.code.generator[evidence.chunks]
-        inverse: FloatArray = np.linalg.pinv(rows, rcond=RANK_TOLERANCE).astype(np.float64)
+        inverse: FloatArray = np.linalg.pinv(rows, rcond=self.rank_tolerance).astype(np.float64)
         return Solution(inverse)
 
 

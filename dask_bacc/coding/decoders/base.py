@@ -81,6 +81,10 @@ class Decoder(ABC):
         """
         return
 
+    def at_precision(self, precision: float) -> Decoder:
+        """The same decoder for results that are rounded to this share of their size."""
+        return self
+
     def recovered(self, code: Code, chunks: IndexArray) -> BoolArray:
         """Which of the `k` blocks this returned set gives an answer for."""
         return np.full(code.k, len(chunks) > 0)
