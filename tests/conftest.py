@@ -4,21 +4,27 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import dask
 import pytest
 from distributed import Client, LocalCluster
+from distributed.utils import get_mp_context
 from hypothesis import settings
 
 settings.register_profile("default", deadline=None, max_examples=50)
 settings.load_profile("default")
 
 
-def local_cluster(workers: int, threads: int = 1, **options: Any) -> LocalCluster:
-    """Workers on this machine, by default processes, without a dashboard.
+# Workers are forked from a process that has imported everything: they start in a fraction of the
+# time, and none takes its first chunk seconds after the others.
+dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"})
+get_mp_context().set_forkserver_preload(
+    ["distributed", "distributed.nanny", "dask.array", "scipy.linalg", "dask_bacc"]
+)
 
-    They have imported the package before they take chunks: some would be seconds behind others.
-    """
+
+def local_cluster(workers: int, threads: int = 1, **options: Any) -> LocalCluster:
+    """Workers on this machine, by default processes, without a dashboard."""
     return LocalCluster(
-        preload=["dask_bacc"],
         n_workers=workers,
         threads_per_worker=threads,
         dashboard_address="127.0.0.1:0",

@@ -16,7 +16,7 @@ DASK = Path(sysconfig.get_path("scripts")) / "dask"
 def test_the_demo_answers_where_map_blocks_does_not(tmp_path):
     picture = tmp_path / "picture.png"
     done = subprocess.run(
-        [DASK, "bacc", "demo", "--output", picture, "--patience", "12"],
+        [DASK, "bacc", "demo", "--output", picture, "--patience", "9"],
         capture_output=True,
         text=True,
         timeout=200,
@@ -41,7 +41,7 @@ def test_the_demo_answers_where_map_blocks_does_not(tmp_path):
     assert float(moments.removesuffix("%")) < 10
     assert float(accuracy.removesuffix("%")) > 70
     plain = cells["map_blocks stopped"]
-    assert plain[:2] == ["6 of 8", "none in 12 s"]
+    assert plain[:2] == ["6 of 8", "none in 9 s"]
     with Image.open(picture) as image:
         assert image.width > 600
         assert len(image.convert("RGB").getcolors(10**6)) > 20

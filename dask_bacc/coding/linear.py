@@ -114,7 +114,7 @@ def rounding(dtypes: Iterable[np.dtype[np.generic]]) -> float:
     >>> rounding([np.dtype("float32"), np.dtype("int8")])
     1.1920928955078125e-07
     """
-    eps = [float(np.finfo(inexact_dtype(dtype)).eps) for dtype in dtypes]
+    eps = [float(np.finfo(inexact_dtype(dtype).name).eps) for dtype in dtypes]
     return max([float(np.finfo(np.float64).eps), *eps])
 
 

@@ -162,7 +162,7 @@ def test_a_run_that_is_cancelled_lets_go_of_its_results(client):
 
 
 def test_a_deadline_that_has_passed_before_results_are_fetched(client, gate):
-    run = dask_bacc.encode(X, k=8, n=10).map(all_but, gate, {1, 3, 5}, enough=9, deadline=6)
+    run = dask_bacc.encode(X, k=8, n=10).map(all_but, gate, {1, 3, 5}, enough=9, deadline=4)
     wait_until(lambda: run.status == "finished")
     with pytest.warns(RuntimeWarning, match="fewer than enough=9"):
         answer = run.result(timeout=60)
@@ -181,7 +181,7 @@ def test_a_deadline_that_passes_while_results_are_fetched(client, gate, patient,
         await fetch(arrivals, batch)
 
     monkeypatch.setattr(Arrivals, "_fetch", not_in_time)
-    run = dask_bacc.encode(X, k=8, n=10).map(all_but, gate, {5}, rtol=0, deadline=6)
+    run = dask_bacc.encode(X, k=8, n=10).map(all_but, gate, {5}, rtol=0, deadline=4)
     wait_until(lambda: len(run.report.returned) == 9)
     with pytest.warns(RuntimeWarning, match="above rtol=0"):
         answer = run.result(timeout=60)

@@ -56,7 +56,7 @@ def wait_for_results(run, count):
 def test_blocks_are_lost_before_the_backup_that_needs_them(start, gate, nothing_left):
     """The backup is sent without them, for they were on the cluster."""
     with start(4, 2).client() as client, nothing_left(client):
-        with dask.config.set({"bacc.backup.minimum": 8}):
+        with dask.config.set({"bacc.backup.minimum": 5}):
             run = encoded(source()).map(
                 held,
                 gate,

@@ -26,7 +26,7 @@ def test_the_scheduler_is_killed(start, gate, launch):
     nodes = start(4)
     before = busy_threads()
     with nodes.client() as client:
-        run = encoded().map(held, gate, {3}, launch=launch, rtol=0, deadline=6, client=client)
+        run = encoded().map(held, gate, {3}, launch=launch, rtol=0, deadline=4, client=client)
         until(lambda: len(run.report.returned) >= 6, 20, "no results")
         send(nodes.scheduler.pid, signal.SIGKILL)
         try:
@@ -34,7 +34,7 @@ def test_the_scheduler_is_killed(start, gate, launch):
             check(run)
         except dask_bacc.DecodeError:
             assert len(run.report.returned) < 8
-        assert run.report.seconds < 11
+        assert run.report.seconds < 9
         gate.touch()
     until(lambda: not busy_threads() - before, 60, "threads are left")
 
@@ -45,8 +45,8 @@ def test_the_scheduler_hangs(start, gate, launch):
     with nodes.client() as client:
         baseline = Baseline.of(client)
         # Chunks are late only after the scheduler has stopped.
-        with dask.config.set({"bacc.backup.minimum": 4}):
-            run = encoded().map(held, gate, {3}, launch=launch, rtol=0, deadline=6, client=client)
+        with dask.config.set({"bacc.backup.minimum": 3}):
+            run = encoded().map(held, gate, {3}, launch=launch, rtol=0, deadline=4, client=client)
         until(lambda: len(run.report.returned) >= 7, 20, "no results")
         send(nodes.scheduler.pid, signal.SIGSTOP)
         try:
@@ -54,7 +54,7 @@ def test_the_scheduler_hangs(start, gate, launch):
         finally:
             send(nodes.scheduler.pid, signal.SIGCONT)
             gate.touch()
-        assert run.report.seconds < 11
+        assert run.report.seconds < 9
         check(run)
         baseline.check_keys(client)
         baseline.check_process(client)

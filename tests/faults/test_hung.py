@@ -106,20 +106,20 @@ def test_a_worker_hangs_with_source_blocks(client, gate, hang, when, launch):
     if when == "before":
         hang(found[victim])
     run = encoded(data).map(
-        held, gate, client=client, launch=launch, deadline=6, rtol=np.inf, enough=N
+        held, gate, client=client, launch=launch, deadline=4, rtol=np.inf, enough=N
     )
     hang(found[victim])
     gate.touch()
     report = check(run)
-    assert report.seconds < 11
+    assert report.seconds < 9
     assert report.missing
     del run, data
 
 
 def test_a_worker_hangs_while_it_makes_a_source_block(client):
     array = da.from_array(X, chunks=(6, 3)).map_blocks(stops, dtype=float, meta=X[:0])
-    run = encoded(array).map(wide, client=client, deadline=6, rtol=np.inf, enough=N)
+    run = encoded(array).map(wide, client=client, deadline=4, rtol=np.inf, enough=N)
     report = check(run)
-    assert report.seconds < 11
+    assert report.seconds < 9
     assert 0 in report.missing
     del run
