@@ -12,6 +12,7 @@ from benchmarks.tail_systems import LAWS, SYSTEMS, Round, Size, rounds_of
 from dask_bacc import coding
 from dask_bacc.cluster.simulator import simulate
 from dask_bacc.cluster.stragglers import Patience
+from dask_bacc.coding import needs_solving
 
 
 class Overhead(NamedTuple):
@@ -19,7 +20,7 @@ class Overhead(NamedTuple):
 
     #: where all tasks are alike
     calm: float = 0.0
-    #: where some are not waited for
+    #: where blocks are estimated, for some chunks are not waited for
     late: float = 0.0
 
 
@@ -53,9 +54,10 @@ def simulated(
             seconds.append(simulate_duplicates(policy, times, copies)[0])
             continue
         code, enough = codes[name]
+        decoder = coding.get_decoder(None, code)
         run = simulate(
             code,
-            coding.get_decoder(None, code),
+            decoder,
             lambda chunk, _, times=drawn.times: float(times[chunk]),
             workers=threads,
             enough=enough,
@@ -63,8 +65,10 @@ def simulated(
             # Neighbouring threads are those of different workers.
             hung=[thread for thread in range(threads) if thread % size.workers in drawn.hung],
         )
-        all_came = all(record.state in ("returned", "spare") for record in run.records)
-        seconds.append(run.seconds + (overhead.calm if all_came else overhead.late))
+        came = [chunk for chunk, record in enumerate(run.records) if record.state == "returned"]
+        left = sum(record.state == "running" for record in run.records)
+        late = left and needs_solving(code, came, decoder)
+        seconds.append(run.seconds + (overhead.late if late else overhead.calm))
     return seconds
 
 
