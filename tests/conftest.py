@@ -49,7 +49,8 @@ def client(processes: LocalCluster) -> Iterator[Client]:
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine may hold up a chunk's news for longer than runs wait for them."""
-    monkeypatch.setattr("dask_bacc.cluster.ahead.COMES_WITHIN", 30.0)
+    for limit in ("COMES_WITHIN", "FETCH_AFTER"):
+        monkeypatch.setattr(f"dask_bacc.cluster.ahead.{limit}", 30.0)
 
 
 def wait_until(condition: Callable[[], object], timeout: float = 30.0) -> None:

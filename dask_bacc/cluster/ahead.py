@@ -11,6 +11,9 @@ from typing import Any
 from dask_bacc.cluster.news import COMES_WITHIN
 from dask_bacc.cluster.task import ChunkResult
 
+#: Seconds without news of a result after which it is fetched as it is, however large.
+FETCH_AFTER = 2.0
+
 
 class Ahead:
     """News of results, on the client's event loop."""
@@ -23,6 +26,9 @@ class Ahead:
     def news(self, news: Mapping[str, Any]) -> None:
         """Take in what a chunk says of itself."""
         chunk = news["chunk"]
+        if news["state"] == "running":
+            # What an earlier attempt said of its end is not of this one's.
+            self._told[chunk].clear()
         if "ahead" in news:
             # What cannot be read here is fetched instead, and raises for the run that wants it.
             with contextlib.suppress(Exception):
@@ -30,13 +36,15 @@ class Ahead:
         if news["state"] == "done":
             self._told[chunk].set()
 
-    async def of(self, chunk: int) -> ChunkResult | None:
-        """What a chunk that is done sent ahead; None if nothing, or if its news were lost.
+    async def of(self, chunk: int, *, failed: bool) -> ChunkResult | None:
+        """What a chunk that has ended sent ahead; None if nothing, or if its news were lost.
 
         It is given away, so that this does not keep results that the run has let go of.
         """
         if not self._told[chunk].is_set():
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(COMES_WITHIN):
+                async with asyncio.timeout(COMES_WITHIN if failed else FETCH_AFTER):
                     await self._told[chunk].wait()
+        # Should it run once more, there will be news again.
+        self._told[chunk].clear()
         return self._brought.pop(chunk, None)

@@ -42,11 +42,12 @@ class Arrivals:
         ``lane_of(index)`` names the worker that holds the result as far as is known. A wrong
         answer costs time only.
     known : coroutine function
-        ``await known(index)`` is what to give as the result instead of fetching it, or None.
+        ``await known(index, failed=False)`` is what to give as the result instead of fetching it,
+        or None; with ``failed=True`` it waits for what is said of a failure.
 
     Examples
     --------
-    >>> async def nothing(index):
+    >>> async def nothing(index, *, failed):
     ...     return None
     >>> async def first(client, futures):
     ...     async with Arrivals(client, futures, lambda index: "", nothing) as arrivals:
@@ -58,7 +59,7 @@ class Arrivals:
         client: Client,
         futures: Mapping[int, Future[Any]],
         lane_of: Callable[[int], str],
-        known: Callable[[int], Awaitable[Any]],
+        known: Callable[..., Awaitable[Any]],
     ) -> None:
         self._client = client
         self._futures = dict(futures)
@@ -140,7 +141,7 @@ class Arrivals:
         while state.status in ("pending", "lost"):
             await state.wait()
         if state.status == "finished":
-            if (value := await self._known(index)) is not None:
+            if (value := await self._known(index, failed=False)) is not None:
                 self._put(Outcome(index, value), key)
                 return
             lane = self._lane_of(index)
@@ -149,7 +150,7 @@ class Arrivals:
                 self._spawn(self._serve(lane))
         elif state.status == "error":
             # What it says of itself comes first, as with a result.
-            await self._known(index)
+            await self._known(index, failed=True)
             exception = state.exception or RuntimeError(f"task {index} failed")
             exception = exception.with_traceback(state.traceback)
             self._put(Outcome(index, exception=exception), key)

@@ -116,9 +116,11 @@ class Work:
         self.ledger.news(news["chunk"], news["worker"], news["state"], news["ago"])
         self._ahead.news(news)
 
-    async def known(self, chunk: int) -> ChunkResult | None:
+    async def known(self, chunk: int, *, failed: bool) -> ChunkResult | None:
         """What to take for a result instead of fetching it; None to fetch it."""
-        ahead = await self._ahead.of(chunk)
+        if chunk in self._reopened:
+            return None
+        ahead = await self._ahead.of(chunk, failed=failed)
         return None if ahead is None or (self.gathering and ahead.result is None) else ahead
 
     def gather(self) -> None:

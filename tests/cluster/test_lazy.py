@@ -16,6 +16,7 @@ import dask_bacc
 from dask_bacc import coding
 from dask_bacc.cluster.arrivals import Arrivals
 from dask_bacc.cluster.watch import watch
+from dask_bacc.cluster.work import Work
 from tests.cluster.test_run import assert_nothing_is_left, relative
 from tests.conftest import wait_until
 
@@ -189,10 +190,30 @@ def test_a_deadline_that_passes_while_results_are_fetched(client, gate, patient,
     np.testing.assert_array_equal(answer[:15], wide(X[:15]))
 
 
+def test_results_are_not_fetched_because_their_news_are_late(client, monkeypatch):
+    """On a busy worker they are, and one result may be larger than all that is to come here."""
+    news, fetch, fetched = Work.news, Arrivals._fetch, []
+
+    def late(work, told):
+        asyncio.get_running_loop().call_later(0.5, news, work, told)
+
+    async def noted(arrivals, batch):
+        fetched.extend(batch)
+        await fetch(arrivals, batch)
+
+    monkeypatch.setattr(Work, "news", late)
+    monkeypatch.setattr(Arrivals, "_fetch", noted)
+    run = dask_bacc.encode(X, k=8, n=12).map(wide, rtol=0)
+    wait_until(lambda: run.status == "finished")
+    assert not fetched
+    monkeypatch.undo()
+    np.testing.assert_array_equal(run.result(timeout=60), wide(X))
+
+
 def test_what_takes_the_place_of_a_result_at_hand_is_the_only_one(client):
     first, second = client.submit(int, 1), client.submit(int, 2)
 
-    async def nothing(index):
+    async def nothing(index, *, failed):
         return None
 
     async def taken():
