@@ -16,6 +16,7 @@ from dask_bacc.cluster.ledger import Ledger
 from dask_bacc.cluster.policy import Stop, why_stop
 from dask_bacc.cluster.solver import GrowingGram, Solver
 from dask_bacc.cluster.structure import flatten, rebuild
+from dask_bacc.cluster.task import ChunkResult
 
 Pair = namedtuple("Pair", "left right")
 
@@ -69,9 +70,23 @@ def test_what_was_sent_ahead_and_cannot_be_read_is_fetched():
     async def of(chunk):
         ahead = Ahead()
         ahead.news({"chunk": chunk, "state": "done", "ahead": b"no pickle"})
-        return await ahead.of(chunk)
+        return await ahead.of(chunk, failed=False)
 
     assert asyncio.run(of(3)) is None
+
+
+def test_what_an_earlier_attempt_said_of_its_end_is_not_of_the_next():
+    async def of(chunk):
+        ahead = Ahead()
+        for state in ("running", "done", "running"):
+            ahead.news({"chunk": chunk, "state": state})
+        result = flatten(np.ones(2))
+        brought = ChunkResult(result.outline(), None, result).packed()
+        told = {"chunk": chunk, "state": "done", "ahead": brought}
+        asyncio.get_running_loop().call_later(0.05, ahead.news, told)
+        return await ahead.of(chunk, failed=False)
+
+    np.testing.assert_array_equal(asyncio.run(of(3)).result.leaves[0], np.ones(2))
 
 
 RULE = {"enough": 4, "accurate": True, "elapsed": 1.0, "deadline": 5.0}
