@@ -44,7 +44,7 @@ class Source:
     @property
     def library(self) -> str:
         """Library of the coded chunks."""
-        return library(getattr(self.array, "_meta", self.array))
+        return library(_like_chunks(self.array))
 
     @property
     def cast(self) -> bool:
@@ -80,12 +80,12 @@ def check_source(array: Any, axis: int, position: int) -> Source:
             f"{what} is of type {type(array).__name__}; encode takes dask arrays, NumPy arrays "
             "and xarray.DataArray"
         )
-    if isinstance(getattr(array, "_meta", array), np.ma.MaskedArray):
+    meta = _like_chunks(array)
+    if isinstance(meta, np.ma.MaskedArray):
         raise TypeError(
             f"{what} is masked, and masked values cannot be combined linearly; fill them first, "
             "with numpy.ma.filled or dask.array.ma.filled"
         )
-    meta = getattr(array, "_meta", array)
     if not _can_combine(meta):
         raise TypeError(
             f"{what} has chunks of type {type(meta).__module__}.{type(meta).__name__}, which "
@@ -184,7 +184,12 @@ def dask_blocks(source: Source, k: int) -> tuple[dict[Key, Any], list[Key]]:
 
 def _dtype(array: Any) -> np.dtype[np.generic]:
     # Those of dask arrays are not always NumPy's.
-    return numpy_dtype(getattr(array, "_meta", array))
+    return numpy_dtype(_like_chunks(array))
+
+
+def _like_chunks(array: Any) -> Any:
+    """Dask's specimen of an array's chunks, or the array itself if it is NumPy's."""
+    return getattr(array, "_meta", array)
 
 
 def _can_combine(meta: Any) -> bool:

@@ -178,12 +178,15 @@ def test_in_a_real_notebook():
     nbformat = pytest.importorskip("nbformat")
     client_module = pytest.importorskip("nbclient")
     cells = [
-        "import time, numpy as np, dask_bacc\n"
-        "def slow(block):\n    time.sleep(2)\n    return np.tanh(block)\n"
+        "import os, tempfile, time, numpy as np, dask_bacc\n"
+        "gate = os.path.join(tempfile.mkdtemp(), 'gate')\n"
+        "def slow(block):\n"
+        "    while not os.path.exists(gate):\n        time.sleep(0.01)\n"
+        "    return np.tanh(block)\n"
         "run = dask_bacc.encode(np.arange(16.0), k=8, n=8, code='uncoded').map(slow)\n"
         "dask_bacc.progress(run)\n"
         "print('at once', run.status)",
-        "run.result()\n"
+        "open(gate, 'w').close()\nrun.result()\n"
         "import threading\n"
         "[t.join() for t in threading.enumerate() if t.name == 'bacc-progress']",
     ]

@@ -11,12 +11,14 @@ from numpy.polynomial import chebyshev
 from dask_bacc.coding._typing import BoolArray, FloatArray, IndexArray
 from dask_bacc.coding.codes import Code, Lagrange
 from dask_bacc.coding.decoders.base import Decoder, Evidence, NodeDecoder, Solution
+from dask_bacc.coding.linear import rounding
 
 #: Rounding of double precision, as a share of a number's size.
-DOUBLE = float(np.finfo(np.float64).eps)
-#: Polynomials, whose bases are badly conditioned by nature, may magnify rounding by one over this
-#: many times the rounding, so that four digits are left, or by ten.
-LEFT, TEN = 1e4, 0.1
+DOUBLE = rounding(())
+#: Polynomials, whose bases are badly conditioned by nature, are lost where a singular value is this
+#: many times the rounding as a share of the largest, or less, so that four digits are left; or this
+#: share, where rounding is coarse.
+LEFT, LEAST = 1e4, 0.1
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Polynomial(NodeDecoder):
             return np.zeros(code.k, dtype=bool)
         basis = chebyshev.chebvander(code.chunk_nodes[chunks], count - 1)
         singular = np.linalg.svd(basis, compute_uv=False)
-        return np.full(code.k, singular[-1] > min(LEFT * self.precision, TEN) * singular[0])
+        return np.full(code.k, singular[-1] > min(LEFT * self.precision, LEAST) * singular[0])
 
     def solve(self, evidence: Evidence) -> Solution:
         """The polynomial of this degree that is closest to the results."""

@@ -76,7 +76,7 @@ class Fitted:
         previous: Ensemble | None,
     ) -> Fitted:
         observations = returned.merged(merging)
-        families = _families(geometry, k + np.argmax(merging > 0, axis=1), k)
+        families = _families(geometry, _points(merging, k), k)
         ensemble = fit_ensemble(observations.among(observations.telling), families, previous)
         return cls(geometry, k, returned, merging, families, ensemble)
 
@@ -93,8 +93,7 @@ class Fitted:
     @property
     def points(self) -> IndexArray:
         """Positions of those points."""
-        points: IndexArray = self.k + np.argmax(self.merging > 0, axis=1)
-        return points
+        return _points(self.merging, self.k)
 
     def outliers(self, most: int) -> IndexArray:
         """Points whose results look corrupted, at most so many."""
@@ -144,6 +143,12 @@ class Fitted:
             spread *= observations.count / (observations.count - 1)
             variance = np.maximum(variance, np.minimum(UNKNOWN * unknown, 1) * spread)
         return weights, variance
+
+
+def _points(merging: FloatArray, k: int) -> IndexArray:
+    """Positions of the points that are left when results are merged."""
+    points: IndexArray = k + np.argmax(merging > 0, axis=1)
+    return points
 
 
 def _families(geometry: Geometry, returned: IndexArray, k: int) -> tuple[Family, ...]:
