@@ -15,9 +15,9 @@ from dask_bacc.coding.linear import rounding
 
 #: Rounding of double precision, as a share of a number's size.
 DOUBLE = rounding(())
-#: Polynomials, whose bases are badly conditioned by nature, are lost where a singular value is this
-#: many times the rounding as a share of the largest, or less, so that four digits are left; or this
-#: share, where rounding is coarse.
+#: Polynomials, whose bases are badly conditioned by nature, are lost where a singular value is at
+#: most this many times the rounding, as a share of the largest, so that four digits are left; or
+#: this share, where rounding is coarse.
 LEFT, LEAST = 1e4, 0.1
 
 
