@@ -20,6 +20,7 @@ import dask.array as da
 import numpy as np
 
 import dask_bacc
+from tests.faults.awake import AwakeClock
 from tests.faults.draws import Draw, Fault, draw
 from tests.faults.leaks import Baseline, keys_on_scheduler
 from tests.faults.processes import Cluster, alive, pids, send, tasks_on_workers, until
@@ -59,7 +60,8 @@ class Outcome:
     ended: list[str] = field(default_factory=list)
     #: true error over the estimated one, for every answer that was estimated
     ratios: list[float] = field(default_factory=list)
-    #: seconds after its deadline that the last run ended; negative for before
+    #: seconds after its deadline that the last run ended, while the machine was awake; negative
+    #: for before
     lateness: float = -np.inf
     #: what did not hold
     failures: list[str] = field(default_factory=list)
@@ -72,8 +74,8 @@ class Outcome:
 class Arena:
     """A cluster of one shape that outlives its draws, replaced when it cannot be healed."""
 
-    def __init__(self, shape: tuple[int, int]) -> None:
-        self.shape = shape
+    def __init__(self, shape: tuple[int, int], clock: AwakeClock) -> None:
+        self.shape, self.clock = shape, clock
         self.cluster = Cluster(*shape)
         self._stack = contextlib.ExitStack()
         try:
@@ -271,8 +273,8 @@ class _Scene:
     def run(self) -> None:
         # No local name for the data: what a run raised holds the frames of its callers.
         draw = self.draw
-        asked = time.monotonic()
-        end = asked + draw.deadline
+        clock = self.arena.clock
+        end = clock.time() + draw.deadline
         try:
             run = self.coded.map(
                 chaotic,
@@ -297,10 +299,10 @@ class _Scene:
                     return
                 self.say("cancel the run")
                 run.cancel()
-                end = time.monotonic()
+                end = clock.time()
         self.runs.append(run)
         answer, error = outcome_of(run, draw.deadline + 30)
-        lateness = time.monotonic() - end
+        lateness = clock.time() - end
         self.outcome.lateness = max(self.outcome.lateness, lateness)
         if isinstance(error, CancelledError):
             # The caller hears of it at once, and the run a moment later.
@@ -404,16 +406,23 @@ def carry_out_all(
 ) -> Iterator[Outcome]:
     """Carry out the draws of some seeds, those of one shape after another on one cluster."""
     draws = sorted(map(draw, seeds), key=lambda drawn: (drawn.shape, drawn.seed))
-    for shape, alike in groupby(draws, key=lambda drawn: drawn.shape):
-        arena: Arena | None = None
-        try:
-            for drawn in alike:
-                arena = arena or Arena(shape)
-                outcome = carry_out(drawn, arena, say)
-                yield outcome
-                if not outcome.healed:
-                    arena.close()
-                    arena = None
-        finally:
-            if arena is not None:
+    with AwakeClock() as clock:
+        for shape, alike in groupby(draws, key=lambda drawn: drawn.shape):
+            yield from _carry_out_alike(shape, alike, clock, say)
+
+
+def _carry_out_alike(
+    shape: tuple[int, int], draws: Iterable[Draw], clock: AwakeClock, say: Callable[[str], None]
+) -> Iterator[Outcome]:
+    arena: Arena | None = None
+    try:
+        for drawn in draws:
+            arena = arena or Arena(shape, clock)
+            outcome = carry_out(drawn, arena, say)
+            yield outcome
+            if not outcome.healed:
                 arena.close()
+                arena = None
+    finally:
+        if arena is not None:
+            arena.close()
