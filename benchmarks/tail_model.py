@@ -20,7 +20,7 @@ class Overhead(NamedTuple):
 
     #: where all tasks are alike
     calm: float = 0.0
-    #: where blocks are estimated, for some chunks are not waited for
+    #: where one task takes long, so that blocks are estimated or copied
     late: float = 0.0
 
 
@@ -32,16 +32,16 @@ def simulated(
 ) -> list[float]:
     """Seconds to the answer of every round, without a cluster.
 
-    A system of copies has the overhead in every task, since it goes by when it sees that tasks
-    end; a coded run has it once, since it goes by when they ended.
+    A system of copies goes by when it sees that tasks end, which is later than when they do. What
+    multiples of that time add is told from the rest by a round in which they count. A coded run
+    has the overhead once, since it goes by when tasks ended.
     """
     k, n, threads = size.k, size.n, size.workers * size.threads
     codes = {
-        "plain blocks": (coding.Uncoded(k, k), k),
-        "repetition": (coding.Repetition(k, n), n),
-        "published BACC": (coding.Berrut(k, n), k),
-        "eager": (coding.Berrut(k, n, systematic=True), k),
-        "backup": (coding.Berrut(k, n, systematic=True), k),
+        "uncoded": coding.Uncoded(k, k),
+        "repetition": coding.Repetition(k, n),
+        "berrut": coding.Berrut(k, n),
+        "systematic": coding.Berrut(k, n, systematic=True),
     }
     patience = Patience.configured() if name == "backup" else None
     seconds = []
@@ -49,18 +49,19 @@ def simulated(
         if isinstance(policy := SYSTEMS[name], Duplicates):
             # Second copies find workers that are well.
             well = ~np.isin(np.arange(k) % size.workers, drawn.hung)
-            times = np.where(well, drawn.times[:k], np.inf) + overhead.calm
-            copies = drawn.copies[:k] + overhead.calm
-            seconds.append(simulate_duplicates(policy, times, copies)[0])
+            seen = max(overhead.late - overhead.calm, 0.0) / policy.multiple
+            times = np.where(well, drawn.times[:k], np.inf) + seen
+            taken = simulate_duplicates(policy, times, drawn.copies[:k] + seen)[0]
+            seconds.append(taken + overhead.calm - seen)
             continue
-        code, enough = codes[name]
+        code = codes[policy.code]
         decoder = coding.get_decoder(None, code)
         run = simulate(
             code,
             decoder,
             lambda chunk, _, times=drawn.times: float(times[chunk]),
             workers=threads,
-            enough=enough,
+            enough=policy.enough(k),
             patience=patience,
             # Neighbouring threads are those of different workers.
             hung=[thread for thread in range(threads) if thread % size.workers in drawn.hung],

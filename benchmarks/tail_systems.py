@@ -93,14 +93,30 @@ def blocks_of(k: int) -> np.ndarray:
     return first + np.cos(np.pi * position)[:, None, None] * second
 
 
-SYSTEMS: dict[str, Duplicates | tuple[str, dict]] = {
-    "plain blocks": ("uncoded", {}),
+class Coded(NamedTuple):
+    """A coded run: the name of its code, and what `map` is given."""
+
+    code: str
+    options: dict
+    #: results to wait for, as a share of `k`
+    share: float = 1.0
+
+    def enough(self, k: int) -> int:
+        """Results to wait for."""
+        return math.ceil(self.share * k)
+
+
+#: waits for three quarters of `k` results and then for a small enough estimate
+FEWER = "eager, fewer"
+SYSTEMS: dict[str, Duplicates | Coded] = {
+    "plain blocks": Coded("uncoded", {}),
     CUBED.name: CUBED,
     SPARK.name: SPARK,
-    "repetition": ("repetition", {}),
-    "published BACC": ("berrut", {"decoder": "berrut"}),
-    "eager": ("systematic", {"rtol": RTOL}),
-    "backup": ("systematic", {"rtol": RTOL, "launch": "backup"}),
+    "repetition": Coded("repetition", {}),
+    "published BACC": Coded("berrut", {"decoder": "berrut"}),
+    "eager": Coded("systematic", {"rtol": RTOL}),
+    FEWER: Coded("systematic", {"rtol": RTOL}, share=0.75),
+    "backup": Coded("systematic", {"rtol": RTOL, "launch": "backup"}),
 }
 
 
@@ -127,10 +143,9 @@ class Systems:
         self.error = self.estimate = self.spent = self.wasted = math.nan
         if isinstance(policy := SYSTEMS[name], Duplicates):
             return self._duplicates(policy, times, copies)
-        code, options = policy
-        coded = self.plain if code == "uncoded" else self.coded[code]
+        coded = self.plain if policy.code == "uncoded" else self.coded[policy.code]
         begin = time.perf_counter()
-        run = coded.map(work, times, **options)
+        run = coded.map(work, times, enough=policy.enough(self.k), **policy.options)
         try:
             answer = run.result(timeout=GIVE_UP)
         except (TimeoutError, dask_bacc.DecodeError):

@@ -10,11 +10,15 @@ from dataclasses import dataclass, replace
 
 from dask_bacc.cluster.policy import why_stop
 from dask_bacc.cluster.report import ChunkRecord
+from dask_bacc.cluster.rescue import HUNG_AFTER, LOOK_EVERY
 from dask_bacc.cluster.stragglers import Patience, backups, late_chunks
 from dask_bacc.coding import Code, Decoder
 
 #: ``seconds(chunk, worker)`` that a chunk takes on a worker; inf if it never returns.
 Seconds = Callable[[int, int], float]
+#: Seconds after which a chunk that a hung worker was given is launched once more: at the first
+#: look that finds the worker silent for long enough.
+LAUNCHED_ANEW = math.ceil(HUNG_AFTER / LOOK_EVERY) * LOOK_EVERY
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,8 @@ def simulate(
     overhead : float
         Seconds that submitting and decoding take, together.
     hung : collection of int
-        Workers that are given chunks and never start them.
+        Workers that are given chunks and never start them; these are launched anew elsewhere
+        once it is known.
 
     Examples
     --------
@@ -71,7 +76,7 @@ def simulate(
     >>> simulate(code, coding.Kriging(), slow_second, workers=1, enough=2).seconds
     10.0
     >>> simulate(code, coding.Kriging(), slow_second, workers=3, enough=2, hung=[0]).seconds
-    9.0
+    7.0
     """
     records = [ChunkRecord() for _ in range(code.n)]
     queue = deque(range(code.n))
@@ -87,6 +92,7 @@ def simulate(
         while queue and idle:
             chunk, worker = queue.popleft(), idle.popleft()
             if worker in hung:
+                heapq.heappush(running, (now + LAUNCHED_ANEW, chunk, worker))
                 continue
             records[chunk] = ChunkRecord("running", str(worker), started=now)
             heapq.heappush(running, (now + seconds(chunk, worker), chunk, worker))
@@ -115,6 +121,10 @@ def simulate(
             return _ended(records, now, now)
         while running and running[0][0] <= now:
             end, chunk, worker = heapq.heappop(running)
+            if worker in hung:
+                queue.append(chunk)
+                idle = deque(other for other in idle if other not in hung)
+                continue
             records[chunk] = replace(records[chunk], state="returned", ended=end)
             returned.append(chunk)
             idle.append(worker)

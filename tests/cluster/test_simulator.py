@@ -74,6 +74,24 @@ def test_what_a_hung_worker_never_starts_is_late_once_nothing_has_moved_for_long
     assert run.records[3].started is None
 
 
+def test_what_hung_workers_were_given_is_launched_anew_on_others():
+    # The chunks of workers 1 and 2 are known to be stuck at 6, and 5 and 0 have long been idle.
+    run = simulate(
+        coding.Uncoded(4, 4),
+        coding.FirstCopy(),
+        lambda chunk, _: 1.0 + chunk,
+        workers=6,
+        enough=4,
+        hung=[1, 2, 4],
+    )
+    assert run.seconds == 6.0 + 3.0
+    assert {run.records[1].worker, run.records[2].worker} == {"5", "0"}
+    nobody = simulate(
+        coding.Uncoded(2, 2), coding.FirstCopy(), lambda *_: 1.0, workers=2, enough=2, hung=[0, 1]
+    )
+    assert math.isinf(nobody.seconds)
+
+
 def test_few_workers_take_turns():
     times = np.ones(6)
     code = coding.Uncoded(6, 6)
