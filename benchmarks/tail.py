@@ -27,6 +27,7 @@ import dask_bacc
 from benchmarks.peers import CUBED
 from benchmarks.tail_model import Overhead, large_jobs, simulated
 from benchmarks.tail_systems import (
+    FEWER,
     GIVE_UP,
     LAWS,
     RTOL,
@@ -159,13 +160,20 @@ def nothing_wrong(pairs: int) -> None:
 
 
 def best(law: Law, rounds: int) -> None:
-    """Many rounds of an eager run and of the exact systems that are best in median and tail."""
-    seconds = measure(law, SMALL, rounds, (CUBED.name, "repetition", "eager"))["seconds"]
+    """Many rounds of eager runs and of the exact systems that are best in median and tail."""
+    results = measure(law, SMALL, rounds, (CUBED.name, "repetition", "eager", FEWER))
+    seconds = results["seconds"]
     found = {name: np.quantile(seconds[name], [0.5, 0.99], method="lower") for name in seconds}
     peers = np.minimum(found[CUBED.name], found["repetition"])
     print(f"\n{law.name}, k=8, n=12, {rounds} rounds: p50, p99, both over the best exact peer's")
     for name, values in found.items():
         print(f"{name:36}" + "".join(f"{value:8.2f}" for value in (*values, *(values / peers))))
+    for name in ("eager", FEWER):
+        errors, bars = np.array(results["errors"][name]), np.array(results["bars"][name])
+        print(
+            f"{name}: estimated error at most {bars.max():.1e}, true error at most "
+            f"{errors.max():.1e}, {np.max(errors[bars > 0] / bars[bars > 0], initial=0):.2f} bars"
+        )
 
 
 def longer(rounds: int) -> None:

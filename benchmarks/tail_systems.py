@@ -106,7 +106,7 @@ class Coded(NamedTuple):
         return math.ceil(self.share * k)
 
 
-#: waits for three quarters of `k` results and then for a small enough estimate
+#: waits for five results where there are eight blocks, and then for a small enough estimate
 FEWER = "eager, fewer"
 SYSTEMS: dict[str, Duplicates | Coded] = {
     "plain blocks": Coded("uncoded", {}),
@@ -115,7 +115,7 @@ SYSTEMS: dict[str, Duplicates | Coded] = {
     "repetition": Coded("repetition", {}),
     "published BACC": Coded("berrut", {"decoder": "berrut"}),
     "eager": Coded("systematic", {"rtol": RTOL}),
-    FEWER: Coded("systematic", {"rtol": RTOL}, share=0.75),
+    FEWER: Coded("systematic", {"rtol": RTOL}, share=0.6),
     "backup": Coded("systematic", {"rtol": RTOL, "launch": "backup"}),
 }
 
