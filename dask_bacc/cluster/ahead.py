@@ -20,31 +20,35 @@ class Ahead:
 
     def __init__(self) -> None:
         self._brought: dict[int, ChunkResult] = {}
-        #: set when a chunk has said that it is done
-        self._told: defaultdict[int, asyncio.Event] = defaultdict(asyncio.Event)
+        #: chunks that have said that they are done
+        self._told: set[int] = set()
+        #: set when that is said by one that is waited for
+        self._awaited: defaultdict[int, asyncio.Event] = defaultdict(asyncio.Event)
 
     def news(self, news: Mapping[str, Any]) -> None:
         """Take in what a chunk says of itself."""
         chunk = news["chunk"]
         if news["state"] == "running":
             # What an earlier attempt said of its end is not of this one's.
-            self._told[chunk].clear()
+            self._told.discard(chunk)
         if "ahead" in news:
             # What cannot be read here is fetched instead, and raises for the run that wants it.
             with contextlib.suppress(Exception):
                 self._brought[chunk] = ChunkResult.unpacked(news["ahead"])
         if news["state"] == "done":
-            self._told[chunk].set()
+            self._told.add(chunk)
+            if chunk in self._awaited:
+                self._awaited.pop(chunk).set()
 
     async def of(self, chunk: int, *, failed: bool) -> ChunkResult | None:
         """What a chunk that has ended sent ahead; None if nothing, or if its news were lost.
 
         It is given away, so that this does not keep results that the run has let go of.
         """
-        if not self._told[chunk].is_set():
+        if chunk not in self._told:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(COMES_WITHIN if failed else FETCH_AFTER):
-                    await self._told[chunk].wait()
+                    await self._awaited[chunk].wait()
         # Should it run once more, there will be news again.
-        self._told[chunk].clear()
+        self._told.discard(chunk)
         return self._brought.pop(chunk, None)

@@ -108,7 +108,9 @@ class Post:
             waiting, self._waiting, self._size = self._waiting, [], 0
             self._sent, self._due = now, math.inf
         news = [{**news, "ago": now - at} for at, news in waiting]
-        worker.log_event(TOPIC, {"news": news})
+        # In one piece: nobody on the way need look at what is in it, which would take longer than
+        # all else that is done for a chunk.
+        worker.log_event(TOPIC, {"news": pickle.dumps(news)})
 
 
 def tell(worker: Worker, news: Mapping[str, Any]) -> None:

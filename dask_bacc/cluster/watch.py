@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 import threading
 import time
 from collections import Counter
@@ -75,7 +76,7 @@ class Watch:
         """Take in a message of a worker about its chunks."""
         message = event[1]
         self._silence.pop(message["worker"], None)
-        for news in message["news"]:
+        for news in pickle.loads(message["news"]):
             self._take({**news, "worker": message["worker"]})
 
     def _take(self, news: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -114,8 +115,12 @@ def rounding(dtypes: Iterable[np.dtype[np.generic]]) -> float:
     >>> rounding([np.dtype("float32"), np.dtype("int8")])
     1.1920928955078125e-07
     """
-    eps = [float(np.finfo(inexact_dtype(dtype).name).eps) for dtype in dtypes]
-    return max([float(np.finfo(np.float64).eps), *eps])
+    return max([_eps(np.dtype(np.float64)), *map(_eps, dtypes)])
+
+
+@cache
+def _eps(dtype: np.dtype[np.generic]) -> float:
+    return float(np.finfo(inexact_dtype(dtype).name).eps)
 
 
 def _patterns(

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import os
+import pickle
 import signal
 import threading
 import time
@@ -98,7 +99,7 @@ def test_a_chunk_that_takes_no_time_starts_and_ends_in_one_message(client):
 
     def messages():
         return [
-            [news["state"] for news in message["news"]]
+            [news["state"] for news in pickle.loads(message["news"])]
             for sent, message in client.get_events(TOPIC)
             if sent >= begin
         ]

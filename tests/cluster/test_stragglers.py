@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 import time
 
 import dask
@@ -16,6 +17,10 @@ from dask_bacc.cluster.watch import Watch
 from tests.strategies import SYSTEMATIC
 
 PATIENCE = Patience(quantile=0.5, multiple=2.0, minimum=0.5)
+
+
+def message(worker, *news):
+    return {"worker": worker, "news": pickle.dumps(news)}
 
 
 def done(started, ended):
@@ -157,7 +162,7 @@ def test_workers_whose_cancelled_chunks_end_soon_are_used_by_the_next_round():
     watch.abandon("run", {0: "a", 1: "b"}, {0: now + 100, 1: now - 1})
     assert sorted(watch.trusted()) == ["c", "d"]
     assert sorted(watch.trusted(patient=True)) == ["a", "c", "d"]
-    watch.dispatch((now, {"worker": "b", "news": [{"run": "run", "chunk": 1, "state": "done"}]}))
+    watch.dispatch((now, message("b", {"run": "run", "chunk": 1, "state": "done"})))
     assert watch.trusted(patient=True) == []
 
 
@@ -178,5 +183,5 @@ def test_chunks_that_start_while_they_are_cancelled_have_the_usual_time():
     for run, limit, kept in (("slow", 100.0, ""), ("unknown", 0.0, "acd")):
         watch.unlisten(run, limit)
         started = {"run": run, "chunk": 0, "state": "running"}
-        watch.dispatch((0.0, {"worker": "b", "news": [started]}))
+        watch.dispatch((0.0, message("b", started)))
         assert "".join(sorted(watch.trusted(patient=True))) == kept
