@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from benchmarks.peers import CUBED, SPARK, Duplicates, simulate_duplicates
-from benchmarks.tail_systems import LAWS, SYSTEMS, Round, Size, rounds_of
+from benchmarks.tail_systems import (
+    LAWS,
+    RTOL,
+    SYSTEMS,
+    Round,
+    Size,
+    blocks_of,
+    function,
+    rounds_of,
+)
 from dask_bacc import coding
 from dask_bacc.cluster.simulator import simulate
 from dask_bacc.cluster.stragglers import Patience
@@ -65,12 +75,24 @@ def simulated(
             patience=patience,
             # Neighbouring threads are those of different workers.
             hung=[thread for thread in range(threads) if thread % size.workers in drawn.hung],
+            # From as many results as blocks it always is.
+            accurate=functools.partial(_is_accurate, k, n) if policy.share < 1 else None,
         )
         came = [chunk for chunk, record in enumerate(run.records) if record.state == "returned"]
         left = sum(record.state == "running" for record in run.records)
         late = left and needs_solving(code, came, decoder)
         seconds.append(run.seconds + (overhead.late if late else overhead.calm))
     return seconds
+
+
+def _is_accurate(k: int, n: int, returned: Sequence[int]) -> bool:
+    """Whether the systematic code's estimate from these results is within `RTOL`."""
+    blocks, code = blocks_of(k), coding.Berrut(k, n, systematic=True)
+    results = {chunk: function(code.encode(blocks)[chunk]) for chunk in returned}
+    gram = blocks.reshape(k, -1) @ blocks.reshape(k, -1).T
+    error = coding.decode(code, results, gram=gram).error
+    size = np.sqrt(np.mean(np.square(list(results.values()))))
+    return bool(np.sqrt(np.mean(error**2)) <= RTOL * size)
 
 
 def large_jobs() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from dask_bacc.cluster.policy import why_stop
@@ -16,6 +16,8 @@ from dask_bacc.coding import Code, Decoder
 
 #: ``seconds(chunk, worker)`` that a chunk takes on a worker; inf if it never returns.
 Seconds = Callable[[int, int], float]
+#: ``accurate(returned)``: whether the estimate from these chunks' results is small enough.
+Accurate = Callable[[Sequence[int]], bool]
 #: Seconds after which a chunk that a hung worker was given is launched once more: at the first
 #: look that finds the worker silent for long enough.
 LAUNCHED_ANEW = math.ceil(HUNG_AFTER / LOOK_EVERY) * LOOK_EVERY
@@ -45,8 +47,9 @@ def simulate(
     patience: Patience | None = None,
     overhead: float = 0.0,
     hung: Collection[int] = (),
+    accurate: Accurate | None = None,
 ) -> SimulatedRun:
-    """Simulate a run whose estimate is small enough as soon as `enough` results are in.
+    """Simulate a run.
 
     Parameters
     ----------
@@ -65,6 +68,8 @@ def simulate(
     hung : collection of int
         Workers that are given chunks and never start them; these are launched anew elsewhere
         once it is known.
+    accurate : callable, optional
+        Asked when at least `enough` results are in; by default any such estimate will do.
 
     Examples
     --------
@@ -102,7 +107,7 @@ def simulate(
             returned=returned,
             outstanding=1,
             enough=enough,
-            accurate=True,
+            accurate=accurate is None or len(returned) < enough or accurate(returned),
             elapsed=now,
             deadline=None,
         )

@@ -92,6 +92,19 @@ def test_what_hung_workers_were_given_is_launched_anew_on_others():
     assert math.isinf(nobody.seconds)
 
 
+def test_a_run_waits_until_the_estimate_is_small_enough():
+    run = simulate(
+        SYSTEMATIC(8, 12),
+        coding.Kriging(),
+        lambda chunk, _: 12.0 - chunk,
+        workers=12,
+        enough=5,
+        accurate=lambda returned: 5 in returned,
+    )
+    # Chunks 11 to 7 make enough, and 5 comes after 6.
+    assert run.seconds == 7.0
+
+
 def test_few_workers_take_turns():
     times = np.ones(6)
     code = coding.Uncoded(6, 6)
