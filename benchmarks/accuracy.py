@@ -18,8 +18,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from benchmarks.accuracy_cases import classify, corrupt, fitting_time, honest
-from benchmarks.accuracy_report import HINDSIGHT, Record, report
-from benchmarks.workloads import DATA, FUNCTIONS, Network, draw
+from benchmarks.accuracy_report import BY_BLOCKS, HINDSIGHT, Record, report
+from benchmarks.workloads import BATCH, DATA, FUNCTIONS, Network, draw
 from dask_bacc import coding
 
 #: k, n, missing.
@@ -34,9 +34,10 @@ SETTINGS = (
     (64, 80, 8),
 )
 CODES = ("berrut", "systematic", "local", "convex", "repetition", "lagrange", "uncoded")
+ON_NODES = ("berrut", "floater-hormann", "spline")
 DECODERS = {
-    "berrut": ("berrut", "floater-hormann", "spline", "least-squares", "kriging", HINDSIGHT),
-    "systematic": ("berrut", "floater-hormann", "spline", "least-squares", "kriging", HINDSIGHT),
+    "berrut": (*ON_NODES, "least-squares", "kriging", BY_BLOCKS, HINDSIGHT),
+    "systematic": (*ON_NODES, "least-squares", "kriging", BY_BLOCKS, HINDSIGHT),
     "local": ("least-squares", "kriging", HINDSIGHT),
     "convex": ("least-squares", "kriging", HINDSIGHT),
     "repetition": ("mean", "kriging"),
@@ -64,14 +65,20 @@ def answer(
     code: coding.Code,
     results: dict[int, np.ndarray],
     decoder: str,
-    gram: np.ndarray,
+    inputs: np.ndarray,
     truth: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Decoded blocks and their estimated errors."""
     if decoder == HINDSIGHT:
-        return with_hindsight(code, results, truth), np.full(code.k, np.nan)
+        flat = {i: result.reshape(-1) for i, result in results.items()}
+        blocks = with_hindsight(code, flat, truth.reshape(code.k, -1))
+        return blocks.reshape(truth.shape), np.full(code.k, np.nan)
+    if decoder == BY_BLOCKS:
+        flat = inputs.reshape(code.k, -1)
+        decoded = coding.decode(code, results, "kriging", flat @ flat.T)
+        return decoded.blocks, decoded.error
     if decoder != "mean":
-        decoded = coding.decode(code, results, decoder, gram)
+        decoded = coding.decode(code, results, decoder, rows=inputs)
         return decoded.blocks, decoded.error
     copied = coding.decode(code, results, "first-copy")
     blocks = copied.blocks.copy()
@@ -110,29 +117,32 @@ def one_draw(
     k, n, missing = setting
     rng = np.random.default_rng([seed, *setting])
     blocks, mapped = draw(function, data, k, rng, network)
-    flat = blocks.reshape(k, -1)
-    gram = flat @ flat.T
-    truth = mapped(blocks).reshape(k, -1)
-    few = rng.permutation(truth.shape[1])
+    truth = mapped(blocks)
+    few = rng.permutation(truth[0].size)
     records = []
     for name in names:
         try:
             code = coding.get_code(name, k, k if name == "uncoded" else n)
         except ValueError:  # more parity than the code has
             continue
-        results = mapped(code.encode(blocks)).reshape(code.n, -1)
+        results = mapped(code.encode(blocks))
         tried = OUTPUTS if name in FEW_OUTPUTS else (None,)
         for pattern, outputs in itertools.product(("random", "consecutive"), tried):
             # As many of the chunks, in proportion, as of the other codes'.
             lost = max(1, round(missing * code.n / n))
             gone = missing_chunks(code, lost, pattern, rng)
-            kept = few[:outputs]
-            returned = {i: results[i, kept] for i in range(code.n) if i not in gone}
-            size = np.linalg.norm(truth[:, kept])
+            wanted, seen = truth, results
+            if outputs is not None:
+                kept = few[:outputs]
+                wanted, seen = (
+                    whole.reshape(len(whole), -1)[:, kept] for whole in (truth, results)
+                )
+            returned = {i: seen[i] for i in range(code.n) if i not in gone}
+            size = np.linalg.norm(wanted)
             for decoder in DECODERS[name] if outputs is None else ("kriging",):
-                found, predicted = answer(code, returned, decoder, gram, truth[:, kept])
-                error = np.linalg.norm(found - truth[:, kept]) / size
-                bar = np.linalg.norm(predicted) * np.sqrt(len(kept)) / size
+                found, predicted = answer(code, returned, decoder, blocks, wanted)
+                error = np.linalg.norm(found - wanted) / size
+                bar = np.linalg.norm(predicted) * np.sqrt(wanted[0].size) / size
                 records.append(
                     Record(
                         name,
@@ -187,8 +197,12 @@ def main() -> None:
             options.records.write_bytes(pickle.dumps(records))
     report(records)
     with threadpool_limits(1):
-        classify("digits of 8 x 8 pixels", Network.digits(), 40 * options.draws)
-        classify("digits of 28 x 28 pixels", network, 40 * options.draws)
+        for title, classifier in (
+            ("digits of 8 x 8 pixels", Network.digits()),
+            ("digits of 28 x 28 pixels", network),
+        ):
+            classify(title, classifier, 40 * options.draws, batch=1)
+            classify(title, classifier, 10 * options.draws, batch=BATCH)
         corrupt(network, options.draws)
         honest(network, options.draws)
         fitting_time()

@@ -11,6 +11,7 @@ import numpy as np
 from dask_bacc.coding._typing import BoolArray, FloatArray, IndexArray
 from dask_bacc.coding.codes import Code
 from dask_bacc.coding.decoders import Decoder, Evidence
+from dask_bacc.coding.rows import Rows, RowWeights
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +23,8 @@ class DecodingMatrix:
     weights: FloatArray
     #: ``(k,)`` estimated RMS error, as in `Decoded`
     error: FloatArray
+    #: answers to lost blocks, row by row; their rows of `weights` are zero
+    rows: tuple[RowWeights, ...] = ()
     #: the rest as in `Decoded`
     kernels: tuple[str, ...] = ()
     noise: float = 0.0
@@ -81,6 +84,7 @@ def decoding_matrix(
     outputs: int = 1,
     gram: FloatArray | None = None,
     unknown: FloatArray | None = None,
+    rows: Rows | None = None,
     memory: dict[int, dict[str, Any]] | None = None,
 ) -> DecodingMatrix:
     """The matrix that decodes a returned set.
@@ -100,6 +104,8 @@ def decoding_matrix(
         Inner products of the blocks.
     unknown : (k,) ndarray, optional
         Share of every block that is not known and that `gram` makes assumptions of, from 0 to 1.
+    rows : Rows, optional
+        Of the blocks and the results.
     memory : dict, optional
         Pass the same one at every call for the same function, with more and more results: what
         decoders keep there, for each group, makes the next call faster.
@@ -112,6 +118,7 @@ def decoding_matrix(
     weights[~recovered] = np.nan
     error = np.where(recovered, np.nan, np.inf)
     kernels, suspects, noise, doubt = [], [], 0.0, np.zeros(len(chunks))
+    by_rows: list[RowWeights] = []
     for number, group in enumerate(code.groups):
         wanted = np.zeros(code.k, dtype=bool)
         wanted[group.blocks] = recovered[group.blocks]
@@ -125,6 +132,7 @@ def decoding_matrix(
                 outputs=outputs,
                 gram=None if gram is None else gram[np.ix_(group.blocks, group.blocks)],
                 unknown=None if unknown is None else unknown[group.blocks],
+                rows=None if rows is None else rows.among(group.blocks, positions),
                 memory=memory.setdefault(number, {}),
             )
             solution = decoder.solve(evidence)
@@ -141,6 +149,9 @@ def decoding_matrix(
             local = np.flatnonzero(wanted[group.blocks])
             blocks = group.blocks[local]
             weights[np.ix_(blocks, positions)] = solution.weights[local]
+            if solution.rows is not None:
+                by_rows.append(solution.rows.moved(group.blocks, positions))
+                weights[by_rows[-1].blocks] = 0.0
             if solution.error is not None:
                 error[blocks] = solution.error[local]
     # Of several copies of a block the first chunk's is taken.
@@ -149,7 +160,7 @@ def decoding_matrix(
     weights[blocks[copied], positions[copied]] = 1.0
     # What one noisy result says of the function's mean is off by the noise.
     error[blocks[copied]] = np.hypot(noise, doubt[positions[copied]])
-    return DecodingMatrix(weights, error, tuple(kernels), noise, tuple(suspects))
+    return DecodingMatrix(weights, error, tuple(by_rows), tuple(kernels), noise, tuple(suspects))
 
 
 def _is_checked(code: Code, decoder: Decoder, count: int) -> bool:

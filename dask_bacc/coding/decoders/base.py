@@ -10,6 +10,7 @@ import numpy as np
 
 from dask_bacc.coding._typing import BoolArray, FloatArray, IndexArray
 from dask_bacc.coding.codes import Code
+from dask_bacc.coding.rows import Rows, RowWeights
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Evidence:
     #: ``(k,)`` share of every block of which `gram` says what is likely and not what is known;
     #: None for nothing
     unknown: FloatArray | None = None
+    #: rows of blocks and results, or None if they are not known or have none
+    rows: Rows | None = None
     #: what a decoder left at its last call, with fewer results of the same function
     memory: dict[str, Any] = field(default_factory=dict)
 
@@ -49,6 +52,8 @@ class Solution:
     suspects: IndexArray = field(default_factory=lambda: np.zeros(0, dtype=np.intp))
     #: ``(m,)`` RMS by which each result itself may be off, or None if none is in doubt
     doubt: FloatArray | None = None
+    #: answers to blocks, row by row, in place of those of `weights`; None for no block
+    rows: RowWeights | None = None
 
 
 class Decoder(ABC):

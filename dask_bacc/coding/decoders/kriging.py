@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from dask_bacc.coding._typing import BoolArray, IndexArray
 from dask_bacc.coding.codes import Code
 from dask_bacc.coding.decoders.base import Decoder, Evidence, Solution
+from dask_bacc.coding.kriging.by_rows import ByRows, krige_rows
 from dask_bacc.coding.kriging.fitted import FEWEST, Fitted
 from dask_bacc.coding.kriging.kernels import Geometry, centred
 
@@ -104,15 +105,47 @@ class Kriging(Decoder):
                 evidence.memory[self.name] = fitted.ensemble
         # What differs where blocks are the same is noise, or blocks differ by less than rounding.
         scatter = fitted.returned.scatter(fitted.merging)
-        noise = fitted.ensemble.noise_variance(fitted.observations)
+        noise = np.sqrt(max(fitted.ensemble.noise_variance(fitted.observations), scatter))
+        kernel = fitted.ensemble.best.family.name
+        by_rows = None
+        if not noise > 0 and not doubt.any():
+            by_rows = _by_rows(evidence, fitted)
+        if by_rows is not None:
+            variance[by_rows.weights.blocks] = by_rows.variance
+            kernel = f"{by_rows.fit.fitted.ensemble.best.family.name} of rows"
         return Solution(
             weights,
             np.sqrt(variance + scatter),
-            kernel=fitted.ensemble.best.family.name,
-            noise=np.sqrt(max(noise, scatter)),
+            kernel=kernel,
+            noise=noise,
             suspects=suspects,
             doubt=doubt,
+            rows=None if by_rows is None else by_rows.weights,
         )
+
+
+def _by_rows(evidence: Evidence, fitted: Fitted) -> ByRows | None:
+    """Answers for the blocks that have not returned, if rows are better points than blocks."""
+    rows, own = evidence.rows, evidence.code.own_blocks[evidence.chunks]
+    if rows is None or (evidence.unknown is not None and evidence.unknown.any()):
+        return None
+    # Of several results at the same point, all of them alike, one will do.
+    used = np.argmax(fitted.merging > 0, axis=1)
+    lost = np.setdiff1d(np.arange(evidence.code.k), own[fitted.merging.any(axis=0)])
+    if not len(lost):
+        return None
+    memory = evidence.memory
+    found = krige_rows(
+        rows.among(np.arange(evidence.code.k), used),
+        evidence.code.generator[evidence.chunks[used]],
+        lost,
+        fitted.left_out(),
+        memory.get("rows"),
+    )
+    if found is not None:
+        memory["rows"] = found.fit
+        found = replace(found, weights=found.weights.moved(np.arange(evidence.code.k), used))
+    return found
 
 
 def _most_suspects(code: Code, count: int) -> int:

@@ -87,6 +87,23 @@ class Ensemble:
             variance += share * (own + np.maximum(between / observations.outputs, 0.0))
         return weights, (1 + 2 / self.effective_outputs) * variance
 
+    def left_out(self, observations: Observations) -> FloatArray:
+        """Squared error of each result as the others predict it, sum over outputs.
+
+        References
+        ----------
+        Rasmussen and Williams, "Gaussian Processes for Machine Learning" (2006), eq. 5.12.
+        """
+        contrasts = np.zeros_like(observations.gram)
+        for share, fit in zip(self.shares, self.fits, strict=True):
+            if share > 0:
+                factor = cho_factor(fit.results_covariance(observations.geometry), lower=True)
+                inverse = cho_solve(factor, np.eye(observations.count))
+                contrasts += share * inverse / np.diag(inverse)[:, None]
+        squared = np.einsum("ij,jk,ik->i", contrasts, observations.gram, contrasts)
+        left_out: FloatArray = np.maximum(squared, 0.0)
+        return left_out
+
     def noise_variance(self, observations: Observations) -> float:
         """Variance of what differs between results at the same point; 0 without noise."""
         parts = (
@@ -241,11 +258,17 @@ def _predict(
     moved = float(np.mean(there.left_size)) / max(float(np.mean(there.left)), TINY)
     rounding = float(np.finfo(float).eps) * moved
     left = np.where(cross.coincident.any(axis=1), left, np.maximum(left, rounding * prior))
-    local = _local_variance(weights, residuals(fit, observations), outputs)
+    local = local_variance(weights, residuals(fit, observations), outputs)
     return weights, np.maximum(local * _scale(fit, observations) * left, 0.0)
 
 
-def _local_variance(weights: FloatArray, squared: FloatArray, outputs: float) -> FloatArray:
+def local_variance(
+    weights: FloatArray,
+    squared: FloatArray,
+    outputs: float,
+    common: float = COMMON,
+    least: float = LEAST,
+) -> FloatArray:
     """Variances over the common one, from leave-one-out residuals of the results that count.
 
     A function may be steep in one place and flat in another. The common variance is then too small
@@ -255,6 +278,6 @@ def _local_variance(weights: FloatArray, squared: FloatArray, outputs: float) ->
     shares = np.abs(weights)
     shares /= np.maximum(shares.sum(axis=1, keepdims=True), TINY)
     count = 1 / np.maximum((shares**2).sum(axis=1), TINY)
-    common = COMMON / outputs
-    local: FloatArray = (common + count * (shares @ squared)) / (common + count)
-    return np.maximum(local, LEAST)
+    weight = common / outputs
+    local: FloatArray = (weight + count * (shares @ squared)) / (weight + count)
+    return np.maximum(local, least)

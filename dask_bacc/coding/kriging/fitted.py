@@ -107,6 +107,10 @@ class Fitted:
         squares = np.diag(self.observations.gram)
         return bool(squares[aside].max() > LARGER**2 * np.delete(squares, aside).max())
 
+    def left_out(self) -> FloatArray:
+        """Squared error of each point's result as the others predict it, sum over outputs."""
+        return self.ensemble.left_out(self.observations)
+
     def mean_square(self, weights: FloatArray) -> FloatArray:
         """Of sums of the results, one for every row of weights, over outputs."""
         squares = np.einsum("ij,jk,ik->i", weights, self.returned.gram, weights)

@@ -95,9 +95,22 @@ def centred(gram: FloatArray) -> FloatArray:
     mean = gram.mean(axis=0)
     square = float(mean.mean())
     spread = float(np.trace(gram)) / len(gram) - square
-    if SAME_POINT * square < FAR**2 * spread < square:
+    if is_far(square, spread):
         gram = gram - mean[:, None] - mean + square
     return gram
+
+
+def is_far(square: float, spread: float) -> bool:
+    """Whether points are far from the origin, beside how far they are from their mean.
+
+    Parameters
+    ----------
+    square : float
+        Of their mean's distance from the origin.
+    spread : float
+        Mean square of their distances from the mean.
+    """
+    return SAME_POINT * square < FAR**2 * spread < square
 
 
 #: Covariance and its derivative by the logarithm of the length scale.

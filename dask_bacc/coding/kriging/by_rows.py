@@ -1,0 +1,255 @@
+"""Kriging of functions that treat the rows of a block one by one: every row is a point."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import lapack
+
+from dask_bacc.coding._typing import FloatArray, IndexArray
+from dask_bacc.coding.kriging.ensemble import TINY, Ensemble, local_variance
+from dask_bacc.coding.kriging.fit import LARGEST, Fit
+from dask_bacc.coding.kriging.fitted import FEWEST
+from dask_bacc.coding.kriging.kernels import Geometry, is_far
+from dask_bacc.coding.kriging.metric import Stretched, fit_stretched
+from dask_bacc.coding.rows import Rows, RowWeights
+
+#: Rows of results that are solved for at once, at most, but for one row of each. Rows say most of
+#: those at the same place in other chunks, which are made of the same rows of blocks.
+BATCH = 640
+#: Rows of results in all; more would take seconds.
+MOST = 2**15
+#: Lost rows that say whether what a finite family is asked for is known.
+ASKED = 16
+#: Results that are left out must be predicted with an error smaller by this factor, of all
+#: together and of most by themselves, or rows are not taken for points.
+CLEARLY = 0.9
+#: Errors of left-out results, over the RMS value of all, that are next to nothing.
+EXACT = 1e-8
+#: Of local variances, as for blocks; with so many rows the nearest tell more than all together.
+COMMON, LEAST = 2.0, 0.05
+#: Share of the mean squared distance below which rows are in the same place.
+SAME = 1e-9
+#: Growth of the nugget while rounding leaves no positive definite covariance, and its first value
+#: over the mean variance.
+STEADIER, STEADIEST = 10.0, 1e-13
+
+
+@dataclass(frozen=True, eq=False)
+class ByRows:
+    """Answers for lost blocks from rows as points."""
+
+    weights: RowWeights
+    #: variance of each block's answer, mean over outputs
+    variance: FloatArray
+    #: what it was made with
+    fit: Stretched
+
+
+@dataclass(frozen=True, eq=False)
+class _Prediction:
+    """Of the lost rows, and of the rows of each result from those of the others."""
+
+    #: ``(l s, m s)`` for batches of ``s`` rows, ``l`` blocks and ``m`` results
+    weights: FloatArray
+    #: ``(l s,)`` variance that is left, mean over outputs
+    variance: FloatArray
+    #: ``(m s, p)`` errors of the left-out results
+    left_out: FloatArray
+    #: ``(m s,)`` their variance, sum over outputs
+    expected: FloatArray
+
+
+def krige_rows(
+    rows: Rows,
+    generator: FloatArray,
+    lost: IndexArray,
+    by_blocks: FloatArray,
+    previous: Stretched | None,
+) -> ByRows | None:
+    """Answers for lost blocks if rows are better taken for points than blocks.
+
+    That a function treats rows one by one is not taken for granted: every result is predicted from
+    the others either way, and rows must have been clearly better.
+
+    Parameters
+    ----------
+    rows : Rows
+        All of the `k` blocks, and of `m` results at points that differ.
+    generator : (m, k) ndarray
+        Of their chunks.
+    lost : (l,) ndarray of int
+        Blocks to answer for, at least one.
+    by_blocks : (m,) ndarray
+        Squared error of every result as predicted from the others, blocks being the points; sum
+        over outputs.
+    previous : Stretched, optional
+        Fitted to fewer results of the same function.
+
+    Returns
+    -------
+    ByRows or None
+        With positions among the blocks and the results.
+    """
+    m, count = len(generator), rows.count
+    if m < FEWEST or m * count > MOST:
+        return None
+    if by_blocks.sum() <= EXACT**2 * float((rows.results**2).sum()):
+        return None
+    points = _points(rows, generator, lost)
+    fit = _fit(points, rows.results, len(lost), previous)
+    points = points @ fit.stretch
+    unit, ensemble = np.eye(points.shape[2]), fit.fitted.ensemble
+    squared = np.zeros(m)
+    variance = np.zeros((len(lost), count))
+    batches = []
+    for part in _batches(count, m):
+        size = part.stop - part.start
+        geometry = Geometry.of(points[:, part].reshape(-1, points.shape[2]), unit)
+        values = rows.results[:, part].reshape(m * size, -1)
+        found = _predict(ensemble, geometry, values, m)
+        of_rows = (found.left_out**2).sum(axis=1)
+        squared += of_rows.reshape(m, -1).sum(axis=1)
+        unforeseen = of_rows / np.maximum(found.expected, TINY)
+        local = local_variance(
+            _closeness(geometry, m * size), unforeseen, ensemble.effective_outputs, COMMON, LEAST
+        )
+        variance[:, part] = (local * found.variance).reshape(-1, size)
+        batches.append((part, found.weights))
+    if not _are_better(squared, by_blocks):
+        return None
+    # Hyper-parameters are as uncertain as those of so many rows let them be.
+    fitted_rows = fit.fitted.observations.count / m
+    widening = 1 + 2 / (ensemble.effective_outputs * fitted_rows)
+    return ByRows(
+        RowWeights(lost, np.arange(m), tuple(batches)),
+        widening * variance.mean(axis=1),
+        fit,
+    )
+
+
+def _points(rows: Rows, generator: FloatArray, lost: IndexArray) -> FloatArray:
+    """``(l + m, r, d)`` rows of the lost blocks, then of the chunks; of an RMS norm of one."""
+    flat = rows.blocks.reshape(-1, rows.blocks.shape[2])
+    mean = flat.mean(axis=0)
+    square, spread = float(mean @ mean), float(((flat - mean) ** 2).sum(axis=1).mean())
+    blocks = rows.blocks - mean if is_far(square, spread) else rows.blocks
+    size = float((blocks**2).sum(axis=2).mean())
+    blocks = blocks / np.sqrt(size if size > 0 else 1.0)
+    # Rows of the generator sum to one, so all points move alike.
+    return np.concatenate([blocks[lost], np.tensordot(generator, blocks, 1)])
+
+
+def _fit(
+    points: FloatArray, results: FloatArray, lost: int, previous: Stretched | None
+) -> Stretched:
+    """Fitted to rows of all results, evenly spaced where there are many."""
+    asked, given = (part.reshape(-1, points.shape[2]) for part in (points[:lost], points[lost:]))
+    chosen = _spaced(len(given), LARGEST)
+    values = results.reshape(len(given), -1)[chosen]
+    return fit_stretched(asked[_spaced(len(asked), ASKED)], given[chosen], values, previous)
+
+
+def _spaced(count: int, most: int) -> IndexArray:
+    return np.linspace(0, count - 1, min(count, most)).astype(np.intp)
+
+
+def _batches(rows: int, results: int) -> Iterator[slice]:
+    """Parts of the rows, about equally long."""
+    count = min(-(-rows * results // BATCH), rows)
+    edges = [rows * i // count for i in range(count + 1)]
+    return (slice(*edges[i : i + 2]) for i in range(count))
+
+
+def _predict(
+    ensemble: Ensemble, geometry: Geometry, values: FloatArray, results: int
+) -> _Prediction:
+    """Averaged over families; the lost rows are the first points, those of the results follow."""
+    count, outputs = values.shape
+    asked = len(geometry.inner) - count
+    there, given = np.arange(asked), np.arange(asked, asked + count)
+    cross, among = geometry.between(there, given), geometry.among(given)
+    parts = [
+        _predict_one(fit, geometry.among(there), cross, among, values, results)
+        for share, fit in zip(ensemble.shares, ensemble.fits, strict=True)
+        if share > 0
+    ]
+    shares = ensemble.shares[ensemble.shares > 0]
+    weights = sum(share * part.weights for share, part in zip(shares, parts, strict=True))
+    variance = np.zeros(asked)
+    for share, part in zip(shares, parts, strict=True):
+        apart = (part.weights - weights) @ values
+        variance += share * (part.variance + (apart**2).sum(axis=1) / outputs)
+    return _Prediction(
+        np.asarray(weights),
+        variance,
+        np.asarray(sum(s * part.left_out for s, part in zip(shares, parts, strict=True))),
+        np.asarray(sum(s * part.expected for s, part in zip(shares, parts, strict=True))),
+    )
+
+
+def _predict_one(
+    fit: Fit,
+    there: Geometry,
+    cross: Geometry,
+    among: Geometry,
+    values: FloatArray,
+    results: int,
+) -> _Prediction:
+    """Of one family.
+
+    References
+    ----------
+    Rasmussen and Williams, "Gaussian Processes for Machine Learning" (2006), eqs. 5.10 to 5.12,
+    with the rows of a result in place of a single one.
+    """
+    count, outputs = values.shape
+    factor = _factor(fit.results_covariance(among))
+    explained, _ = lapack.dpotrs(factor, values, lower=1)
+    scale = max(float(np.vdot(values, explained)), 0.0) / values.size
+    covariance = fit.covariance(cross)
+    solved, _ = lapack.dpotrs(factor, covariance.T, lower=1)
+    weights = solved.T
+    left = np.diag(fit.covariance(there)) - np.einsum("ij,ij->i", weights, covariance)
+    # What differs for no reason, or for one that lies in other rows, differs in the lost ones too.
+    nugget = fit.nugget(among) if fit.noisy else 0.0
+    inverse, _ = lapack.dpotri(factor, lower=1)
+    inverse = np.tril(inverse) + np.tril(inverse, -1).T
+    size = count // results
+    left_out, expected = np.empty_like(values), np.empty(count)
+    for result in range(results):
+        part = slice(result * size, (result + 1) * size)
+        own = np.linalg.inv(inverse[part, part])
+        left_out[part] = own @ explained[part]
+        expected[part] = scale * outputs * np.diag(own)
+    return _Prediction(weights, scale * (np.maximum(left, 0.0) + nugget), left_out, expected)
+
+
+def _factor(covariance: FloatArray) -> FloatArray:
+    """Cholesky factor of a covariance that rounding may have left indefinite."""
+    nugget = STEADIEST * float(np.trace(covariance)) / len(covariance)
+    while True:
+        factor: FloatArray
+        factor, failed = lapack.dpotrf(covariance, lower=1)
+        if not failed:
+            return factor
+        covariance[np.diag_indices(len(covariance))] += nugget
+        nugget *= STEADIER
+
+
+def _closeness(geometry: Geometry, given: int) -> FloatArray:
+    """How much the rows of the results, which come last, tell of how steep it is at lost rows."""
+    distance = geometry.squared_distance[:-given, -given:]
+    distance = np.maximum(distance, SAME * distance.mean() + TINY)
+    closeness: FloatArray = (distance.min(axis=1, keepdims=True) / distance) ** 2
+    return closeness
+
+
+def _are_better(by_rows: FloatArray, by_blocks: FloatArray) -> bool:
+    """Whether left-out results are predicted clearly better, all together and most of them."""
+    if not by_rows.sum() < CLEARLY**2 * by_blocks.sum():
+        return False
+    ratios = np.log(np.maximum(by_rows, TINY) / np.maximum(by_blocks, TINY))
+    return bool(ratios.mean() < 2 * np.log(CLEARLY))
