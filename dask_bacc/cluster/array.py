@@ -236,6 +236,7 @@ class CodedArray(DaskMethodsMixin):
             decoder=dask.config.get("bacc.decoder") if decoder is None else decoder,
             combine=combine,
             axis=self.parts[0].axis,
+            axes=tuple(part.axis for part in self.parts),
             retries=retries,
             launch=launch,
             cancel=cancel,

@@ -10,9 +10,11 @@ from numpy.lib.array_utils import normalize_axis_index
 
 from dask_bacc.cluster.solver import Solved
 from dask_bacc.cluster.structure import FlatResult, rebuild
+from dask_bacc.coding import DecodingMatrix
 from dask_bacc.coding._typing import AnyArray, FloatArray
 from dask_bacc.coding.arrays import all_finite, is_foreign, namespace, numpy_dtype
 from dask_bacc.coding.linear import combine_rows, combined_rows, inexact_dtype
+from dask_bacc.coding.rows import RowWeights, row_axis
 
 Combine = Literal["concat", "stack", "sum", "mean"]
 
@@ -64,15 +66,15 @@ def combine_results(
     for leaf, matrix in enumerate(solved.matrices):
         arrays = [results[i].leaves[leaf] for i in solved.chunks]
         with np.errstate(over="ignore"):  # checked below, with a clearer word
-            answer = _combined(matrix.weights, arrays, combine, axis)
+            answer = _combined(matrix, arrays, combine, axis)
         check_finite(answer)
         answers.append(answer if dress is None else dress(answer, combine, len(matrix.weights)))
     return rebuild(results[solved.chunks[0]].skeleton, answers)
 
 
-def _combined(weights: FloatArray, arrays: list[AnyArray], combine: str, axis: int) -> AnyArray:
+def _combined(matrix: DecodingMatrix, arrays: list[AnyArray], combine: str, axis: int) -> AnyArray:
+    weights, shape = matrix.weights, arrays[0].shape
     k = len(weights)
-    shape = arrays[0].shape
     if is_foreign(arrays[0]):
         return _combined_there(weights, arrays, combine, axis)
     dtype = inexact_dtype(np.result_type(*arrays))
@@ -80,18 +82,31 @@ def _combined(weights: FloatArray, arrays: list[AnyArray], combine: str, axis: i
         # A sum over blocks is one weighted sum of the results; no block's answer is formed.
         total = np.empty(shape, dtype=dtype)
         combine_rows(reducing_row(weights, combine)[None], arrays, [total])
+        for part in matrix.rows:
+            answers = np.empty((len(part.blocks), *shape), dtype=dtype)
+            part.fill(list(answers), arrays, place_of_rows(shape, part, axis))
+            total += answers.sum(axis=0) / (1 if combine == "sum" else k)
         return total
     if combine == "stack":
-        stacked = np.empty((k, *shape), dtype=dtype)
-        combine_rows(weights, arrays, [stacked[j, ...] for j in range(k)])
-        return stacked
-    axis = concat_axis(shape, axis)
-    length = shape[axis]
-    whole = np.empty((*shape[:axis], k * length, *shape[axis + 1 :]), dtype=dtype)
-    before = (slice(None),) * axis
-    parts = [whole[(*before, slice(j * length, (j + 1) * length))] for j in range(k)]
+        whole = np.empty((k, *shape), dtype=dtype)
+        parts = [whole[j, ...] for j in range(k)]
+    else:
+        axis = concat_axis(shape, axis)
+        length = shape[axis]
+        whole = np.empty((*shape[:axis], k * length, *shape[axis + 1 :]), dtype=dtype)
+        before = (slice(None),) * axis
+        parts = [whole[(*before, slice(j * length, (j + 1) * length))] for j in range(k)]
     combine_rows(weights, arrays, parts)
+    for part in matrix.rows:
+        part.fill([parts[j] for j in part.blocks], arrays, place_of_rows(shape, part, axis))
     return whole
+
+
+def place_of_rows(shape: tuple[int, ...], weights: RowWeights, axis: int) -> int:
+    """The axis of results along which rows with weights of their own lie."""
+    found = row_axis(shape, weights.count, axis)
+    assert found is not None  # or there would be no such weights
+    return found
 
 
 def _combined_there(

@@ -29,7 +29,10 @@ class RunOptions:
     rtol: float
     deadline: float | None
     combine: str
+    #: along which answers are joined
     axis: int
+    #: along which the encoded arrays were cut
+    axes: tuple[int, ...]
     retries: int
     dress: Dress | None
     #: ``"eager"`` to launch all chunks at once, ``"backup"`` to add parity for those that are late
@@ -53,6 +56,7 @@ class RunOptions:
         deadline: float | None,
         combine: str,
         axis: int,
+        axes: tuple[int, ...],
         retries: int,
         dress: Dress | None,
         launch: str,
@@ -100,6 +104,7 @@ class RunOptions:
             deadline=deadline,
             combine=combine,
             axis=axis,
+            axes=axes,
             retries=retries,
             dress=dress,
             launch=launch,

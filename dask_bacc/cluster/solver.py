@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from dask_bacc.cluster.structure import Outline
+from dask_bacc.cluster.result_rows import ResultRows
+from dask_bacc.cluster.structure import FlatResult, Outline
 from dask_bacc.coding import Code, Decoder, DecodingMatrix, decoding_matrix, needs_solving
 from dask_bacc.coding._typing import AnyArray, FloatArray
 from dask_bacc.coding.arrays import power_of_two
 from dask_bacc.coding.decode import count_outputs
+from dask_bacc.coding.kriging.row_sketch import rows_of_sketches
 from dask_bacc.coding.kriging.sketch import gram_of_sketches
+from dask_bacc.coding.rows import Rows
 
 #: A result larger than others by this factor sets the unit anew.
 FAR = 1e6
@@ -68,6 +71,11 @@ class GrowingGram:
         self._matrix: FloatArray = np.zeros((0, 0))
 
     @property
+    def unit(self) -> float:
+        """Of the arrays, whose products are in units of its square."""
+        return self._scale
+
+    @property
     def matrix(self) -> FloatArray:
         """``(m, m)`` inner products."""
         return self._matrix[: self._count, : self._count]
@@ -114,11 +122,14 @@ class Solver:
         Of the run.
     combine : str
         How the blocks' answers are put together.
+    axis : int
+        Along which rows of results lie, if that may be.
     """
 
-    def __init__(self, code: Code, decoder: Decoder, combine: str) -> None:
+    def __init__(self, code: Code, decoder: Decoder, combine: str, axis: int = 0) -> None:
         self._code = code
         self._decoder = decoder
+        self._lines = ResultRows(axis)
         self._reduced = combine in ("sum", "mean")
         self._grams: list[GrowingGram] = []
         self._taken: list[int] = []
@@ -130,6 +141,7 @@ class Solver:
         results: Mapping[int, Outline],
         sketches: Mapping[int, Sequence[AnyArray]],
         *,
+        values: Mapping[int, FlatResult] | None = None,
         thorough: bool = False,
     ) -> Solved:
         """Solve with what is new among the results.
@@ -140,6 +152,8 @@ class Solver:
             At least one, in order of arrival; those of earlier calls first.
         sketches : mapping of int to sequence of ndarrays
             Sketches of chunks, as `gram_of_sketches` takes them; empty if there are none.
+        values : mapping of int to FlatResult, optional
+            All of the results themselves, to look at rows too.
         thorough : bool
             Whether to forget what earlier calls found, so that the order of arrival does not
             matter.
@@ -150,7 +164,7 @@ class Solver:
         aside: tuple[int, ...] = ()
         while True:
             kept = [chunk for chunk in results if chunk not in aside]
-            solved = self._solve_once(results, kept, sketches)
+            solved = self._solve_once(results, kept, sketches, values)
             if not solved.suspects:
                 return replace(solved, count=len(results), suspects=aside, thorough=afresh)
             # A result that is corrupted in one leaf is not to be trusted in the others.
@@ -161,6 +175,7 @@ class Solver:
         results: Mapping[int, Outline],
         kept: list[int],
         sketches: Mapping[int, Sequence[AnyArray]],
+        values: Mapping[int, FlatResult] | None,
     ) -> Solved:
         code, decoder = self._code, self._decoder
         chunks = sorted(kept)
@@ -168,9 +183,10 @@ class Solver:
         # Where every block's own result is in and no other, nothing is estimated and nothing is
         # multiplied.
         estimated = needs_solving(code, chunks, decoder)
-        gram, unknown = None, None
+        gram, unknown, lines = None, None, None
         if estimated and decoder.uses_gram and sketches:
             gram, unknown = gram_of_sketches(code, sketches)
+            lines = None if values is None else rows_of_sketches(code, sketches)
         inner: list[FloatArray | None] = [None] * len(leaves)
         if estimated and decoder.uses_results:
             self._grow(results)
@@ -181,6 +197,9 @@ class Solver:
         error, noise, of_sum = np.zeros(code.k), 0.0, 0.0
         for leaf, (array, products) in enumerate(zip(leaves, inner, strict=True)):
             outputs = count_outputs(array)
+            rows = None
+            if lines is not None and values is not None:
+                rows = self._lines.of(leaf, lines, values, chunks, self._grams[leaf].unit)
             matrix = decoding_matrix(
                 code,
                 chunks,
@@ -189,6 +208,7 @@ class Solver:
                 outputs=outputs,
                 gram=gram,
                 unknown=unknown,
+                rows=rows,
                 memory=self._memories.setdefault(leaf, {}),
             )
             size = 0.0
@@ -198,7 +218,7 @@ class Solver:
             error = np.maximum(error, matrix.error / unit)
             noise = max(noise, matrix.noise / unit)
             if self._reduced:
-                of_sum = np.maximum(of_sum, _error_of_sum(matrix, products, outputs))
+                of_sum = np.maximum(of_sum, _error_of_sum(matrix, products, outputs, rows))
             matrices.append(matrix)
         kernels = {kernel for matrix in matrices for kernel in matrix.kernels}
         suspects = {chunk for matrix in matrices for chunk in matrix.suspects}
@@ -223,11 +243,20 @@ class Solver:
             self._taken.append(chunk)
 
 
-def _error_of_sum(matrix: DecodingMatrix, products: FloatArray | None, outputs: int) -> float:
+def _error_of_sum(
+    matrix: DecodingMatrix, products: FloatArray | None, outputs: int, rows: Rows | None
+) -> float:
     """Error of the blocks' sum over its RMS value, at most: errors may all have one sign."""
     error = float(matrix.error.sum())
     if products is None or not error > 0:
         return error
     row = matrix.weights.sum(axis=0)
     square = float(row @ products @ row) / outputs
+    if matrix.rows and rows is not None:
+        total = np.tensordot(row, rows.results, 1)
+        for part in matrix.rows:
+            answers = np.empty((len(part.blocks), *total.shape))
+            part.fill(list(answers), list(rows.results), axis=0)
+            total += answers.sum(axis=0)
+        square = float((total**2).sum()) / outputs
     return error / np.sqrt(square) if square > 0 else np.inf

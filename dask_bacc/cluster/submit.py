@@ -173,7 +173,7 @@ def run_graph(
     func: Callable[..., Any],
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
-    sketched: Collection[int],
+    sketched: Mapping[int, Sequence[int]],
     limit: float,
 ) -> RunGraph:
     """The graph that makes the chunks and runs the function on each.
@@ -187,8 +187,9 @@ def run_graph(
     func, args, kwargs
         Called as ``func(*blocks, *args, **kwargs)``; futures and dask collections in `args` and
         `kwargs` are given as their values.
-    sketched : collection of int
-        Chunks that bring sketches of their blocks beside the result.
+    sketched : mapping of int to sequence of int
+        Chunks that bring sketches of their blocks beside the result, with the axes of those along
+        which rows lie.
     limit : float
         Bytes of a result above which it stays where it is until it is wanted.
     """
@@ -218,8 +219,9 @@ def run_graph(
     graph = convert_legacy_graph(graph) | _futures(graph)
     for i, parts in enumerate(keys):
         blocks = [inside[key] if key in inside else TaskRef(target(chunks, key)) for key in parts]
+        axes = sketched.get(i)
         graph[name, i] = Task(
-            (name, i), run_chunk, name, i, i in sketched, limit, func, positional, named, *blocks
+            (name, i), run_chunk, name, i, axes, limit, func, positional, named, *blocks
         )
     return RunGraph(name, tuple(range(len(keys))), graph)
 

@@ -15,7 +15,8 @@ from dask_bacc.cluster.news import tell, tell_if_slow
 from dask_bacc.cluster.structure import FlatResult, Outline, flatten
 from dask_bacc.coding._typing import AnyArray
 from dask_bacc.coding.arrays import copied
-from dask_bacc.coding.kriging.sketch import sketch
+from dask_bacc.coding.kriging.row_sketch import sketch_rows
+from dask_bacc.coding.kriging.sketch import SIZE, compact
 
 #: Bytes up to which a result comes with the news that its chunk is done.
 INLINE = 16 * 2**10
@@ -41,9 +42,14 @@ class ChunkResult:
         """What is sent ahead; of a result that goes along, the outline is made anew."""
         # Classes of a script or a notebook are pickled by value.
         packed: bytes = dumps(
-            (self.outline if self.result is None else None, self.sketches, self.result)
+            (self.outline if self.result is None else None, compacted(self.sketches), self.result)
         )
         return packed
+
+    @property
+    def is_compact(self) -> bool:
+        """Whether nothing of its sketches is lost where it is packed."""
+        return all(array.size <= SIZE for array in self.sketches or ())
 
     @classmethod
     def unpacked(cls, ahead: bytes) -> ChunkResult:
@@ -55,7 +61,7 @@ class ChunkResult:
 def run_chunk(
     run: str,
     chunk: int,
-    sketched: bool,
+    axes: Sequence[int] | None,
     limit: float,
     func: Callable[..., Any],
     args: Sequence[Any],
@@ -67,7 +73,7 @@ def run_chunk(
     The function gets copies, which it may change: a block may be another chunk's source, or serve
     later runs. A small result goes ahead with the news of the chunk's end, and need not be
     fetched. Of a result of more than `limit` bytes goes ahead what is to be known of it, so that
-    it can stay where it is.
+    it can stay where it is. The blocks are sketched if `axes` say along which of theirs rows lie.
 
     Raises
     ------
@@ -78,10 +84,11 @@ def run_chunk(
     news: dict[str, Any] = {"run": run, "chunk": chunk}
     tell(worker, {**news, "state": "running"})
     try:
-        sketches = [sketch(block) for block in blocks] if sketched else None
-        if sketches is not None:
+        sketches = None
+        if axes is not None:
+            sketches = [sketch_rows(*part) for part in zip(blocks, axes, strict=True)]
             # Others can be decoded better where it is known what a slow chunk has.
-            tell_if_slow(worker, run, chunk, sketches)
+            tell_if_slow(worker, run, chunk, compacted(sketches))
         own = [copied(block) for block in blocks]
         if should_stop():
             raise RuntimeError("cancelled before it began")
@@ -89,12 +96,19 @@ def run_chunk(
         brought = ChunkResult(result.outline(), sketches, result)
         if result.nbytes > limit:
             news["ahead"] = replace(brought, result=None).packed()
-        elif result.nbytes <= INLINE:
+        elif result.nbytes <= INLINE and brought.is_compact:
             news["ahead"] = brought.packed()
         return brought
     finally:
         # A chunk that was cancelled meanwhile frees its thread only now.
         tell(worker, {**news, "state": "done"})
+
+
+def compacted(sketches: Sequence[AnyArray] | None) -> list[AnyArray] | None:
+    """Sketches that are small enough for the news: the scheduler remembers those for long."""
+    if sketches is None:
+        return None
+    return [array if array.size <= SIZE else compact(array) for array in sketches]
 
 
 def should_stop() -> bool:

@@ -6,7 +6,6 @@ import asyncio
 import math
 import pickle
 import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +21,7 @@ from dask_bacc.cluster.ledger import Ledger
 from dask_bacc.cluster.local import lazy_copy
 from dask_bacc.cluster.options import RunOptions
 from dask_bacc.cluster.policy import Stop
+from dask_bacc.cluster.solutions import Solutions
 from dask_bacc.cluster.solver import Solved, Solver
 from dask_bacc.cluster.structure import FlatResult, Outline
 from dask_bacc.cluster.task import ChunkResult
@@ -83,9 +83,6 @@ class Work:
         self._results: dict[int, FlatResult] = {}
         self._precision = options.precision
         self._start_solver()
-        self._solved: Solved | None = None
-        #: number of chunks whose sketches it is made with
-        self._sketched = 0
         # Held while solving; those who come meanwhile find it done.
         self._solving = threading.Lock()
 
@@ -139,7 +136,6 @@ class Work:
                 self._reopened[chunk] = self._outlines.pop(chunk)
                 self.ledger.reopen(chunk)
             self._start_solver()
-            self._solved = None
         return chunks
 
     def put_back(self, futures: Mapping[int, Future[Any]]) -> None:
@@ -190,14 +186,19 @@ class Work:
     def accurate(self) -> bool:
         """Whether enough results are beyond suspicion and the estimated error is small enough."""
         # A quick look, and a thorough one only if that is promising.
-        return self._good_enough(thorough=False) and self._good_enough(thorough=True)
+        # Rows are looked at where that says too little.
+        return any(
+            self._good_enough(thorough=False, rows=rows)
+            and self._good_enough(thorough=True, rows=rows)
+            for rows in (False, True)
+        )
 
     def partial(self) -> Partial | None:
         """Decode what is in; None if some block has no answer yet, or the run has ended."""
         with self._solving:
             if not self._results:
                 return None
-            solved = self._solve()
+            solved = self._solve(rows=True)
             results = dict(self._results)
         if lost_blocks(solved.error) or not results.keys() >= set(solved.chunks):
             return None
@@ -220,7 +221,9 @@ class Work:
         if not self._outlines:
             raise no_answer(ledger.report(), f"{options.enough} were needed")
         with self._solving:
-            solved = self._solve(thorough=True)
+            solved = self._solve(thorough=True, rows=False)
+            poor = solved.overall > options.rtol and ledger.stopped is not Stop.DEADLINE
+            solved = self._solve(thorough=True, rows=True, insist=poor)
         ledger.solved = solved
         enough = len(solved.chunks) >= options.enough
         # At the deadline the user takes what has come; short of it, too few is too few.
@@ -267,28 +270,22 @@ class Work:
     def _start_solver(self) -> None:
         #: that of the options, for results of the precision of those that are in
         self.decoder = self.options.decoder.at_precision(self._precision)
-        self._solver = Solver(self.code, self.decoder, self.options.combine)
+        solver = Solver(self.code, self.decoder, self.options.combine, self.options.axis)
+        self._solutions = Solutions(solver, self.ledger)
 
-    def _good_enough(self, *, thorough: bool) -> bool:
+    def _good_enough(self, *, thorough: bool, rows: bool) -> bool:
         with self._solving:
-            solved = self._solve(thorough=thorough)
+            solved = self._solve(thorough=thorough, rows=rows)
         return len(solved.chunks) >= self.options.enough and solved.overall <= self.options.rtol
 
-    def _solve(self, *, thorough: bool = False) -> Solved:
-        """The decoding matrices of all results that are in; while holding the lock."""
+    def _solve(self, *, thorough: bool = False, rows: bool, insist: bool = False) -> Solved:
+        """How all results that are in decode, perhaps row by row; while holding the lock."""
         outlines, sketches = dict(self._outlines), dict(self.options.sketches)
-        solved = self._solved
-        if (
-            solved is None
-            or solved.count < len(outlines)
-            or self._sketched < len(sketches)
-            or thorough > solved.thorough
-        ):
-            begin = time.monotonic()
-            solved = self._solver.solve(outlines, sketches, thorough=thorough)
-            self._solved, self._sketched = solved, len(sketches)
-            self.ledger.solving += time.monotonic() - begin
-        return solved
+        if not rows:
+            return self._solutions.by_blocks(outlines, sketches, thorough=thorough)
+        return self._solutions.by_rows(
+            outlines, sketches, dict(self._results), thorough=thorough, insist=insist
+        )
 
     def _check_fits(self, chunk: int, outline: Outline) -> None:
         """Refuse a result of another structure than the first."""

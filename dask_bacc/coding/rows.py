@@ -52,6 +52,11 @@ class RowWeights:
     #: all blocks, blocks and results varying slower than rows
     batches: tuple[tuple[slice, FloatArray], ...]
 
+    @property
+    def count(self) -> int:
+        """Rows of a block."""
+        return int(self.batches[-1][0].stop)
+
     def fill(self, out: Sequence[AnyArray], results: Sequence[AnyArray], axis: int) -> None:
         """Write the answers.
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from dask_bacc import coding
-from dask_bacc.coding.kriging.sketch import SIZE, gram_of_sketches, sketch
+from dask_bacc.coding.kriging.row_sketch import rows_of_sketches, sketch_rows
+from dask_bacc.coding.kriging.sketch import SIZE, compact, gram_of_sketches, sketch
 from tests.gpu import LIBRARIES
 from tests.strategies import random_blocks
 
@@ -127,3 +128,59 @@ def test_the_error_counts_what_is_not_known_of_the_blocks(name, gone, first):
     error = np.sqrt(np.mean((matrix.weights @ results - function(blocks)) ** 2, axis=1))
     assert error.max() > 0.01
     assert np.linalg.norm(error) < 3 * np.linalg.norm(matrix.error)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64"])
+@pytest.mark.parametrize("shape", [(9, 40), (9, 10_000), (200, 5000)])
+def test_sketches_of_rows_are_linear_and_alike_for_all_rows(dtype, shape):
+    rng = np.random.default_rng(6)
+    one, other = rng.normal(size=(2, *shape)).astype(dtype)
+    both = sketch_rows(2 * one - 3 * other, 0)
+    assert both.ndim == 2
+    np.testing.assert_allclose(
+        both, 2 * sketch_rows(one, 0) - 3 * sketch_rows(other, 0), rtol=1e-3, atol=1e-2
+    )
+    turned = sketch_rows(np.roll(one, 1, axis=0).T, 1)
+    np.testing.assert_allclose(np.roll(sketch_rows(one, 0), 1, axis=0), turned, rtol=1e-6)
+
+
+def test_sketches_of_rows_keep_distances():
+    rng = np.random.default_rng(7)
+    rows = rng.normal(size=5000) + 0.5 * rng.normal(size=(30, 5000))
+    sketched = sketch_rows(rows, 0)
+    upper = np.triu_indices(30, 1)
+    ratio = distances(sketched @ sketched.T)[upper] / distances(rows @ rows.T)[upper]
+    assert 0.75 < ratio.min() <= ratio.max() < 1.3
+
+
+@pytest.mark.parametrize("name", ["berrut", "systematic", "convex"])
+def test_rows_of_blocks_follow_from_any_k_chunks(name):
+    rng = np.random.default_rng(8)
+    blocks = rng.normal(size=(6, 5, 4)) + 3
+    code = coding.get_code(name, 6, 10)
+    chunks = code.encode(blocks)
+    returned = rng.permutation(10)[:6]
+    rows = rows_of_sketches(code, {i: [sketch_rows(chunks[i], 0)] for i in returned})
+    size = np.sqrt(np.mean(np.sum(blocks**2, axis=2)))
+    np.testing.assert_allclose(rows, blocks / size, rtol=1e-6, atol=1e-9)
+    fewer = {i: [sketch_rows(chunks[i], 0)] for i in returned[:5]}
+    assert rows_of_sketches(code, fewer) is None
+    flat = {i: [compact(sketch_rows(chunks[i], 0))] for i in returned}
+    assert rows_of_sketches(code, flat) is None
+
+
+def test_groups_that_are_not_determined_have_no_rows():
+    blocks = np.random.default_rng(9).normal(size=(8, 5, 4))
+    code = coding.Grouped(8, 12, size=4, code=lambda k, n: coding.Berrut(k, n, systematic=True))
+    chunks = code.encode(blocks)
+    rows = rows_of_sketches(code, {i: [sketch_rows(chunks[i], 0)] for i in (0, 1, 4, 5, 6, 7, 8)})
+    assert np.isfinite(rows[:4]).all()
+    assert np.isnan(rows[4:]).all()
+
+
+def test_rows_of_several_arrays_lie_side_by_side_if_there_are_as_many():
+    code = coding.Uncoded(2, 2)
+    one, other = np.ones((2, 5, 3)), np.full((2, 5, 1), 1e6)
+    together = rows_of_sketches(code, {i: [one[i], other[i]] for i in range(2)})
+    np.testing.assert_allclose(np.sum(together**2, axis=2), 2)
+    assert rows_of_sketches(code, {i: [one[i], other[i, :4]] for i in range(2)}) is None

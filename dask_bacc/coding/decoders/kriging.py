@@ -129,6 +129,8 @@ def _by_rows(evidence: Evidence, fitted: Fitted) -> ByRows | None:
     rows, own = evidence.rows, evidence.code.own_blocks[evidence.chunks]
     if rows is None or (evidence.unknown is not None and evidence.unknown.any()):
         return None
+    if not np.isfinite(rows.blocks).all():
+        return None
     # Of several results at the same point, all of them alike, one will do.
     used = np.argmax(fitted.merging > 0, axis=1)
     lost = np.setdiff1d(np.arange(evidence.code.k), own[fitted.merging.any(axis=0)])

@@ -59,18 +59,31 @@ def sketch(array: AnyArray, size: int = SIZE) -> AnyArray:
     """
     if is_foreign(array):
         return _sketch_there(array, size)
-    flat = array.reshape(-1)
-    dtype = np.result_type(flat, np.float64)
-    if len(flat) <= size:
-        return flat.astype(dtype, copy=False)
-    total = np.zeros(size, dtype)
-    for piece, signs in _signs(len(flat), size):
-        values = flat[piece].astype(dtype, copy=False)
-        whole = len(values) // size * size
-        rows = values[:whole].reshape(-1, size), signs[:whole].reshape(-1, size)
+    found: AnyArray = sketch_each(array.reshape(1, -1), size)[0]
+    return found
+
+
+def sketch_each(rows: AnyArray, size: int) -> AnyArray:
+    """The `sketch` of every row of a matrix, all by the same projection.
+
+    Examples
+    --------
+    >>> sketch_each(np.array([[1, 2], [3, 4]]), 7)
+    array([[1., 2.],
+           [3., 4.]])
+    """
+    count, length = rows.shape
+    dtype = np.result_type(rows, np.float64)
+    if length <= size:
+        return rows.astype(dtype, copy=False)
+    total = np.zeros((count, size), dtype)
+    for piece, signs in _signs(length, size, _PIECE // count):
+        values = rows[:, piece].astype(dtype, copy=False)
+        whole = values.shape[1] // size * size
+        factors = values[:, :whole].reshape(count, -1, size), signs[:whole].reshape(-1, size)
         with np.errstate(over="ignore", invalid="ignore"):  # whoever uses it sees it
-            total += np.einsum("ij,ij->j", *rows)
-            total[: len(values) - whole] += values[whole:] * signs[whole:]
+            total += np.einsum("rij,ij->rj", *factors)
+            total[:, : values.shape[1] - whole] += values[:, whole:] * signs[whole:]
     return total
 
 
@@ -92,12 +105,13 @@ def _sketch_there(array: Any, size: int) -> AnyArray:
     return total
 
 
-def _signs(length: int, size: int) -> Iterator[tuple[slice, FloatArray]]:
+def _signs(length: int, size: int, piece: int = _PIECE) -> Iterator[tuple[slice, FloatArray]]:
     """Pieces of an array, of whole rows of sums but for the last, and random signs for each.
 
-    They are the same for every array of that length. Each piece's are lost with the next.
+    They are the same for every array of that length that is cut alike. Each piece's are lost with
+    the next.
     """
-    step = max(_PIECE // size, 1) * size
+    step = max(piece // size, 1) * size
     rng = np.random.default_rng(0)
     room = np.empty((-(-min(step, length) // 8), 8))
     for start in range(0, length, step):
@@ -106,6 +120,17 @@ def _signs(length: int, size: int) -> Iterator[tuple[slice, FloatArray]]:
         # Any mode but the default writes without a buffer in between.
         signs = np.take(_OCTETS, octets, axis=0, out=room[: len(octets)], mode="clip")
         yield slice(start, start + count), signs.reshape(-1)[:count]
+
+
+def compact(part: AnyArray) -> AnyArray:
+    """A flat sketch of at most `SIZE` numbers, from one that may keep rows apart.
+
+    Examples
+    --------
+    >>> compact(np.ones((2, 2)))
+    array([1., 1., 1., 1.])
+    """
+    return part if part.ndim == 1 else sketch(part)
 
 
 def gram_of_sketches(
@@ -121,7 +146,8 @@ def gram_of_sketches(
     code : Code
         Its rows sum to one.
     sketches : mapping of int to sequence of ndarrays
-        For every chunk at hand, at least one, the sketches of its part of each encoded array.
+        For every chunk at hand, at least one, the sketches of its part of each encoded array,
+        flat or with rows apart.
 
     Returns
     -------
@@ -153,21 +179,26 @@ def gram_of_sketches(
     return whole, unknown
 
 
+def determined_by(rows: FloatArray) -> tuple[FloatArray, int]:
+    """Pseudo-inverse of some rows of a generator, and how many blocks' worth they determine."""
+    inverse = np.asarray(np.linalg.pinv(rows, rcond=1e-8), dtype=np.float64)
+    return inverse, round(float(np.trace(inverse @ rows)))
+
+
 def _gram_of_group(
     rows: FloatArray, sketches: Sequence[Sequence[AnyArray]]
 ) -> tuple[FloatArray, FloatArray]:
     """The same from the chunks of a group, which have these rows."""
     k = rows.shape[1]
-    inverse = np.linalg.pinv(rows, rcond=1e-8)
+    inverse, rank = determined_by(rows)
     determined = inverse @ rows
-    rank = round(float(np.trace(determined)))
     unknown = np.clip(1 - np.diag(determined), 0.0, 1.0) if rank < k else np.zeros(k)
     if rank < min(2, k):
         # Nothing is known of how far the other blocks are from the one.
         return np.eye(k), unknown
     total = np.zeros((k, k))
     for part in zip(*sketches, strict=True):
-        stacked = np.stack(part)
+        stacked = np.stack([compact(sketch) for sketch in part])
         largest = np.abs(stacked).max(initial=0.0)
         if not np.isfinite(largest):
             # Sums of numbers near the largest there are say nothing.
