@@ -101,6 +101,20 @@ def test_functions_that_mix_rows_are_not_told_worse_than_their_bar(name):
     assert max(ratios) < 2
 
 
+def test_what_no_result_says_is_not_thought_known_because_all_else_is():
+    # Without the middle one, any seven of the other chunks say all that the eighth does.
+    code, ratios = coding.Berrut(8, 9), []
+    waves = np.cos(np.pi * np.arange(4) * (np.arange(8)[:, None] + 0.5) / 8)
+    for seed in range(20):
+        parts = np.random.default_rng(seed).normal(size=(4, 15, 20))
+        blocks = np.tensordot(waves, parts, 1)
+        answer, truth, _ = decoded(code, blocks, lambda x: x @ x.T, {4}, rows=blocks)
+        bar = np.linalg.norm(answer.error) * np.sqrt(truth[0].size)
+        ratios.append(np.linalg.norm(answer.blocks - truth) / bar)
+    assert max(ratios) < 3
+    assert np.median(ratios) > 1 / 3
+
+
 def test_own_results_stay_as_they_are():
     blocks, functions = sample(3, 8)
     code = coding.Berrut(8, 12, systematic=True)

@@ -26,8 +26,9 @@ ASKED = 16
 #: Results that are left out must be predicted with an error smaller by this factor, of all
 #: together and of most by themselves, or rows are not taken for points.
 CLEARLY = 0.9
-#: Errors of left-out results, over the RMS value of all, that are next to nothing.
-EXACT = 1e-8
+#: Errors of left-out results, over the RMS value of all, that are next to nothing: what rounding
+#: leaves of a covariance with hardly any nugget.
+EXACT = 1e-6
 #: Of local variances, as for blocks; with so many rows the nearest tell more than all together.
 COMMON, LEAST = 2.0, 0.05
 #: Share of the mean squared distance below which rows are in the same place.
@@ -113,6 +114,9 @@ def krige_rows(
         of_rows = (found.left_out**2).sum(axis=1)
         squared += of_rows.reshape(m, -1).sum(axis=1)
         unforeseen = of_rows / np.maximum(found.expected, TINY)
+        if ensemble.best.family.finite:
+            # That the rest of them are exact tells nothing of what no result says.
+            unforeseen = np.maximum(unforeseen, 1.0)
         local = local_variance(
             _closeness(geometry, m * size), unforeseen, ensemble.effective_outputs, COMMON, LEAST
         )
