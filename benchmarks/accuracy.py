@@ -1,6 +1,6 @@
 """How large the error is and how well it is predicted: codes, decoders, functions, data.
 
-Run with ``python -m benchmarks.accuracy``; takes about half an hour on two cores and writes
+Run with ``python -m benchmarks.accuracy``; takes an hour and a half on two cores and writes
 ``docs/images/accuracy.png``. Every draw makes new blocks and a new function; all codes get the
 same ones, all decoders of a code the same results. A cell is one code, function, kind of data,
 setting and pattern of missing chunks.

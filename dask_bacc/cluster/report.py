@@ -76,7 +76,8 @@ class RunReport:
     #: every chunk's record
     chunks: tuple[ChunkRecord, ...]
     #: covariance that explains the results best, or several for several groups of the code or
-    #: arrays of the answer; None if the decoder has none or nothing is estimated
+    #: arrays of the answer; "of rows" if the rows of blocks were its points; None if the decoder
+    #: has none or nothing is estimated
     kernel: str | None = None
     #: RMS of what differs between results of the same block, in the unit of `error`; 0 unless the
     #: function is found to be noisy

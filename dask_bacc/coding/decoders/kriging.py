@@ -33,7 +33,8 @@ class Kriging(Decoder):
     ``sqrt(1 + 2 / p)``, since hyper-parameters that few outputs choose are themselves uncertain,
     and with `m` results of no more than as many blocks by ``sqrt(1 + 30 / m**2)``. The variance of
     a block that is not wholly known is at least what results differ by, times twice the share that
-    is not known.
+    is not known. Given as `rows`, the rows of blocks are points where every result is predicted
+    clearly better from the others so; the name of the kernel then ends in "of rows".
 
     References
     ----------
