@@ -102,6 +102,7 @@ def _compare_codes(medians: dict[tuple, dict[str, float]], tails: dict[tuple, fl
     compared = {
         "published": ("berrut", "berrut"),
         **{code: (code, "kriging") for code in ("berrut", "systematic", "local", "convex")},
+        "by blocks": ("systematic", BY_BLOCKS),
         "repetition": ("repetition", "mean"),
         "lagrange": ("lagrange", "polynomial"),
         "uncoded": ("uncoded", "kriging"),
