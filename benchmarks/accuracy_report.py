@@ -11,6 +11,7 @@ import matplotlib as mpl
 import numpy as np
 
 from benchmarks.workloads import DATA, POLYNOMIAL
+from dask_bacc.coding.codes import get_code
 
 mpl.use("agg")
 from matplotlib import pyplot as plt
@@ -129,7 +130,8 @@ def _compare_codes(medians: dict[tuple, dict[str, float]], tails: dict[tuple, fl
 
 
 def _exactness(records: Iterable[Record]) -> None:
-    print("\nlinear functions, m > k results, and quadratic ones at (8, 40, 8): worst error")
+    print("\nlinear functions, m > k results, and quadratic ones at (8, 40, 8): worst error;")
+    print("largest condition of the returned rows with neighbours missing")
     worst: defaultdict[tuple, list[float]] = defaultdict(list)
     for r in records:
         k, n, missing = r.setting
@@ -138,7 +140,16 @@ def _exactness(records: Iterable[Record]) -> None:
             worst[r.code, r.function, r.pattern, r.setting].append(r.error)
     for cell, errors in worst.items():
         if cell[0] in ("berrut", "systematic"):
-            print(f"  {cell!s:60} {max(errors):.1e}")
+            print(f"  {cell!s:60} {max(errors):.1e} {_condition(cell[0], *cell[-1]):9.0e}")
+
+
+def _condition(name: str, k: int, n: int, missing: int) -> float:
+    """Largest condition of the returned rows with so many neighbours missing."""
+    generator = get_code(name, k, n).generator
+    places = range(n - missing + 1)
+    return max(
+        float(np.linalg.cond(np.delete(generator, np.s_[i : i + missing], axis=0))) for i in places
+    )
 
 
 def _calibration(records: list[Record]) -> None:
