@@ -34,6 +34,17 @@ class ResultError(ValueError):
     """A chunk's result cannot be decoded: not arrays of numbers, or not finite."""
 
 
+class RefusedError(ValueError):
+    """What no chunk of a run may bring, for arithmetic on it is wrong: the run ends with it."""
+
+
+def refused(report: RunReport, chunk: int, cause: BaseException) -> DecodeError:
+    """The error that says what a chunk brought, with the chunk's own as its cause."""
+    error = DecodeError(f"chunk {chunk} is refused: {cause}", report)
+    error.__cause__ = cause
+    return error
+
+
 def misfit(
     report: RunReport, first: int, expected: Outline, chunk: int, outline: Outline
 ) -> DecodeError:

@@ -15,7 +15,7 @@ from distributed import Future
 from dask_bacc.cluster.ahead import Ahead
 from dask_bacc.cluster.arrivals import Outcome
 from dask_bacc.cluster.combine import combine_results
-from dask_bacc.cluster.errors import doubts, misfit, no_answer
+from dask_bacc.cluster.errors import RefusedError, doubts, misfit, no_answer, refused
 from dask_bacc.cluster.lazy import lazy_answer
 from dask_bacc.cluster.ledger import Ledger
 from dask_bacc.cluster.local import lazy_copy
@@ -154,6 +154,8 @@ class Work:
         elif outcome.exception is not None:
             ledger.erred[chunk] = outcome.exception
             ledger.end(chunk, "erred")
+            if isinstance(outcome.exception, RefusedError):
+                raise refused(ledger.report(), chunk, outcome.exception)
         else:
             brought: ChunkResult = outcome.value
             self._check_fits(chunk, brought.outline)

@@ -80,8 +80,7 @@ def combined_rows(matrix: FloatArray, arrays: Sequence[Any]) -> list[Any]:
         return out
     floating = [_as_inexact(array) for array in arrays]
     dtype = np.result_type(*map(numpy_dtype, floating))
-    # Half precision would overflow and lose digits in the sums.
-    wide = [astype(array, np.result_type(dtype, np.float32)) for array in floating]
+    wide = [astype(array, mixed_dtype(dtype)) for array in floating]
     return [astype(_duck_sum(row, wide), dtype) for row in matrix]
 
 
@@ -105,6 +104,19 @@ def inexact_dtype(dtype: np.dtype[np.generic]) -> np.dtype[np.generic]:
     raise TypeError(
         f"cannot form linear combinations of dtype {dtype}; use a real or complex dtype"
     )
+
+
+def mixed_dtype(dtype: np.dtype[np.generic]) -> np.dtype[np.generic]:
+    """The dtype of sums of arrays of this dtype: single precision at least, and inexact.
+
+    Half precision would overflow, and what it rounds away is magnified where blocks are decoded.
+
+    Examples
+    --------
+    >>> mixed_dtype(np.dtype("float16")), mixed_dtype(np.dtype("int8"))
+    (dtype('float32'), dtype('float64'))
+    """
+    return np.result_type(inexact_dtype(dtype), np.float32)
 
 
 def rounding(dtypes: Iterable[np.dtype[np.generic]]) -> float:
@@ -140,8 +152,7 @@ def _patterns(
 
 def _multiply(weights: FloatArray, arrays: list[AnyArray], out: list[AnyArray]) -> None:
     """Matrix products over pieces of the arrays, one after the other."""
-    # Half precision would overflow and lose digits in the sums.
-    dtype = np.result_type(out[0].dtype, np.float32)
+    dtype = mixed_dtype(out[0].dtype)
     rows, columns = weights.shape
     size = max(_PRODUCT // (rows * columns), 64)
     stack = np.empty((columns, size), dtype)
