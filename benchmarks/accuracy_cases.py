@@ -106,7 +106,7 @@ def _with_corrupted(
     size = np.sqrt(np.mean(results**2))
     clean = {i: results[i] for i in range(code.n) if i not in bad}
     worse = {i: size * rng.normal(size=results.shape[1]) for i in bad} | clean
-    decoded = coding.decode(code, worse, "kriging", gram)
+    decoded = coding.decode(code, worse, "kriging", gram, suspects="replace")
     without = coding.decode(code, clean, "kriging", gram)
     floor = 1e-8 * np.linalg.norm(truth)
     error = max(np.linalg.norm(decoded.blocks - truth), floor)
@@ -133,7 +133,11 @@ def honest(network: Network, draws: int) -> None:
                     results = mapped(code.encode(blocks)).reshape(n, -1)
                     flat = blocks.reshape(k, -1)
                     decoded = coding.decode(
-                        code, dict(enumerate(results)), "kriging", flat @ flat.T
+                        code,
+                        dict(enumerate(results)),
+                        "kriging",
+                        flat @ flat.T,
+                        suspects="replace",
                     )
                     aside += len(decoded.suspects)
                     total += n

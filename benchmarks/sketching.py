@@ -12,7 +12,7 @@ import numpy as np
 
 from dask_bacc import coding
 from dask_bacc.coding.kriging.row_sketch import sketch_rows
-from dask_bacc.coding.kriging.sketch import gram_of_sketches, sketch
+from dask_bacc.coding.kriging.sketch import locate, sketch
 from dask_bacc.coding.linear import combine_rows
 
 K, N = 8, 12
@@ -50,7 +50,7 @@ def main() -> None:
         stacked = np.stack(blocks)
         gram = stacked @ stacked.T
         gram *= K / np.trace(gram)
-        worst = np.abs(gram_of_sketches(code, sketches)[0] - gram).max()
+        worst = np.abs(locate(code, sketches).gram - gram).max()
         print(
             f"{8 * size / 1e6:6.1f} MB a block {1e3 * encoding:9.1f} ms {1e3 * sketching:9.1f} ms "
             f"{sketching / encoding:6.2f} {1e3 * rows:9.1f} ms {rows / encoding:6.2f}; "

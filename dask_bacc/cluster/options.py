@@ -40,7 +40,7 @@ class RunOptions:
     #: when a chunk is late
     patience: Patience
     cancel: str
-    #: sketches of chunks that earlier runs brought, added to by this one; see `gram_of_sketches`
+    #: sketches of chunks that earlier runs brought, added to by this one; see `locate`
     sketches: dict[int, list[AnyArray]]
     #: share of their size to which the blocks are rounded
     precision: float

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,8 +16,10 @@ from dask_bacc.coding._typing import AnyArray, FloatArray
 from dask_bacc.coding.arrays import power_of_two
 from dask_bacc.coding.decode import count_outputs
 from dask_bacc.coding.kriging.row_sketch import rows_of_sketches
-from dask_bacc.coding.kriging.sketch import gram_of_sketches
-from dask_bacc.coding.rows import Rows
+from dask_bacc.coding.kriging.sketch import locate
+from dask_bacc.coding.linear import rounding
+from dask_bacc.coding.rows import Rows, as_rows
+from dask_bacc.coding.threads import one_thread
 
 #: A result larger than others by this factor sets the unit anew.
 FAR = 1e6
@@ -42,8 +45,11 @@ class Solved:
     kernels: tuple[str, ...]
     #: RMS noise in the same unit as the error; 0 if the function is not found to be noisy
     noise: float
-    #: chunks whose results look corrupted and were put aside, ascending
+    #: chunks whose results look corrupted, ascending; if suspects are to be replaced, they were
+    #: put aside
     suspects: tuple[int, ...]
+    #: estimated error of the blocks that have no more behind it than that results are alike
+    alike: float = 0.0
     #: whether it depends on the results alone and not on the order of their arrival
     thorough: bool = False
 
@@ -79,6 +85,11 @@ class GrowingGram:
     def matrix(self) -> FloatArray:
         """``(m, m)`` inner products."""
         return self._matrix[: self._count, : self._count]
+
+    @property
+    def values(self) -> FloatArray:
+        """``(m, s)`` the arrays, real and imaginary parts apart."""
+        return as_rows(self._arrays[: self._count], 0)
 
     def add(self, array: AnyArray) -> None:
         """One more array, of the length of the others."""
@@ -124,9 +135,24 @@ class Solver:
         How the blocks' answers are put together.
     axis : int
         Along which rows of results lie, if that may be.
+    rounding : float
+        Share of their size to which mixed chunks are rounded.
+    replace : bool
+        Whether results that look corrupted are put aside.
     """
 
-    def __init__(self, code: Code, decoder: Decoder, combine: str, axis: int = 0) -> None:
+    def __init__(
+        self,
+        code: Code,
+        decoder: Decoder,
+        combine: str,
+        axis: int = 0,
+        *,
+        rounding: float = 0.0,
+        replace: bool = False,
+    ) -> None:
+        self._rounding = rounding
+        self._replace = replace
         self._code = code
         self._decoder = decoder
         self._lines = ResultRows(axis)
@@ -151,13 +177,23 @@ class Solver:
         results : mapping of int to Outline
             At least one, in order of arrival; those of earlier calls first.
         sketches : mapping of int to sequence of ndarrays
-            Sketches of chunks, as `gram_of_sketches` takes them; empty if there are none.
+            Sketches of chunks, as `locate` takes them; empty if there are none.
         values : mapping of int to FlatResult, optional
             All of the results themselves, to look at rows too.
         thorough : bool
             Whether to forget what earlier calls found, so that the order of arrival does not
             matter.
         """
+        with one_thread():
+            return self._solve(results, sketches, values, thorough)
+
+    def _solve(
+        self,
+        results: Mapping[int, Outline],
+        sketches: Mapping[int, Sequence[AnyArray]],
+        values: Mapping[int, FlatResult] | None,
+        thorough: bool,
+    ) -> Solved:
         if thorough:
             self._memories.clear()
         afresh = not self._memories
@@ -165,8 +201,9 @@ class Solver:
         while True:
             kept = [chunk for chunk in results if chunk not in aside]
             solved = self._solve_once(results, kept, sketches, values)
-            if not solved.suspects:
-                return replace(solved, count=len(results), suspects=aside, thorough=afresh)
+            if not solved.suspects or not self._replace:
+                suspects = aside or solved.suspects
+                return replace(solved, count=len(results), suspects=suspects, thorough=afresh)
             # A result that is corrupted in one leaf is not to be trusted in the others.
             aside = tuple(sorted((*aside, *solved.suspects)))
 
@@ -183,9 +220,9 @@ class Solver:
         # Where every block's own result is in and no other, nothing is estimated and nothing is
         # multiplied.
         estimated = needs_solving(code, chunks, decoder)
-        gram, unknown, lines = None, None, None
+        located, lines = None, None
         if estimated and decoder.uses_gram and sketches:
-            gram, unknown = gram_of_sketches(code, sketches)
+            located = locate(code, sketches, self._rounding)
             lines = None if values is None else rows_of_sketches(code, sketches)
         inner: list[FloatArray | None] = [None] * len(leaves)
         if estimated and decoder.uses_results:
@@ -194,10 +231,13 @@ class Solver:
             places = [place[chunk] for chunk in chunks]
             inner = [grown.matrix[np.ix_(places, places)] for grown in self._grams]
         matrices = []
-        error, noise, of_sum = np.zeros(code.k), 0.0, 0.0
+        error, noise, of_sum, alike = np.zeros(code.k), 0.0, 0.0, 0.0
+        rounded = rounding(dtype for chunk in chunks for dtype in results[chunk].dtypes)
         for leaf, (array, products) in enumerate(zip(leaves, inner, strict=True)):
             outputs = count_outputs(array)
-            rows = None
+            rows, values_here = None, None
+            if products is not None and _is_whole(results[kept[0]], leaf):
+                values_here = self._grams[leaf].values[places]
             if lines is not None and values is not None:
                 rows = self._lines.of(leaf, lines, values, chunks, self._grams[leaf].unit)
             matrix = decoding_matrix(
@@ -206,9 +246,11 @@ class Solver:
                 decoder,
                 inner=products,
                 outputs=outputs,
-                gram=gram,
-                unknown=unknown,
+                located=located,
                 rows=rows,
+                values=values_here,
+                rounding=rounded,
+                replace=self._replace,
                 memory=self._memories.setdefault(leaf, {}),
             )
             size = 0.0
@@ -217,6 +259,7 @@ class Solver:
             unit = size if size > 0 else 1.0
             error = np.maximum(error, matrix.error / unit)
             noise = max(noise, matrix.noise / unit)
+            alike = max(alike, matrix.alike / unit)
             if self._reduced:
                 of_sum = np.maximum(of_sum, _error_of_sum(matrix, products, outputs, rows))
             matrices.append(matrix)
@@ -231,6 +274,7 @@ class Solver:
             tuple(sorted(kernels)),
             noise,
             tuple(sorted(suspects)),
+            alike,
         )
 
     def _grow(self, results: Mapping[int, Outline]) -> None:
@@ -241,6 +285,11 @@ class Solver:
             for gram, leaf in zip(self._grams, result.sketches, strict=True):
                 gram.add(leaf)
             self._taken.append(chunk)
+
+
+def _is_whole(result: Outline, leaf: int) -> bool:
+    """Whether the sketch of a leaf is all of it."""
+    return math.prod(result.shapes[leaf]) == result.sketches[leaf].size
 
 
 def _error_of_sum(

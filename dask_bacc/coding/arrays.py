@@ -25,6 +25,9 @@ _DTYPES = (
     *("int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8"),
 )
 
+#: Numbers of an array that show whether it is like others.
+SOME = 1021
+
 #: Ways out of another library, best first: the standard's, NumPy's, CuPy's before version 14 (or
 #: NumPy's before 2.1) and that of sparse.
 _WAYS: tuple[Callable[[Any], Any], ...] = (
@@ -202,6 +205,19 @@ def inner_products(arrays: Sequence[Any], scale: float) -> FloatArray:
     if is_complex(flat):
         flat = xp.concat([xp.real(flat), xp.imag(flat)], axis=1)
     return to_numpy(xp.matmul(flat, flat.T))
+
+
+def some_values(array: Any) -> AnyArray:
+    """At most `SOME` numbers of an array, evenly spaced, in double precision; a flat NumPy array.
+
+    Examples
+    --------
+    >>> some_values(np.array([[1, 2], [3, 4]]))
+    array([1., 2., 3., 4.])
+    """
+    flat = namespace(array).reshape(array, (-1,))
+    step = max(-(-array.size // SOME), 1)
+    return to_numpy(as_double(as_inexact(flat[::step])))
 
 
 def power_of_two(size: float) -> float:

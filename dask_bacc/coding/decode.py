@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -22,12 +22,18 @@ from dask_bacc.coding.arrays import (
     namespace,
     numpy_dtype,
     power_of_two,
+    some_values,
 )
 from dask_bacc.coding.codes import Code
 from dask_bacc.coding.decoders import Decoder, get_decoder
 from dask_bacc.coding.linear import combine_rows, combined_rows, inexact_dtype, rounding
+from dask_bacc.coding.located import Located
 from dask_bacc.coding.matrix import DecodingMatrix, decoding_matrix, lost_blocks
 from dask_bacc.coding.rows import Rows, as_rows, row_axis
+from dask_bacc.coding.threads import one_thread
+
+#: What happens to results that look corrupted.
+Suspects = Literal["keep", "replace"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +53,7 @@ class Decoded:
     #: RMS of what differs between results of the same block; 0 unless the function is found to be
     #: noisy
     noise: float = 0.0
-    #: chunks whose results look corrupted and were put aside
+    #: chunks whose results look corrupted
     suspects: tuple[int, ...] = ()
 
     @property
@@ -63,6 +69,7 @@ def decode(
     gram: ArrayLike | None = None,
     *,
     rows: ArrayLike | None = None,
+    suspects: Suspects = "keep",
 ) -> Decoded:
     """Decode results on plain arrays.
 
@@ -83,6 +90,11 @@ def decode(
         anything with nearly the same inner products of rows, such as sketches. Where results have
         an axis of length `r` too, the kriging decoder finds out whether the function does so, and
         if it does, its errors are often several times smaller. Gives `gram` as well.
+    suspects : {"keep", "replace"}
+        What happens to results that look corrupted. Kept, they stay what they are, and errors take
+        in what the others say of them. Replaced, they are put aside, and a linear function that
+        explains all others is believed in; choose it where workers are not to be trusted, for
+        functions without kinks.
 
     Returns
     -------
@@ -92,9 +104,9 @@ def decode(
     Raises
     ------
     ValueError
-        If there is no result, an index is no chunk, shapes differ, a result has a NaN or an
-        infinity, `gram` is not ``(k, k)``, `rows` are not those of `k` blocks, or the decoder is
-        unknown or cannot decode this code.
+        If `suspects` is unknown, there is no result, an index is no chunk, shapes differ, a result
+        has a NaN or an infinity, `gram` is not ``(k, k)``, `rows` are not those of `k` blocks, or
+        the decoder is unknown or cannot decode this code.
     TypeError
         If a result is not numeric, or is masked.
     OverflowError
@@ -110,6 +122,7 @@ def decode(
     >>> decoded.blocks[0], decoded.error
     (array([1., 2.]), array([ 0., nan]))
     """
+    check_suspects(suspects)
     solver = get_decoder(decoder, code)
     arrays = _checked(code, results)
     products = None if gram is None else np.asarray(gram, dtype=np.float64)
@@ -127,17 +140,21 @@ def decode(
         axis = None
     solver = solver.at_precision(rounding(map(numpy_dtype, ordered)))
     scale = power_of_two(max(map(largest, ordered)))
-    matrix = decoding_matrix(
-        code,
-        arrays,
-        solver,
-        inner=inner_products(ordered, scale) if solver.uses_results else None,
-        outputs=count_outputs(ordered[0]),
-        gram=products,
-        rows=None
-        if lines is None or axis is None
-        else Rows(lines, np.stack([as_rows(array, axis) / scale for array in ordered])),
-    )
+    with one_thread():
+        matrix = decoding_matrix(
+            code,
+            arrays,
+            solver,
+            inner=inner_products(ordered, scale) if solver.uses_results else None,
+            outputs=count_outputs(ordered[0]),
+            located=None if products is None else Located.at(products),
+            rows=None
+            if lines is None or axis is None
+            else Rows(lines, np.stack([as_rows(array, axis) / scale for array in ordered])),
+            values=_values(ordered) / scale if solver.uses_results else None,
+            rounding=rounding(map(numpy_dtype, ordered)),
+            replace=suspects == "replace",
+        )
     blocks = _combined(matrix, ordered, axis)
     return Decoded(
         blocks,
@@ -172,9 +189,26 @@ def _combined(matrix: DecodingMatrix, arrays: Sequence[Any], axis: int | None) -
     return blocks
 
 
+def check_suspects(suspects: str) -> None:
+    """Refuse an unknown way to treat results that look corrupted.
+
+    Raises
+    ------
+    ValueError
+    """
+    if suspects not in get_args(Suspects):
+        names = ", ".join(map(repr, get_args(Suspects)))
+        raise ValueError(f"unknown suspects {suspects!r}; use one of {names}")
+
+
 def count_outputs(result: AnyArray) -> int:
     """How many real numbers a result has, at least one."""
     return max(result.size, 1) * (2 if is_complex(result) else 1)
+
+
+def _values(arrays: Sequence[Any]) -> FloatArray:
+    """``(m, s)`` some numbers of every result."""
+    return np.stack([as_rows(some_values(array)[None], 0)[0] for array in arrays])
 
 
 def _checked_rows(code: Code, rows: ArrayLike) -> FloatArray:

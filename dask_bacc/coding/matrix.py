@@ -11,6 +11,7 @@ import numpy as np
 from dask_bacc.coding._typing import BoolArray, FloatArray, IndexArray
 from dask_bacc.coding.codes import Code
 from dask_bacc.coding.decoders import Decoder, Evidence
+from dask_bacc.coding.located import Located
 from dask_bacc.coding.rows import Rows, RowWeights
 
 
@@ -29,6 +30,8 @@ class DecodingMatrix:
     kernels: tuple[str, ...] = ()
     noise: float = 0.0
     suspects: tuple[int, ...] = ()
+    #: RMS error of blocks that have no more behind it than that results are alike; 0 for none
+    alike: float = 0.0
 
 
 def lost_blocks(error: FloatArray) -> tuple[int, ...]:
@@ -82,9 +85,11 @@ def decoding_matrix(
     *,
     inner: FloatArray | None = None,
     outputs: int = 1,
-    gram: FloatArray | None = None,
-    unknown: FloatArray | None = None,
+    located: Located | None = None,
     rows: Rows | None = None,
+    values: FloatArray | None = None,
+    rounding: float = 0.0,
+    replace: bool = False,
     memory: dict[int, dict[str, Any]] | None = None,
 ) -> DecodingMatrix:
     """The matrix that decodes a returned set.
@@ -100,12 +105,16 @@ def decoding_matrix(
         decoders that use the results.
     outputs : int
         Numbers in a result, a complex one counting twice.
-    gram : (k, k) ndarray, optional
-        Inner products of the blocks.
-    unknown : (k,) ndarray, optional
-        Share of every block that is not known and that `gram` makes assumptions of, from 0 to 1.
+    located : Located, optional
+        Where the blocks lie to each other.
     rows : Rows, optional
         Of the blocks and the results.
+    values : (m, s) ndarray, optional
+        Some numbers of every result as they are, in the unit of `inner`.
+    rounding : float
+        Share of their size to which results are rounded.
+    replace : bool
+        Whether results that look corrupted are replaced by what the others say of them.
     memory : dict, optional
         Pass the same one at every call for the same function, with more and more results: what
         decoders keep there, for each group, makes the next call faster.
@@ -119,6 +128,8 @@ def decoding_matrix(
     error = np.where(recovered, np.nan, np.inf)
     kernels, suspects, noise, doubt = [], [], 0.0, np.zeros(len(chunks))
     by_rows: list[RowWeights] = []
+    alike = 0.0
+    square = 0.0 if inner is None else float(np.trace(inner)) / (len(chunks) * outputs)
     for number, group in enumerate(code.groups):
         wanted = np.zeros(code.k, dtype=bool)
         wanted[group.blocks] = recovered[group.blocks]
@@ -130,22 +141,28 @@ def decoding_matrix(
                 chunks=chunks[positions] - group.chunks.start,
                 results_gram=None if inner is None else inner[np.ix_(positions, positions)],
                 outputs=outputs,
-                gram=None if gram is None else gram[np.ix_(group.blocks, group.blocks)],
-                unknown=None if unknown is None else unknown[group.blocks],
+                located=None if located is None else located.among(group.blocks),
                 rows=None if rows is None else rows.among(group.blocks, positions),
+                values=None if values is None else values[positions],
+                square=square,
+                rounding=rounding,
+                replace=replace,
                 memory=memory.setdefault(number, {}),
             )
             solution = decoder.solve(evidence)
-            if len(aside := positions[solution.suspects]):
-                wanted[own[aside][own[aside] >= 0]] = True
-                own[aside] = -1
-                wanted[own[own >= 0]] = False
-                suspects += chunks[aside].tolist()
+            if len(suspected := positions[solution.suspects]):
+                suspects += chunks[suspected].tolist()
+                if replace:
+                    wanted[own[suspected][own[suspected] >= 0]] = True
+                    own[suspected] = -1
+                    wanted[own[own >= 0]] = False
             if solution.kernel is not None:
                 kernels.append(solution.kernel)
             noise = max(noise, solution.noise)
             if solution.doubt is not None:
                 doubt[positions] = solution.doubt
+            if wanted.any():
+                alike = max(alike, solution.alike)
             local = np.flatnonzero(wanted[group.blocks])
             blocks = group.blocks[local]
             weights[np.ix_(blocks, positions)] = solution.weights[local]
@@ -160,7 +177,9 @@ def decoding_matrix(
     weights[blocks[copied], positions[copied]] = 1.0
     # What one noisy result says of the function's mean is off by the noise.
     error[blocks[copied]] = np.hypot(noise, doubt[positions[copied]])
-    return DecodingMatrix(weights, error, tuple(by_rows), tuple(kernels), noise, tuple(suspects))
+    return DecodingMatrix(
+        weights, error, tuple(by_rows), tuple(kernels), noise, tuple(suspects), alike
+    )
 
 
 def _is_checked(code: Code, decoder: Decoder, count: int) -> bool:

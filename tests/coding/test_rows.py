@@ -186,7 +186,7 @@ def test_a_corrupted_result_is_put_aside_before_rows_are_looked_at():
     truth = np.stack([functions["sigmoid"](block) for block in blocks])
     bad = int(code.first_copies[3])
     results[bad] = np.random.default_rng(0).uniform(size=results[bad].shape)
-    answer = decode(code, results, "kriging", rows=blocks)
+    answer = decode(code, results, "kriging", rows=blocks, suspects="replace")
     assert answer.suspects == (bad,)
     assert relative_error(answer.blocks, truth) < 0.01
 
@@ -201,7 +201,7 @@ def test_left_out_results_are_predicted_as_without_them():
     ensemble = Fitted.to(
         geometry, 12, values.reshape(15, 4) @ values.reshape(15, 4).T, 4, None
     ).ensemble
-    found = _predict(ensemble, geometry, values.reshape(15, 4), 5)
+    found = _predict(ensemble, geometry, values.reshape(15, 4), 5, np.zeros(4))
     for result in range(5):
         others = np.delete(given, result, axis=0).reshape(-1, 2)
         there = np.concatenate([given[result], others])

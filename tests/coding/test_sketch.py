@@ -5,7 +5,7 @@ import pytest
 
 from dask_bacc import coding
 from dask_bacc.coding.kriging.row_sketch import rows_of_sketches, sketch_rows
-from dask_bacc.coding.kriging.sketch import SIZE, compact, gram_of_sketches, sketch
+from dask_bacc.coding.kriging.sketch import SIZE, compact, locate, sketch
 from tests.gpu import LIBRARIES
 from tests.strategies import random_blocks
 
@@ -60,7 +60,8 @@ def test_blocks_follow_from_any_k_chunks(name):
     code = coding.get_code(name, 6, 10)
     chunks = code.encode(blocks)
     returned = rng.permutation(10)[:6].tolist()
-    gram, unknown = gram_of_sketches(code, {i: [sketch(chunks[i])] for i in returned})
+    located = locate(code, {i: [sketch(chunks[i])] for i in returned})
+    gram, unknown = located.gram, located.unknown
     np.testing.assert_array_equal(unknown, 0)
     exact = blocks @ blocks.T
     np.testing.assert_allclose(gram, exact / np.trace(exact) * 6, rtol=1e-6, atol=1e-6)
@@ -70,7 +71,8 @@ def test_a_lost_block_is_as_far_from_the_others_as_they_are():
     rng = np.random.default_rng(3)
     blocks = rng.normal(size=400) + rng.normal(size=(8, 400))
     sketches = {i: [sketch(blocks[i])] for i in range(7)}
-    gram, unknown = gram_of_sketches(coding.Uncoded(8, 8), sketches)
+    located = locate(coding.Uncoded(8, 8), sketches)
+    gram, unknown = located.gram, located.unknown
     np.testing.assert_allclose(unknown, [0] * 7 + [1], atol=1e-12)
     apart = distances(gram)
     typical = np.median(apart[:7, :7][np.triu_indices(7, 1)])
@@ -81,7 +83,7 @@ def test_arrays_count_alike_whatever_their_scale():
     rng = np.random.default_rng(4)
     first, second = rng.normal(size=(5, 30)), 1e6 * rng.normal(size=(5, 40))
     code = coding.Uncoded(5, 5)
-    both, _ = gram_of_sketches(code, {i: [first[i], second[i]] for i in range(5)})
+    both = locate(code, {i: [first[i], second[i]] for i in range(5)}).gram
     expected = sum(x @ x.T / np.trace(x @ x.T) * 5 for x in (first, second))
     np.testing.assert_allclose(both, expected, atol=1e-9)
 
@@ -91,12 +93,12 @@ def test_groups_have_inner_products_of_their_own():
     code = coding.Grouped(6, 9, size=3, code=coding.Local)
     chunks = code.encode(random_blocks(0, 6, (4,)))
     returned = [0, 1, 3, 4, 6, 7, 8]
-    gram, _ = gram_of_sketches(code, {i: [chunks[i]] for i in returned})
+    gram = locate(code, {i: [chunks[i]] for i in returned}).gram
     for part in code.groups:
         members = range(part.chunks.start, part.chunks.stop)
         alone = {i - members.start: [chunks[i]] for i in returned if i in members}
         inside = np.ix_(part.blocks, part.blocks)
-        np.testing.assert_allclose(gram[inside], gram_of_sketches(part.code, alone)[0], atol=1e-12)
+        np.testing.assert_allclose(gram[inside], locate(part.code, alone).gram, atol=1e-12)
         gram[inside] = 0
     assert not gram.any()
 
@@ -115,15 +117,14 @@ def test_the_error_counts_what_is_not_known_of_the_blocks(name, gone, first):
     chunks = code.encode(blocks)
     returned = [i for i in range(30) if i not in gone]
     results = function(chunks[returned])
-    gram, unknown = gram_of_sketches(code, {i: [chunks[i]] for i in returned})
+    located = locate(code, {i: [chunks[i]] for i in returned})
     matrix = coding.decoding_matrix(
         code,
         returned,
         coding.get_decoder("kriging", code),
         inner=results @ results.T,
         outputs=100,
-        gram=gram,
-        unknown=unknown,
+        located=located,
     )
     error = np.sqrt(np.mean((matrix.weights @ results - function(blocks)) ** 2, axis=1))
     assert error.max() > 0.01

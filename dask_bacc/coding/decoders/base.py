@@ -10,6 +10,7 @@ import numpy as np
 
 from dask_bacc.coding._typing import BoolArray, FloatArray, IndexArray
 from dask_bacc.coding.codes import Code
+from dask_bacc.coding.located import Located
 from dask_bacc.coding.rows import Rows, RowWeights
 
 
@@ -25,13 +26,18 @@ class Evidence:
     results_gram: FloatArray | None = None
     #: numbers in a result, a complex one counting twice
     outputs: int = 1
-    #: ``(k, k)`` inner products of the blocks, or None if they are not known
-    gram: FloatArray | None = None
-    #: ``(k,)`` share of every block of which `gram` says what is likely and not what is known;
-    #: None for nothing
-    unknown: FloatArray | None = None
+    #: where the blocks lie to each other, or None if that is not known
+    located: Located | None = None
     #: rows of blocks and results, or None if they are not known or have none
     rows: Rows | None = None
+    #: ``(m, s)`` some numbers of every result, in the unit of `results_gram`
+    values: FloatArray | None = None
+    #: mean square of all numbers of all results of the run
+    square: float = 0.0
+    #: share of their size to which results are rounded
+    rounding: float = 0.0
+    #: whether results that look corrupted are to be replaced
+    replace: bool = False
     #: what a decoder left at its last call, with fewer results of the same function
     memory: dict[str, Any] = field(default_factory=dict)
 
@@ -48,10 +54,12 @@ class Solution:
     kernel: str | None = None
     #: RMS of what differs between results at the same point
     noise: float = 0.0
-    #: positions of results that look corrupted; their weights are zero
+    #: positions of results that look corrupted; if they are to be replaced, their weights are zero
     suspects: IndexArray = field(default_factory=lambda: np.zeros(0, dtype=np.intp))
     #: ``(m,)`` RMS by which each result itself may be off, or None if none is in doubt
     doubt: FloatArray | None = None
+    #: RMS error of blocks that have no more behind it than that results are alike; 0 for none
+    alike: float = 0.0
     #: answers to blocks, row by row, in place of those of `weights`; None for no block
     rows: RowWeights | None = None
 

@@ -7,9 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from dask_bacc.coding._typing import BoolArray, IndexArray
+from dask_bacc.coding._typing import BoolArray, FloatArray, IndexArray
 from dask_bacc.coding.codes import Code
 from dask_bacc.coding.decoders.base import Decoder, Evidence, Solution
+from dask_bacc.coding.kriging.alike import RULE
 from dask_bacc.coding.kriging.by_rows import ByRows, krige_rows
 from dask_bacc.coding.kriging.fitted import FEWEST, Fitted
 from dask_bacc.coding.kriging.kernels import Geometry, centred
@@ -79,22 +80,32 @@ class Kriging(Decoder):
         assert evidence.results_gram is not None
         k, m = evidence.code.k, len(evidence.chunks)
         if not np.trace(evidence.results_gram) > 0:
-            # All results are zero, and so is every estimate from them.
-            return Solution(np.full((k, m), 1.0 / m), np.zeros(k), kernel="zero")
-        geometry = _geometry(evidence)
+            return _from_zeros(evidence)
+        geometry, unit = _geometry(evidence)
+        unknown, blur = np.zeros(k), np.zeros(k)
+        if evidence.located is not None:
+            unknown, blur = evidence.located.unknown, evidence.located.blur / unit
         fitted = Fitted.to(
-            geometry, k, evidence.results_gram, evidence.outputs, evidence.memory.get(self.name)
+            geometry,
+            k,
+            evidence.results_gram,
+            evidence.outputs,
+            evidence.memory.get(self.name),
+            evidence.values,
         )
         evidence.memory[self.name] = fitted.ensemble
         most = _most_suspects(evidence.code, fitted.observations.count)
-        aside = fitted.outliers(most)
-        weights, variance = fitted.estimates(evidence.unknown)
+        aside = fitted.outliers(most, trusting=evidence.replace)
+        weights, variance = fitted.estimates(unknown, blur)
         suspects, doubt = np.zeros(0, dtype=np.intp), np.zeros(m)
         if len(aside):
             looks_corrupted = np.flatnonzero(fitted.merging[aside].any(axis=0))
             clean = fitted.without(aside)
-            others, of_others = clean.estimates(evidence.unknown)
-            if fitted.may_be_skewed(aside):
+            others, of_others = clean.estimates(unknown, blur)
+            skewed = fitted.may_be_skewed(aside)
+            if not skewed:
+                suspects = looks_corrupted
+            if skewed or not evidence.replace:
                 # Whether they are the function's own or not, the answer is within its bar.
                 wrong = np.eye(m)[looks_corrupted] - clean.weights(k + looks_corrupted)
                 doubt[looks_corrupted] = np.sqrt(fitted.mean_square(wrong))
@@ -102,17 +113,21 @@ class Kriging(Decoder):
                 variance += fitted.mean_square(weights - others) / 4
                 weights = (weights + others) / 2
             else:
-                fitted, suspects, weights, variance = clean, looks_corrupted, others, of_others
+                fitted, weights, variance = clean, others, of_others
                 evidence.memory[self.name] = fitted.ensemble
         # What differs where blocks are the same is noise, or blocks differ by less than rounding.
         scatter = fitted.returned.scatter(fitted.merging)
         noise = np.sqrt(max(fitted.ensemble.noise_variance(fitted.observations), scatter))
         kernel = fitted.ensemble.best.family.name
+        unforeseen = fitted.unforeseen_variance(evidence.square)
+        variance = np.maximum(variance, unforeseen)
+        variance = variance + evidence.rounding**2 / 4 * _square_of_rounded(weights, evidence)
         by_rows = None
         if not noise > 0 and not doubt.any():
-            by_rows = _by_rows(evidence, fitted)
+            by_rows = _by_rows(evidence, fitted, blur)
         if by_rows is not None:
             variance[by_rows.weights.blocks] = by_rows.variance
+            unforeseen = 0.0
             kernel = f"{by_rows.fit.fitted.ensemble.best.family.name} of rows"
         return Solution(
             weights,
@@ -121,14 +136,15 @@ class Kriging(Decoder):
             noise=noise,
             suspects=suspects,
             doubt=doubt,
+            alike=float(np.sqrt(unforeseen)),
             rows=None if by_rows is None else by_rows.weights,
         )
 
 
-def _by_rows(evidence: Evidence, fitted: Fitted) -> ByRows | None:
+def _by_rows(evidence: Evidence, fitted: Fitted, blur: FloatArray) -> ByRows | None:
     """Answers for the blocks that have not returned, if rows are better points than blocks."""
     rows, own = evidence.rows, evidence.code.own_blocks[evidence.chunks]
-    if rows is None or (evidence.unknown is not None and evidence.unknown.any()):
+    if rows is None or (evidence.located is not None and evidence.located.unknown.any()):
         return None
     if not np.isfinite(rows.blocks).all():
         return None
@@ -143,6 +159,8 @@ def _by_rows(evidence: Evidence, fitted: Fitted) -> ByRows | None:
         evidence.code.generator[evidence.chunks[used]],
         lost,
         fitted.left_out(),
+        blur[lost],
+        evidence.rounding,
         memory.get("rows"),
     )
     if found is not None:
@@ -151,22 +169,43 @@ def _by_rows(evidence: Evidence, fitted: Fitted) -> ByRows | None:
     return found
 
 
+def _from_zeros(evidence: Evidence) -> Solution:
+    """Zeros, of which nothing is known but that these results are."""
+    k, m = evidence.code.k, len(evidence.chunks)
+    own = evidence.code.own_blocks[evidence.chunks]
+    lost = k - len(np.unique(own[own >= 0]))
+    error = np.sqrt(min(RULE / m, 1.0) * evidence.square)
+    if not error > 0:
+        # In units of an answer that is zero but for what is lost.
+        error = np.sqrt(k / max(lost, 1))
+    return Solution(np.full((k, m), 1.0 / m), np.full(k, error), kernel="zero", alike=float(error))
+
+
+def _square_of_rounded(weights: FloatArray, evidence: Evidence) -> FloatArray:
+    """Mean square of what is rounded in sums of results: each of them, and the sum."""
+    assert evidence.results_gram is not None
+    squares = np.diag(evidence.results_gram) / evidence.outputs
+    rounded: FloatArray = (weights**2) @ squares + squares.mean()
+    return rounded
+
+
 def _most_suspects(code: Code, count: int) -> int:
     return (count - code.k - 2) // 2
 
 
-def _geometry(evidence: Evidence) -> Geometry:
-    """How blocks (first) and returned chunks lie to each other, in units of an RMS block."""
+def _geometry(evidence: Evidence) -> tuple[Geometry, float]:
+    """How blocks (first) and returned chunks lie to each other, and the square of the unit."""
     code = evidence.code
-    if evidence.gram is None and code.data_nodes is not None and code.chunk_nodes is not None:
+    if evidence.located is None and code.data_nodes is not None and code.chunk_nodes is not None:
         # All that is known of the blocks is that chunks vary smoothly along the nodes.
         nodes = np.concatenate([code.data_nodes, code.chunk_nodes[evidence.chunks]])
-        return Geometry.of(nodes[:, None], np.eye(1) / np.mean(nodes**2))
+        return Geometry.of(nodes[:, None], np.eye(1) / np.mean(nodes**2)), 1.0
     points = np.vstack([np.eye(code.k), code.generator[evidence.chunks]])
-    if evidence.gram is None:
-        return Geometry.of(points, np.eye(code.k))
+    if evidence.located is None:
+        return Geometry.of(points, np.eye(code.k)), 1.0
     # Rows sum to one, so all points move alike.
-    gram = centred(evidence.gram)
+    before = evidence.located.gram
+    gram = centred(before)
     scale = float(np.mean(np.diag(gram)))
     scale = scale if scale > 0 else 1.0
-    return Geometry.of(points, gram / scale, evidence.gram / scale)
+    return Geometry.of(points, gram / scale, before / scale), scale

@@ -9,7 +9,13 @@ import numpy as np
 from scipy.linalg import lapack
 
 from dask_bacc.coding._typing import FloatArray, IndexArray
-from dask_bacc.coding.kriging.ensemble import TINY, Ensemble, local_variance
+from dask_bacc.coding.kriging.ensemble import (
+    TINY,
+    Ensemble,
+    local_variance,
+    steepness_outside,
+    variance_of_moving,
+)
 from dask_bacc.coding.kriging.fit import LARGEST, Fit
 from dask_bacc.coding.kriging.fitted import FEWEST
 from dask_bacc.coding.kriging.kernels import Geometry, is_far
@@ -31,6 +37,9 @@ CLEARLY = 0.9
 EXACT = 1e-6
 #: Of local variances, as for blocks; with so many rows the nearest tell more than all together.
 COMMON, LEAST = 2.0, 0.05
+#: By how much variances are widened, over the fourth power of the number of results: so few say
+#: little of how much blocks differ.
+WIDENING = 600.0
 #: Share of the mean squared distance below which rows are in the same place.
 SAME = 1e-9
 #: Growth of the nugget while rounding leaves no positive definite covariance, and its first value
@@ -57,6 +66,8 @@ class _Prediction:
     weights: FloatArray
     #: ``(l s,)`` variance that is left, mean over outputs
     variance: FloatArray
+    #: ``(l s,)`` variance for rows that may be elsewhere
+    moved: FloatArray
     #: ``(m s, p)`` errors of the left-out results
     left_out: FloatArray
     #: ``(m s,)`` their variance, sum over outputs
@@ -68,6 +79,8 @@ def krige_rows(
     generator: FloatArray,
     lost: IndexArray,
     by_blocks: FloatArray,
+    blur: FloatArray,
+    rounding: float,
     previous: Stretched | None,
 ) -> ByRows | None:
     """Answers for lost blocks if rows are better taken for points than blocks.
@@ -86,6 +99,10 @@ def krige_rows(
     by_blocks : (m,) ndarray
         Squared error of every result as predicted from the others, blocks being the points; sum
         over outputs.
+    blur : (l,) ndarray
+        Squared distances by which the lost blocks may be elsewhere, in units of an RMS block.
+    rounding : float
+        Share of their size to which results are rounded.
     previous : Stretched, optional
         Fitted to fewer results of the same function.
 
@@ -110,7 +127,7 @@ def krige_rows(
         size = part.stop - part.start
         geometry = Geometry.of(points[:, part].reshape(-1, points.shape[2]), unit)
         values = rows.results[:, part].reshape(m * size, -1)
-        found = _predict(ensemble, geometry, values, m)
+        found = _predict(ensemble, geometry, values, m, blur)
         of_rows = (found.left_out**2).sum(axis=1)
         squared += of_rows.reshape(m, -1).sum(axis=1)
         unforeseen = of_rows / np.maximum(found.expected, TINY)
@@ -120,13 +137,24 @@ def krige_rows(
         local = local_variance(
             _closeness(geometry, m * size), unforeseen, ensemble.effective_outputs, COMMON, LEAST
         )
-        variance[:, part] = (local * found.variance).reshape(-1, size)
+        asked = len(lost) * size
+        there, given = np.arange(asked), np.arange(asked, asked + m * size)
+        outside = steepness_outside(
+            geometry.between(there, given),
+            geometry.among(there),
+            geometry.among(given),
+            unforeseen,
+        )
+        rounded = rounding**2 / 4 * float((values**2).mean())
+        left = np.maximum(local, outside) * found.variance
+        left += rounded * (1 + (found.weights**2).sum(axis=1)) + found.moved
+        variance[:, part] = left.reshape(-1, size)
         batches.append((part, found.weights))
     if not _are_better(squared, by_blocks):
         return None
     # Hyper-parameters are as uncertain as those of so many rows let them be.
     fitted_rows = fit.fitted.observations.count / m
-    widening = 1 + 2 / (ensemble.effective_outputs * fitted_rows)
+    widening = 1 + 2 / (ensemble.effective_outputs * fitted_rows) + WIDENING / m**4
     return ByRows(
         RowWeights(lost, np.arange(m), tuple(batches)),
         widening * variance.mean(axis=1),
@@ -168,7 +196,7 @@ def _batches(rows: int, results: int) -> Iterator[slice]:
 
 
 def _predict(
-    ensemble: Ensemble, geometry: Geometry, values: FloatArray, results: int
+    ensemble: Ensemble, geometry: Geometry, values: FloatArray, results: int, blur: FloatArray
 ) -> _Prediction:
     """Averaged over families; the lost rows are the first points, those of the results follow."""
     count, outputs = values.shape
@@ -176,7 +204,7 @@ def _predict(
     there, given = np.arange(asked), np.arange(asked, asked + count)
     cross, among = geometry.between(there, given), geometry.among(given)
     parts = [
-        _predict_one(fit, geometry.among(there), cross, among, values, results)
+        _predict_one(fit, geometry.among(there), cross, among, values, results, blur)
         for share, fit in zip(ensemble.shares, ensemble.fits, strict=True)
         if share > 0
     ]
@@ -189,6 +217,7 @@ def _predict(
     return _Prediction(
         np.asarray(weights),
         variance,
+        np.asarray(sum(s * part.moved for s, part in zip(shares, parts, strict=True))),
         np.asarray(sum(s * part.left_out for s, part in zip(shares, parts, strict=True))),
         np.asarray(sum(s * part.expected for s, part in zip(shares, parts, strict=True))),
     )
@@ -201,6 +230,7 @@ def _predict_one(
     among: Geometry,
     values: FloatArray,
     results: int,
+    blur: FloatArray,
 ) -> _Prediction:
     """Of one family.
 
@@ -228,7 +258,11 @@ def _predict_one(
         own = np.linalg.inv(inverse[part, part])
         left_out[part] = own @ explained[part]
         expected[part] = scale * outputs * np.diag(own)
-    return _Prediction(weights, scale * (np.maximum(left, 0.0) + nugget), left_out, expected)
+    norms = there.left.reshape(len(blur), -1)
+    moved = scale * np.repeat(variance_of_moving(fit, norms.mean(axis=1), blur), norms.shape[1])
+    return _Prediction(
+        weights, scale * (np.maximum(left, 0.0) + nugget), moved, left_out, expected
+    )
 
 
 def _factor(covariance: FloatArray) -> FloatArray:

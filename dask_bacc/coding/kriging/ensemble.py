@@ -31,6 +31,11 @@ HOPELESS, GROWTH = 20.0, 1.5
 #: How many leave-one-out residuals of a single output the common variance weighs when a local one
 #: is told from them, and the least share of the common one that a local one is believed to have.
 COMMON, LEAST = 20.0, 0.7
+#: Times the squared leave-one-out residuals of its neighbours that a point is off that lies
+#: outside of all results, and the cosine from which on it does.
+PAID, OUTSIDE = 4.0, 0.5
+#: Squared length of a step that shows how a covariance changes, over a squared norm.
+STEP = 1e-5
 TINY = float(np.finfo(float).tiny)
 
 
@@ -53,7 +58,11 @@ class Ensemble:
         return self.fits[int(np.argmax(self.shares))]
 
     def predict(
-        self, observations: Observations, cross: Geometry, there: Geometry
+        self,
+        observations: Observations,
+        cross: Geometry,
+        there: Geometry,
+        blur: FloatArray | None = None,
     ) -> tuple[FloatArray, FloatArray]:
         """Weights of the results for other points, and the variances that are left.
 
@@ -65,6 +74,8 @@ class Ensemble:
             Of the ``a`` other points to those of the observations.
         there : Geometry
             Of the other points.
+        blur : (a,) ndarray, optional
+            Squared distances by which the other points may be elsewhere.
 
         Returns
         -------
@@ -81,14 +92,17 @@ class Ensemble:
         for (share, _), (matrix, _) in zip(kept, predictions, strict=True):
             weights += share * matrix
         variance = np.zeros(len(weights))
-        for (share, _), (matrix, own) in zip(kept, predictions, strict=True):
+        for (share, fit), (matrix, own) in zip(kept, predictions, strict=True):
             apart = matrix - weights
             between = np.einsum("ij,jk,ik->i", apart, observations.gram, apart)
             variance += share * (own + np.maximum(between / observations.outputs, 0.0))
+            if blur is not None:
+                moved = variance_of_moving(fit, there.left, blur)
+                variance += share * _scale(fit, observations) * moved
         return weights, (1 + 2 / self.effective_outputs) * variance
 
-    def left_out(self, observations: Observations) -> FloatArray:
-        """Squared error of each result as the others predict it, sum over outputs.
+    def contrasts(self, observations: Observations) -> FloatArray:
+        """``(m, m)`` weights of the results in the error of each as the others predict it.
 
         References
         ----------
@@ -100,6 +114,11 @@ class Ensemble:
                 factor = cho_factor(fit.results_covariance(observations.geometry), lower=True)
                 inverse = cho_solve(factor, np.eye(observations.count))
                 contrasts += share * inverse / np.diag(inverse)[:, None]
+        return contrasts
+
+    def left_out(self, observations: Observations) -> FloatArray:
+        """Squared error of each result as the others predict it, sum over outputs."""
+        contrasts = self.contrasts(observations)
         squared = np.einsum("ij,jk,ik->i", contrasts, observations.gram, contrasts)
         left_out: FloatArray = np.maximum(squared, 0.0)
         return left_out
@@ -238,6 +257,35 @@ def _cost(fit: Fit) -> float:
     return fit.cost
 
 
+def variance_of_moving(fit: Fit, norms: FloatArray, squared: FloatArray) -> FloatArray:
+    """Variance of the function's change along a step in a direction of its own, over its scale.
+
+    Parameters
+    ----------
+    fit : Fit
+    norms, squared : (a,) ndarrays
+        Squared norms of the points, and squared lengths of the steps.
+    """
+    variance = np.zeros(len(norms))
+    moving = np.flatnonzero(squared > 0)
+    if len(moving):
+        before, wanted = norms[moving], squared[moving]
+        # Changes of a small step are lost in rounding; they grow with its square.
+        step = np.maximum(wanted, STEP * np.mean(before))
+        count = len(moving)
+        sizes = np.concatenate([before, before + step])
+        inner = np.diag(sizes)
+        first, second = np.arange(count), np.arange(count, 2 * count)
+        inner[first, second] = inner[second, first] = before
+        distance = np.maximum(sizes[:, None] + sizes - 2 * inner, 0.0)
+        distance[first, second] = distance[second, first] = step
+        covariance = fit.covariance(Geometry(inner, distance, sizes, sizes, sizes, sizes))
+        change = np.diag(covariance)[:count] + np.diag(covariance)[count:]
+        change = change - 2 * covariance[first, second]
+        variance[moving] = np.maximum(change, 0.0) * wanted / step
+    return variance
+
+
 def _scale(fit: Fit, observations: Observations) -> float:
     """The variance, mean over outputs, in units of the fit's covariance."""
     covariance = fit.results_covariance(observations.geometry)
@@ -258,7 +306,9 @@ def _predict(
     moved = float(np.mean(there.left_size)) / max(float(np.mean(there.left)), TINY)
     rounding = float(np.finfo(float).eps) * moved
     left = np.where(cross.coincident.any(axis=1), left, np.maximum(left, rounding * prior))
-    local = local_variance(weights, residuals(fit, observations), outputs)
+    squared = residuals(fit, observations)
+    local = local_variance(weights, squared, outputs)
+    local = np.maximum(local, steepness_outside(cross, there, observations.geometry, squared))
     return weights, np.maximum(local * _scale(fit, observations) * left, 0.0)
 
 
@@ -281,3 +331,36 @@ def local_variance(
     weight = common / outputs
     local: FloatArray = (weight + count * (shares @ squared)) / (weight + count)
     return np.maximum(local, least)
+
+
+def steepness_outside(
+    cross: Geometry, there: Geometry, among: Geometry, squared: FloatArray
+) -> FloatArray:
+    """Least variances over the common one of points that lie outside of all results.
+
+    Extrapolating is interpolating with weights of hundreds, most of them far inside, where results
+    predict each other best. What counts is how well they do so next to where they end.
+
+    Parameters
+    ----------
+    cross, there, among : Geometry
+        Of the points to the results, of the points, and of the results.
+    squared : (m,) ndarray
+        Leave-one-out residuals of the results, squared, in units of their variances.
+    """
+    distance = cross.squared_distance
+    nearest = np.argmin(distance, axis=1)
+    # Of the ways to the nearest result and to every other: all one way if the point is outside.
+    turned = (
+        among.inner[nearest]
+        - np.take_along_axis(cross.inner, nearest[:, None], axis=1)
+        - cross.inner
+        + there.left[:, None]
+    )
+    lengths = np.sqrt(distance.min(axis=1, keepdims=True) * distance)
+    cosine = (turned / np.maximum(lengths, TINY)).min(axis=1)
+    outside = np.clip((cosine - OUTSIDE) / (1 - OUTSIDE), 0.0, 1.0)
+    closeness = (distance.min(axis=1, keepdims=True) / np.maximum(distance, TINY)) ** 2
+    near = (closeness @ squared) / np.maximum(closeness.sum(axis=1), TINY)
+    least: FloatArray = PAID * outside * near
+    return least

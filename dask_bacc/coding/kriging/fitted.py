@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dask_bacc.coding._typing import FloatArray, IndexArray
+from dask_bacc.coding.kriging.alike import unforeseen_variance
 from dask_bacc.coding.kriging.ensemble import Ensemble, credible_families, fit_ensemble
 from dask_bacc.coding.kriging.kernels import Family, Geometry
 from dask_bacc.coding.kriging.observations import Observations
@@ -14,9 +15,10 @@ from dask_bacc.coding.kriging.outliers import find_outliers
 
 #: Any three results look like a quadratic function's, and an estimate from them is sure of it.
 FEWEST = 4
-#: By how much variances are widened with no more results than blocks, over the square of their
-#: number: nothing but the prior then tells curved functions from linear ones.
-WIDENING = 30.0
+#: By how much variances are widened with no more results than blocks, over the square and the
+#: fourth power of their number: nothing but the prior then tells curved functions from linear
+#: ones.
+WIDENING, STEEPER = 30.0, 600.0
 #: What is not known of a block may lie all in the direction in which results differ most: its
 #: result is then at least by this times the unknown share of their variance from any estimate.
 UNKNOWN = 2.0
@@ -48,6 +50,7 @@ class Fitted:
         results_gram: FloatArray,
         outputs: int,
         previous: Ensemble | None,
+        values: FloatArray | None = None,
     ) -> Fitted:
         """Fitted to all results, perhaps from what was fitted to fewer of them.
 
@@ -61,9 +64,11 @@ class Fitted:
         outputs : int
             Numbers in a result.
         previous : Ensemble, optional
+        values : (m, s) ndarray, optional
+            Some numbers of each result.
         """
         chunks = np.arange(k, len(geometry.inner))
-        returned = Observations(geometry.among(chunks), results_gram, outputs)
+        returned = Observations(geometry.among(chunks), results_gram, outputs, values)
         return cls._to(geometry, k, returned, returned.merging(), previous)
 
     @classmethod
@@ -95,11 +100,12 @@ class Fitted:
         """Positions of those points."""
         return _points(self.merging, self.k)
 
-    def outliers(self, most: int) -> IndexArray:
-        """Points whose results look corrupted, at most so many."""
+    def outliers(self, most: int, *, trusting: bool) -> IndexArray:
+        """Points whose results look corrupted, at most so many; see `find_outliers`."""
         telling = self.observations.telling
         learnt = self.observations.among(telling)
-        outliers: IndexArray = telling[find_outliers(learnt, self.ensemble, most, self.families)]
+        found = find_outliers(learnt, self.ensemble, most, self.families, trusting=trusting)
+        outliers: IndexArray = telling[found]
         return outliers
 
     def may_be_skewed(self, aside: IndexArray) -> bool:
@@ -117,30 +123,57 @@ class Fitted:
         mean: FloatArray = np.maximum(squares / self.returned.outputs, 0.0)
         return mean
 
+    def unforeseen_variance(self, square: float) -> float:
+        """What results that are alike say of a further one; see `alike.unforeseen_variance`.
+
+        Parameters
+        ----------
+        square : float
+            Mean square of all numbers of all results.
+        """
+        observations = self.observations
+        if observations.values is None:
+            return 0.0
+        left_out = self.ensemble.contrasts(observations) @ observations.values
+        return unforeseen_variance(observations.values, left_out, square)
+
     def weights(self, positions: IndexArray) -> FloatArray:
         """Of the results, for what they tell of some points."""
         return self._predict(positions)[0]
 
-    def _predict(self, positions: IndexArray) -> tuple[FloatArray, FloatArray]:
+    def _predict(
+        self, positions: IndexArray, blur: FloatArray | None = None
+    ) -> tuple[FloatArray, FloatArray]:
         weights, variance = self.ensemble.predict(
             self.observations,
             self.geometry.between(positions, self.points),
             self.geometry.among(positions),
+            blur,
         )
         return weights @ self.merging, variance
 
-    def estimates(self, unknown: FloatArray | None) -> tuple[FloatArray, FloatArray]:
-        """Weights and variances for the blocks, of which these shares are not known."""
+    def estimates(self, unknown: FloatArray, blur: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Weights and variances for the blocks.
+
+        Parameters
+        ----------
+        unknown : (k,) ndarray
+            Shares of the blocks that are not known.
+        blur : (k,) ndarray
+            Squared distances by which they may be elsewhere.
+        """
         blocks, observations = np.arange(self.k), self.observations
-        weights, variance = self._predict(blocks)
+        apart = ~self.geometry.between(blocks, self.points).coincident.any(axis=1)
+        weights, variance = self._predict(blocks, blur * apart)
         if observations.count <= self.k:
-            variance = (1 + WIDENING / observations.count**2) * variance
+            count = observations.count
+            variance = (1 + WIDENING / count**2 + STEEPER / count**4) * variance
         if observations.among(observations.telling).distinct < min(self.k, FEWEST):
             # They say no more of other points than how large results may be.
-            apart = ~observations.close(self.geometry.between(blocks, self.points)).any(axis=1)
+            far = ~observations.close(self.geometry.between(blocks, self.points)).any(axis=1)
             largest = np.diag(observations.gram).max() / observations.outputs
-            variance = np.where(apart, np.maximum(variance, largest), variance)
-        if unknown is not None and observations.count > 1:
+            variance = np.where(far, np.maximum(variance, largest), variance)
+        if unknown.any() and observations.count > 1:
             # A covariance learns how curved a function is from results that are close together,
             # and has little to say of blocks that may be anywhere.
             spread = observations.spread / observations.outputs

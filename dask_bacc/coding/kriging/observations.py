@@ -31,6 +31,8 @@ class Observations:
     gram: FloatArray
     #: numbers in a result
     outputs: int
+    #: ``(m, s)`` some numbers of each result as they are, in the unit of `gram`; None if not known
+    values: FloatArray | None = None
 
     @property
     def count(self) -> int:
@@ -67,7 +69,8 @@ class Observations:
     def among(self, points: IndexArray) -> Observations:
         """Some of the results."""
         square = np.ix_(points, points)
-        return Observations(self.geometry.among(points), self.gram[square], self.outputs)
+        values = None if self.values is None else self.values[points]
+        return Observations(self.geometry.among(points), self.gram[square], self.outputs, values)
 
     def merging(self) -> FloatArray:
         """Matrix that takes the mean of results at the same point, one row for each point."""
@@ -97,6 +100,7 @@ class Observations:
     def merged(self, merging: FloatArray) -> Observations:
         """One result for each point."""
         points = np.argmax(merging > 0, axis=1)
+        values = None if self.values is None else merging @ self.values
         return Observations(
-            self.geometry.among(points), merging @ self.gram @ merging.T, self.outputs
+            self.geometry.among(points), merging @ self.gram @ merging.T, self.outputs, values
         )

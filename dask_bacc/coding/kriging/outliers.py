@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from dask_bacc.coding._typing import FloatArray, IndexArray
+from dask_bacc.coding.kriging.alike import say_little
 from dask_bacc.coding.kriging.ensemble import Ensemble, fit_ensemble
 from dask_bacc.coding.kriging.fit import fit_family, fit_noise, residuals
 from dask_bacc.coding.kriging.kernels import FAMILIES, Family
@@ -21,6 +22,8 @@ PRICE = 12.0
 #: The same in units of the mean square by which the other results differ from their mean. Where a
 #: function is steeper than elsewhere, honest results are far outside a variance that is tiny.
 SUBSTANTIAL = 0.5
+#: Errors of left-out results, over the RMS value of all, below which they are explained exactly.
+EXACT = 1e-6
 #: Results that are put aside in vain before the search ends.
 PATIENCE = 2
 
@@ -30,6 +33,8 @@ def find_outliers(
     ensemble: Ensemble,
     most: int,
     families: Sequence[Family] = FAMILIES,
+    *,
+    trusting: bool = False,
 ) -> IndexArray:
     """Positions of results that look corrupted, ascending.
 
@@ -37,6 +42,9 @@ def find_outliers(
     found that one is chosen under which everything is likeliest: the others as a function's
     values, those put aside as unrelated numbers of their own size, at a price for each. Errors
     much smaller than what results differ by are taken for the function's.
+
+    Where the others explain each other exactly or are alike, one that is not says that the
+    function is different there, as counts, masks, clips, flags and saturated curves are.
 
     Parameters
     ----------
@@ -47,6 +55,9 @@ def find_outliers(
     most : int
         Most results to put aside.
     families : sequence of Family
+    trusting : bool
+        Whether linear and polynomial functions that explain the others exactly are believed in all
+        the same.
     """
     nothing = np.zeros(0, dtype=np.intp)
     if most < 1 or residuals(ensemble.best, observations).max() < ORDINARY:
@@ -63,6 +74,9 @@ def find_outliers(
         return nothing
     kept = observations.among(_others(observations, aside))
     clean = fit_ensemble(kept, families)
+    exact = clean.left_out(kept).sum() <= EXACT**2 * np.trace(kept.gram)
+    if (exact and not trusting) or (kept.values is not None and say_little(kept.values)):
+        return nothing
     gain = ensemble.best.cost - clean.best.cost - _unrelated(observations, aside)
     if outputs * gain < PRICE * count:
         return nothing

@@ -17,6 +17,7 @@ from dask_bacc.coding.arrays import (
     to_numpy,
 )
 from dask_bacc.coding.codes import Code
+from dask_bacc.coding.located import Located
 
 #: Length of a sketch. A prime, so that regular patterns in the data do not fall in step with it.
 #: Distances are kept to about ``sqrt(2 / SIZE)``, 2%.
@@ -133,10 +134,10 @@ def compact(part: AnyArray) -> AnyArray:
     return part if part.ndim == 1 else sketch(part)
 
 
-def gram_of_sketches(
-    code: Code, sketches: Mapping[int, Sequence[AnyArray]]
-) -> tuple[FloatArray, FloatArray]:
-    """Estimated inner products of the blocks from the sketches of some chunks.
+def locate(
+    code: Code, sketches: Mapping[int, Sequence[AnyArray]], rounding: float = 0.0
+) -> Located:
+    """Where the blocks lie to each other, from the sketches of some chunks.
 
     What the chunks do not determine is taken for the blocks' mean and a deviation that is as large
     as the others' and unrelated to them.
@@ -148,35 +149,38 @@ def gram_of_sketches(
     sketches : mapping of int to sequence of ndarrays
         For every chunk at hand, at least one, the sketches of its part of each encoded array,
         flat or with rows apart.
+    rounding : float
+        Share of their size to which mixed chunks are rounded. The equations that say where lost
+        blocks are may magnify it a hundred thousand times.
 
     Returns
     -------
-    gram : (k, k) ndarray of float64
+    Located
         The sum over encoded arrays, each scaled to a mean square norm of 1 within every group of
         the code; zero between blocks of different groups and for groups without chunks. Blocks of
         groups that are known from one block alone are taken for unrelated and equally large.
-    unknown : (k,) ndarray of float64
-        Share of every block that the chunks do not determine, from 0 to 1.
 
     Examples
     --------
     >>> from dask_bacc.coding import Uncoded
     >>> blocks = np.array([[1.0, 0.0], [0.0, 1.0]])
-    >>> gram, unknown = gram_of_sketches(Uncoded(2, 2), {0: blocks[:1], 1: blocks[1:]})
-    >>> gram
+    >>> located = locate(Uncoded(2, 2), {0: blocks[:1], 1: blocks[1:]})
+    >>> located.gram
     array([[1., 0.],
            [0., 1.]])
-    >>> unknown
-    array([0., 0.])
+    >>> located.unknown, located.blur
+    (array([0., 0.]), array([0., 0.]))
     """
-    whole, unknown = np.zeros((code.k, code.k)), np.ones(code.k)
+    whole = Located(np.zeros((code.k, code.k)), np.ones(code.k), np.zeros(code.k))
     for group in code.groups:
         members = [i for i in sorted(sketches) if group.chunks.start <= i < group.chunks.stop]
         if members:
             rows = group.code.generator[[i - group.chunks.start for i in members]]
-            gram, unknown[group.blocks] = _gram_of_group(rows, [sketches[i] for i in members])
-            whole[np.ix_(group.blocks, group.blocks)] = gram
-    return whole, unknown
+            part = _locate_group(rows, [sketches[i] for i in members], rounding)
+            whole.gram[np.ix_(group.blocks, group.blocks)] = part.gram
+            whole.unknown[group.blocks] = part.unknown
+            whole.blur[group.blocks] = part.blur
+    return whole
 
 
 def determined_by(rows: FloatArray) -> tuple[FloatArray, int]:
@@ -185,9 +189,9 @@ def determined_by(rows: FloatArray) -> tuple[FloatArray, int]:
     return inverse, round(float(np.trace(inverse @ rows)))
 
 
-def _gram_of_group(
-    rows: FloatArray, sketches: Sequence[Sequence[AnyArray]]
-) -> tuple[FloatArray, FloatArray]:
+def _locate_group(
+    rows: FloatArray, sketches: Sequence[Sequence[AnyArray]], rounding: float
+) -> Located:
     """The same from the chunks of a group, which have these rows."""
     k = rows.shape[1]
     inverse, rank = determined_by(rows)
@@ -195,14 +199,15 @@ def _gram_of_group(
     unknown = np.clip(1 - np.diag(determined), 0.0, 1.0) if rank < k else np.zeros(k)
     if rank < min(2, k):
         # Nothing is known of how far the other blocks are from the one.
-        return np.eye(k), unknown
-    total = np.zeros((k, k))
+        return Located(np.eye(k), unknown, np.zeros(k))
+    total, blur = np.zeros((k, k)), np.zeros(k)
+    mixed = (rows != 0).sum(axis=1) > 1
     for part in zip(*sketches, strict=True):
         stacked = np.stack([compact(sketch) for sketch in part])
         largest = np.abs(stacked).max(initial=0.0)
         if not np.isfinite(largest):
             # Sums of numbers near the largest there are say nothing.
-            return np.eye(k), np.ones(k)
+            return Located(np.eye(k), np.ones(k), np.zeros(k))
         stacked = stacked / power_of_two(largest)
         mean = stacked.mean(axis=0)
         deviations = inverse @ (stacked - mean)
@@ -213,5 +218,9 @@ def _gram_of_group(
             spread = np.linalg.norm(deviations) ** 2 / (rank - 1)
             gram = gram + spread * (np.eye(k) - determined)
         size = np.trace(gram) / k
-        total += gram / size if size > 0 else gram
-    return total, unknown
+        size = size if size > 0 else 1.0
+        total += gram / size
+        # Of each product, and of sums on the way.
+        rounded = mixed * rounding**2 * ((rows**2) @ np.diag(gram))
+        blur += (inverse**2) @ rounded / size
+    return Located(total, unknown, blur)
