@@ -24,7 +24,7 @@ from dask_bacc.cluster.run import CodedRun, start_run
 from dask_bacc.coding import Code, Decoder
 from dask_bacc.coding._typing import AnyArray
 from dask_bacc.coding.arrays import namespace
-from dask_bacc.coding.linear import rounding
+from dask_bacc.coding.linear import mixed_dtype, rounding
 
 
 @dataclass(frozen=True)
@@ -169,6 +169,7 @@ class CodedArray(DaskMethodsMixin):
         combine: str = "concat",
         launch: str = "eager",
         cancel: str = "cancel",
+        suspects: str = "keep",
         retries: int = 0,
         client: Client | None = None,
         **kwargs: Any,
@@ -212,6 +213,12 @@ class CodedArray(DaskMethodsMixin):
             and keep their threads until they return; or they go on, and `CodedRun.partials` gives
             better answers as they return; or they are cancelled and their workers restarted, once
             they hold nothing else.
+        suspects : {"keep", "replace"}
+            What happens to results that look corrupted. They are kept: no block's own result is
+            ever replaced, the doubt is in its error, and the report and a warning name it. Or they
+            are replaced by what the others say, and linear functions that explain all others are
+            believed in; choose it for functions without kinks, with `enough` above ``k + 4``, so
+            that there are results to compare.
         retries : int
             How often a chunk that raises is tried again.
         client : distributed.Client, optional
@@ -240,9 +247,10 @@ class CodedArray(DaskMethodsMixin):
             retries=retries,
             launch=launch,
             cancel=cancel,
+            suspects=suspects,
             dress=self._dress,
             sketches=self._sketches,
-            precision=rounding(part.dtype for part in self.parts),
+            precision=rounding(mixed_dtype(part.dtype) for part in self.parts),
         )
         single = launch == "backup"
         keys = [[self._key_of(part, i, single) for part in self.parts] for i in range(self.n)]

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from dask_bacc.cluster.solver import Solved
+from dask_bacc.cluster.solved import Solved
 from dask_bacc.cluster.structure import FlatResult, rebuild
 from dask_bacc.coding import DecodingMatrix
 from dask_bacc.coding._typing import AnyArray, FloatArray

@@ -82,6 +82,10 @@ def doubts(report: RunReport, options: RunOptions, enough: bool, error: float) -
             f"decoded from {len(report.returned)} results, fewer than enough={options.enough}, "
             f"because {options.deadline} s have passed"
         )
+    if report.suspects:
+        names = ", ".join(map(str, report.suspects))
+        done = "put aside" if options.suspects == "replace" else "kept"
+        found.append(f"results of chunks {names} look corrupted and were {done}")
     if error > options.rtol:
         found.append(f"the estimate is above rtol={options.rtol:g}")
     return f"{'; '.join(found)}: {report.error_text}" if found else None

@@ -20,7 +20,7 @@ from dask_bacc.cluster.combine import check_finite, concat_axis, reducing_row
 from dask_bacc.cluster.local import specimen
 from dask_bacc.cluster.movement import Work, choose_slices
 from dask_bacc.cluster.products import Index, limits, together
-from dask_bacc.cluster.solver import Solved
+from dask_bacc.cluster.solved import Solved
 from dask_bacc.cluster.structure import Outline, rebuild
 from dask_bacc.cluster.task import ChunkResult
 from dask_bacc.coding._typing import AnyArray, FloatArray, IndexArray

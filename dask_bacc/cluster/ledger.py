@@ -12,7 +12,7 @@ import numpy as np
 from dask_bacc.cluster.events import EventKind, EventLog, RunEvent
 from dask_bacc.cluster.policy import Stop
 from dask_bacc.cluster.report import ChunkRecord, RunReport
-from dask_bacc.cluster.solver import Solved
+from dask_bacc.cluster.solved import Solved
 from dask_bacc.coding._typing import FloatArray
 
 

@@ -12,6 +12,7 @@ from dask_bacc.cluster.combine import check_combine
 from dask_bacc.cluster.stragglers import Patience
 from dask_bacc.coding import Code, Decoder, get_decoder
 from dask_bacc.coding._typing import AnyArray
+from dask_bacc.coding.decode import check_suspects
 
 Launch = Literal["eager", "backup"]
 Cancel = Literal["cancel", "keep", "restart"]
@@ -40,6 +41,8 @@ class RunOptions:
     #: when a chunk is late
     patience: Patience
     cancel: str
+    #: ``"keep"`` for results that look corrupted to stay, ``"replace"`` to put them aside
+    suspects: str
     #: sketches of chunks that earlier runs brought, added to by this one; see `locate`
     sketches: dict[int, list[AnyArray]]
     #: share of their size to which the blocks are rounded
@@ -61,6 +64,7 @@ class RunOptions:
         dress: Dress | None,
         launch: str,
         cancel: str,
+        suspects: str,
         sketches: dict[int, list[AnyArray]],
         precision: float,
     ) -> RunOptions:
@@ -92,6 +96,7 @@ class RunOptions:
             raise ValueError(f"unknown launch {launch!r}; use one of {_names(Launch)}")
         if cancel not in get_args(Cancel):
             raise ValueError(f"unknown cancel {cancel!r}; use one of {_names(Cancel)}")
+        check_suspects(suspects)
         if launch == "backup" and len(code.first_copies) < code.k:
             raise ValueError(
                 f"launch='backup' starts with the blocks as they stand, which {code} has not; use "
@@ -110,6 +115,7 @@ class RunOptions:
             launch=launch,
             patience=Patience.configured(),
             cancel=cancel,
+            suspects=suspects,
             sketches=sketches,
             precision=precision,
         )

@@ -82,7 +82,7 @@ class RunReport:
     #: RMS of what differs between results of the same block, in the unit of `error`; 0 unless the
     #: function is found to be noisy
     noise: float = 0.0
-    #: chunks whose results look corrupted and were put aside
+    #: chunks whose results look corrupted; in the answer unless the run was to replace them
     suspects: tuple[int, ...] = ()
     #: seconds of the run that went into decoding matrices and error estimates; results that came
     #: meanwhile were not kept waiting
@@ -104,8 +104,9 @@ class RunReport:
         if self.error is None:
             return "its error is not estimated"
         if self.error == 0:
-            zero = self.kernel == "zero"
-            return "all results are zero, and so are estimates" if zero else "nothing is estimated"
+            return "nothing is estimated"
+        if self.kernel == "zero":
+            return "all results are zero, which says nothing of those that are missing"
         text = f"its estimated relative error is {self.error:.2g}"
         return f"{text}, and the function is noisy by {self.noise:.2g}" if self.noise else text
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 
 from dask_bacc.cluster.ledger import Ledger
-from dask_bacc.cluster.solver import Solved, Solver
+from dask_bacc.cluster.solved import Solved
+from dask_bacc.cluster.solver import Solver
 from dask_bacc.cluster.structure import FlatResult, Outline
 from dask_bacc.coding._typing import AnyArray
 
@@ -39,17 +41,18 @@ class Solutions:
         sketches: Mapping[int, Sequence[AnyArray]],
         *,
         thorough: bool = False,
+        until: float = math.inf,
     ) -> Solved:
         """How the results decode if every block is a point; see `Solver.solve`."""
         known = self._by_blocks
         if known is None or _is_old(known, results, sketches, thorough):
             begin = time.monotonic()
-            solved = self._solver.solve(results, sketches, thorough=thorough)
+            solved = self._solver.solve(results, sketches, thorough=thorough, until=until)
             self._by_blocks = known = solved, len(sketches)
             self._ledger.solving += time.monotonic() - begin
         return known[0]
 
-    def by_rows(
+    def best(
         self,
         results: Mapping[int, Outline],
         sketches: Mapping[int, Sequence[AnyArray]],
@@ -57,31 +60,38 @@ class Solutions:
         *,
         thorough: bool = False,
         insist: bool = False,
+        until: float = math.inf,
     ) -> Solved:
         """The same with rows as points, if that is better, all results are here and there is time.
 
+        If not, what fewer results gave row by row is kept where it has the smaller error: more
+        results must not make an answer worse.
+
         Parameters
         ----------
-        results, sketches, thorough
+        results, sketches, thorough, until
             As before.
         values : mapping of int to FlatResult
             The results that are here.
         insist : bool
             Whether it may take more than its share of the run's time.
         """
-        by_blocks = self.by_blocks(results, sketches, thorough=thorough)
+        by_blocks = self.by_blocks(results, sketches, thorough=thorough, until=until)
         known = self._by_rows
         if known is not None and not _is_old(known, results, sketches, thorough):
             return known[0]
         affordable = insist or self._price <= SHARE * self._ledger.elapsed
-        if not (affordable and by_blocks.overall > 0 and values.keys() >= results.keys()):
-            return by_blocks
-        begin = time.monotonic()
-        solved = self._solver.solve(results, sketches, values=values, thorough=thorough)
-        self._by_rows = solved, len(sketches)
-        self._price = time.monotonic() - begin
-        self._ledger.solving += self._price
-        return solved
+        if affordable and by_blocks.overall > 0 and values.keys() >= results.keys():
+            begin = time.monotonic()
+            solved = self._solver.solve(
+                results, sketches, values=values, thorough=thorough, until=until
+            )
+            end = time.monotonic()
+            self._ledger.solving += end - begin
+            if solved.by_rows or end < until:
+                self._by_rows, self._price = (solved, len(sketches)), end - begin
+                return solved
+        return by_blocks if known is None else self._solver.better(by_blocks, known[0])
 
 
 def _is_old(

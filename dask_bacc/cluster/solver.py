@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from dask_bacc.cluster.result_rows import ResultRows
+from dask_bacc.cluster.solved import Solved
 from dask_bacc.cluster.structure import FlatResult, Outline
 from dask_bacc.coding import Code, Decoder, DecodingMatrix, decoding_matrix, needs_solving
 from dask_bacc.coding._typing import AnyArray, FloatArray
@@ -18,40 +19,12 @@ from dask_bacc.coding.decode import count_outputs
 from dask_bacc.coding.kriging.row_sketch import rows_of_sketches
 from dask_bacc.coding.kriging.sketch import locate
 from dask_bacc.coding.linear import rounding
+from dask_bacc.coding.patience import out_of_time, search_until
 from dask_bacc.coding.rows import Rows, as_rows
 from dask_bacc.coding.threads import one_thread
 
 #: A result larger than others by this factor sets the unit anew.
 FAR = 1e6
-
-
-@dataclass(frozen=True, eq=False)
-class Solved:
-    """How the results decode, leaf by leaf, and how well."""
-
-    #: number of results that were looked at
-    count: int
-    #: chunks that were used, ascending
-    chunks: list[int]
-    #: one for every leaf of the results
-    matrices: list[DecodingMatrix]
-    #: ``(k,)`` estimated RMS error of every block over the RMS value of the results, the worst
-    #: over leaves; 0, inf and NaN as in `DecodingMatrix`
-    error: FloatArray
-    #: of the whole answer: RMS over blocks, or if they are added up at most this over the RMS
-    #: value of the sum; NaN if it is not estimated
-    overall: float
-    #: covariances that explain the results best
-    kernels: tuple[str, ...]
-    #: RMS noise in the same unit as the error; 0 if the function is not found to be noisy
-    noise: float
-    #: chunks whose results look corrupted, ascending; if suspects are to be replaced, they were
-    #: put aside
-    suspects: tuple[int, ...]
-    #: estimated error of the blocks that have no more behind it than that results are alike
-    alike: float = 0.0
-    #: whether it depends on the results alone and not on the order of their arrival
-    thorough: bool = False
 
 
 class GrowingGram:
@@ -169,6 +142,7 @@ class Solver:
         *,
         values: Mapping[int, FlatResult] | None = None,
         thorough: bool = False,
+        until: float = math.inf,
     ) -> Solved:
         """Solve with what is new among the results.
 
@@ -183,9 +157,20 @@ class Solver:
         thorough : bool
             Whether to forget what earlier calls found, so that the order of arrival does not
             matter.
+        until : float
+            When searches have to end, on the monotonic clock.
         """
-        with one_thread():
+        with one_thread(), search_until(until):
             return self._solve(results, sketches, values, thorough)
+
+    def better(self, solved: Solved, before: Solved) -> Solved:
+        """The one with the smaller error, of a solution and one that was made of fewer results."""
+        if self._reduced or solved.suspects or not before.overall < solved.overall:
+            return solved
+        if not set(before.chunks) <= set(solved.chunks):
+            return solved
+        extended = before.extended(self._code, solved.chunks, solved.count)
+        return extended if extended.overall < solved.overall else solved
 
     def _solve(
         self,
@@ -203,7 +188,9 @@ class Solver:
             solved = self._solve_once(results, kept, sketches, values)
             if not solved.suspects or not self._replace:
                 suspects = aside or solved.suspects
-                return replace(solved, count=len(results), suspects=suspects, thorough=afresh)
+                # A search that was broken off may have ended elsewhere.
+                thorough = afresh and not out_of_time()
+                return replace(solved, count=len(results), suspects=suspects, thorough=thorough)
             # A result that is corrupted in one leaf is not to be trusted in the others.
             aside = tuple(sorted((*aside, *solved.suspects)))
 

@@ -6,6 +6,7 @@ import asyncio
 import math
 import pickle
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,11 +23,15 @@ from dask_bacc.cluster.local import lazy_copy
 from dask_bacc.cluster.options import RunOptions
 from dask_bacc.cluster.policy import Stop
 from dask_bacc.cluster.solutions import Solutions
-from dask_bacc.cluster.solver import Solved, Solver
+from dask_bacc.cluster.solved import Solved
+from dask_bacc.cluster.solver import Solver
 from dask_bacc.cluster.structure import FlatResult, Outline
 from dask_bacc.cluster.task import ChunkResult
 from dask_bacc.coding import Code, lost_blocks
 from dask_bacc.coding.linear import rounding
+
+#: Seconds for the last estimate of a run whose deadline has passed.
+GRACE = 0.4
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +87,8 @@ class Work:
         #: those that are here
         self._results: dict[int, FlatResult] = {}
         self._precision = options.precision
+        #: when the answer is due, on the monotonic clock
+        self._due = ledger.submitted + (math.inf if options.deadline is None else options.deadline)
         self._start_solver()
         # Held while solving; those who come meanwhile find it done.
         self._solving = threading.Lock()
@@ -200,7 +207,7 @@ class Work:
         with self._solving:
             if not self._results:
                 return None
-            solved = self._solve(rows=True)
+            solved = self._solve(rows=True, until=max(self._due, time.monotonic() + GRACE))
             results = dict(self._results)
         if lost_blocks(solved.error) or not results.keys() >= set(solved.chunks):
             return None
@@ -223,9 +230,10 @@ class Work:
         if not self._outlines:
             raise no_answer(ledger.report(), f"{options.enough} were needed")
         with self._solving:
-            solved = self._solve(thorough=True, rows=False)
-            poor = solved.overall > options.rtol and ledger.stopped is not Stop.DEADLINE
-            solved = self._solve(thorough=True, rows=True, insist=poor)
+            until = max(self._due, time.monotonic() + GRACE)
+            solved = self._solve(thorough=True, rows=False, until=until)
+            poor = solved.overall > options.rtol
+            solved = self._solve(thorough=True, rows=True, insist=poor, until=until)
         ledger.solved = solved
         enough = len(solved.chunks) >= options.enough
         # At the deadline the user takes what has come; short of it, too few is too few.
@@ -272,21 +280,38 @@ class Work:
     def _start_solver(self) -> None:
         #: that of the options, for results of the precision of those that are in
         self.decoder = self.options.decoder.at_precision(self._precision)
-        solver = Solver(self.code, self.decoder, self.options.combine, self.options.axis)
+        options = self.options
+        solver = Solver(
+            self.code,
+            self.decoder,
+            options.combine,
+            options.axis,
+            rounding=options.precision,
+            replace=options.suspects == "replace",
+        )
         self._solutions = Solutions(solver, self.ledger)
 
     def _good_enough(self, *, thorough: bool, rows: bool) -> bool:
         with self._solving:
-            solved = self._solve(thorough=thorough, rows=rows)
-        return len(solved.chunks) >= self.options.enough and solved.overall <= self.options.rtol
+            solved = self._solve(thorough=thorough, rows=rows, until=self._due)
+        return len(solved.chunks) >= self.options.enough and (
+            max(solved.overall, solved.alike) <= self.options.rtol
+        )
 
-    def _solve(self, *, thorough: bool = False, rows: bool, insist: bool = False) -> Solved:
+    def _solve(
+        self, *, thorough: bool = False, rows: bool, insist: bool = False, until: float
+    ) -> Solved:
         """How all results that are in decode, perhaps row by row; while holding the lock."""
         outlines, sketches = dict(self._outlines), dict(self.options.sketches)
         if not rows:
-            return self._solutions.by_blocks(outlines, sketches, thorough=thorough)
-        return self._solutions.by_rows(
-            outlines, sketches, dict(self._results), thorough=thorough, insist=insist
+            return self._solutions.by_blocks(outlines, sketches, thorough=thorough, until=until)
+        return self._solutions.best(
+            outlines,
+            sketches,
+            dict(self._results),
+            thorough=thorough,
+            insist=insist,
+            until=until,
         )
 
     def _check_fits(self, chunk: int, outline: Outline) -> None:

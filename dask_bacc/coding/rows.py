@@ -80,6 +80,18 @@ class RowWeights:
                 [target[place, ...] for target in targets for place in places],
             )
 
+    def without(self, blocks: IndexArray) -> RowWeights:
+        """Those of the other blocks."""
+        kept = ~np.isin(self.blocks, blocks)
+        batches = tuple(
+            (
+                rows,
+                matrix.reshape(len(kept), -1, matrix.shape[1])[kept].reshape(-1, matrix.shape[1]),
+            )
+            for rows, matrix in self.batches
+        )
+        return replace(self, blocks=self.blocks[kept], batches=batches)
+
     def moved(self, blocks: IndexArray, results: IndexArray) -> RowWeights:
         """The same where these are the positions of the blocks and results counted so far."""
         return replace(self, blocks=blocks[self.blocks], results=results[self.results])

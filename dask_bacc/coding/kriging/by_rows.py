@@ -20,13 +20,15 @@ from dask_bacc.coding.kriging.fit import LARGEST, Fit
 from dask_bacc.coding.kriging.fitted import FEWEST
 from dask_bacc.coding.kriging.kernels import Geometry, is_far
 from dask_bacc.coding.kriging.metric import Stretched, fit_stretched
+from dask_bacc.coding.patience import out_of_time
 from dask_bacc.coding.rows import Rows, RowWeights
 
 #: Rows of results that are solved for at once, at most, but for one row of each. Rows say most of
 #: those at the same place in other chunks, which are made of the same rows of blocks.
 BATCH = 640
-#: Rows of results in all; more would take seconds.
-MOST = 2**15
+#: Times that batches grow with the cube of their size: where there are many rows they are smaller,
+#: so that all together do not take seconds.
+WORK = 2e9
 #: Lost rows that say whether what a finite family is asked for is known.
 ASKED = 16
 #: Results that are left out must be predicted with an error smaller by this factor, of all
@@ -109,10 +111,10 @@ def krige_rows(
     Returns
     -------
     ByRows or None
-        With positions among the blocks and the results.
+        With positions among the blocks and the results. None too if there is no time.
     """
     m, count = len(generator), rows.count
-    if m < FEWEST or m * count > MOST:
+    if m < FEWEST:
         return None
     if by_blocks.sum() <= EXACT**2 * float((rows.results**2).sum()):
         return None
@@ -124,6 +126,8 @@ def krige_rows(
     variance = np.zeros((len(lost), count))
     batches = []
     for part in _batches(count, m):
+        if out_of_time():
+            return None
         size = part.stop - part.start
         geometry = Geometry.of(points[:, part].reshape(-1, points.shape[2]), unit)
         values = rows.results[:, part].reshape(m * size, -1)
@@ -190,7 +194,8 @@ def _spaced(count: int, most: int) -> IndexArray:
 
 def _batches(rows: int, results: int) -> Iterator[slice]:
     """Parts of the rows, about equally long."""
-    count = min(-(-rows * results // BATCH), rows)
+    size = min(BATCH, np.sqrt(WORK / (rows * results)))
+    count = min(int(np.ceil(rows * results / size)), rows)
     edges = [rows * i // count for i in range(count + 1)]
     return (slice(*edges[i : i + 2]) for i in range(count))
 

@@ -11,6 +11,7 @@ from scipy.optimize import OptimizeResult, minimize
 from dask_bacc.coding._typing import FloatArray
 from dask_bacc.coding.kriging.kernels import Family, Geometry
 from dask_bacc.coding.kriging.observations import Observations
+from dask_bacc.coding.patience import out_of_time
 
 #: Logarithms of the weights of the terms and of the nugget stay within these.
 LOWEST, HIGHEST = -34.0, 6.0
@@ -126,12 +127,14 @@ class Posterior:
 
     def minimise(self, start: FloatArray, noise: tuple[float, float]) -> Fit:
         """The likeliest parameters, with the logarithm of the nugget within bounds."""
+        if out_of_time():
+            return Fit(self.family, start, self.cost(start)[0])
         lowest = np.inf
 
         def stop_in_time(intermediate_result: OptimizeResult) -> None:
             nonlocal lowest
             gain, lowest = lowest - intermediate_result.fun, intermediate_result.fun
-            if self.outputs * gain < LAST_GAIN:
+            if self.outputs * gain < LAST_GAIN or out_of_time():
                 raise StopIteration
 
         found = minimize(

@@ -12,6 +12,7 @@ from dask_bacc.coding.kriging.ensemble import Ensemble, fit_ensemble
 from dask_bacc.coding.kriging.fit import fit_family, fit_noise, residuals
 from dask_bacc.coding.kriging.kernels import FAMILIES, Family
 from dask_bacc.coding.kriging.observations import Observations
+from dask_bacc.coding.patience import out_of_time
 
 #: Largest leave-one-out residual, squared and in units of its variance, that is not looked into.
 ORDINARY = 2.2
@@ -60,7 +61,7 @@ def find_outliers(
         the same.
     """
     nothing = np.zeros(0, dtype=np.intp)
-    if most < 1 or residuals(ensemble.best, observations).max() < ORDINARY:
+    if most < 1 or out_of_time() or residuals(ensemble.best, observations).max() < ORDINARY:
         return nothing
     order, costs = _worst_first(observations, most)
     if len(costs) == 1:
@@ -100,6 +101,8 @@ def _worst_first(observations: Observations, most: int) -> tuple[IndexArray, Flo
         costs.append(fit.cost + _unrelated(observations, order))
         if len(order) == most or len(costs) - 1 - int(np.argmin(costs)) >= PATIENCE:
             return np.array(order, dtype=np.intp), np.array(costs)
+        if out_of_time():
+            return np.zeros(0, dtype=np.intp), np.zeros(1)
         order.append(int(others[np.argmax(residuals(fit, kept))]))
 
 

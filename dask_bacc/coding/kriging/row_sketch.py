@@ -12,8 +12,8 @@ from dask_bacc.coding.codes import Code
 from dask_bacc.coding.kriging.sketch import determined_by, sketch, sketch_each
 from dask_bacc.coding.rows import as_rows
 
-#: Numbers in a sketch that keeps rows apart, at most.
-MOST = 2**15
+#: Numbers in a sketch that keeps rows apart, at most: a megabyte.
+MOST = 2**17
 #: Lengths of a row's sketch, where rows are longer than that: primes, as in `sketch`. Shorter ones
 #: would tell too little of how far rows are from each other.
 LENGTHS = (61, 127, 251, 509, 1021, 2039, 4093)

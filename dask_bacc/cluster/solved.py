@@ -1,0 +1,96 @@
+"""How the results of a run decode, and how well."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from dask_bacc.coding import Code, DecodingMatrix
+from dask_bacc.coding._typing import FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Solved:
+    """How the results decode, leaf by leaf, and how well."""
+
+    #: number of results that were looked at
+    count: int
+    #: chunks that were used, ascending
+    chunks: list[int]
+    #: one for every leaf of the results
+    matrices: list[DecodingMatrix]
+    #: ``(k,)`` estimated RMS error of every block over the RMS value of the results, the worst
+    #: over leaves; 0, inf and NaN as in `DecodingMatrix`
+    error: FloatArray
+    #: of the whole answer: RMS over blocks, or if they are added up at most this over the RMS
+    #: value of the sum; NaN if it is not estimated
+    overall: float
+    #: covariances that explain the results best
+    kernels: tuple[str, ...]
+    #: RMS noise in the same unit as the error; 0 if the function is not found to be noisy
+    noise: float
+    #: chunks whose results look corrupted, ascending; if suspects are to be replaced, they were
+    #: put aside
+    suspects: tuple[int, ...]
+    #: estimated error of the blocks that have no more behind it than that results are alike
+    alike: float = 0.0
+    #: whether it depends on the results alone and not on the order of their arrival
+    thorough: bool = False
+
+    @property
+    def by_rows(self) -> bool:
+        """Whether some answers are made row by row."""
+        return any(matrix.rows for matrix in self.matrices)
+
+    def extended(self, code: Code, chunks: Sequence[int], count: int) -> Solved:
+        """The same with the own results of blocks that have come since, and no other news.
+
+        Parameters
+        ----------
+        code : Code
+        chunks : sequence of int
+            That are in now, ascending; those that were used are among them.
+        count : int
+            Number of results that have been looked at now.
+        """
+        if list(chunks) == self.chunks:
+            return replace(self, count=count)
+        own = code.own_blocks[list(chunks)]
+        place = np.searchsorted(chunks, self.chunks)
+        come = {int(own[i]): i for i in np.flatnonzero(own >= 0)[::-1]}
+        fresh = np.array([j for j in sorted(come) if self.error[j] > 0], dtype=np.intp)
+        matrices = [_extended(matrix, len(chunks), place, fresh, come) for matrix in self.matrices]
+        error = self.error.copy()
+        error[fresh] = self.noise
+        return replace(
+            self,
+            count=count,
+            chunks=list(chunks),
+            matrices=matrices,
+            error=error,
+            overall=float(np.sqrt(np.mean(error**2))),
+        )
+
+
+def _extended(
+    matrix: DecodingMatrix,
+    count: int,
+    place: np.ndarray[tuple[int], np.dtype[np.intp]],
+    fresh: np.ndarray[tuple[int], np.dtype[np.intp]],
+    come: dict[int, int],
+) -> DecodingMatrix:
+    weights = np.zeros((len(matrix.weights), count))
+    weights[:, place] = matrix.weights
+    weights[fresh] = 0.0
+    weights[fresh, [come[j] for j in fresh.tolist()]] = 1.0
+    error = matrix.error.copy()
+    error[fresh] = matrix.noise
+    everywhere = np.arange(len(weights))
+    rows = tuple(
+        kept.moved(everywhere, place)
+        for part in matrix.rows
+        if len((kept := part.without(fresh)).blocks)
+    )
+    return replace(matrix, weights=weights, error=error, rows=rows)
