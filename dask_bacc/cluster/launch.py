@@ -11,7 +11,8 @@ from dask.base import annotate, get_annotations
 from dask.typing import Key
 from distributed import Client, Future
 
-from dask_bacc.cluster.submit import RunGraph, submit
+from dask_bacc.cluster.graph import RunGraph
+from dask_bacc.cluster.submit import submit
 
 #: How often a chunk is launched once more because workers went silent.
 ATTEMPTS = 3

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from operator import index
 from typing import Any
 
+import dask
+import dask.array as da
 import numpy as np
 from dask._task_spec import convert_legacy_graph
 from dask.array import Array
@@ -20,6 +24,9 @@ from numpy.lib.array_utils import normalize_axis_index
 from dask_bacc.coding._typing import AnyArray
 from dask_bacc.coding.arrays import library, numpy_dtype
 from dask_bacc.coding.linear import inexact_dtype
+
+#: dask's configuration is set for all threads at once, so threads optimise in turn.
+_optimising = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -164,7 +171,8 @@ def dask_blocks(source: Source, k: int) -> tuple[dict[Key, Any], list[Key]]:
     """The optimised graph of a dask array cut into blocks, and the blocks' keys in order.
 
     Chunks along other axes are merged. Nothing of the graph's own keys is changed, so blocks that
-    are already on the cluster stay there, for as long as the graph is kept.
+    are already on the cluster stay there, for as long as the graph is kept. Rechunking is made of
+    plain tasks: a peer-to-peer one needs all workers, and cannot be made once more beside itself.
     """
     array = source.array
     chunks = tuple(
@@ -172,14 +180,26 @@ def dask_blocks(source: Source, k: int) -> tuple[dict[Key, Any], list[Key]]:
         for axis, size in enumerate(array.shape)
     )
     if array.chunks != chunks:
-        array = array.rechunk(chunks)
-    expr = collections_to_expr([array], True).optimize()
+        array = array.rechunk(chunks, method="tasks")
+    with _rechunked_by_tasks():
+        expr = collections_to_expr([array], True).optimize()
+        futures = futures_of(array)
     graph = convert_legacy_graph(expr.__dask_graph__())
     keys = list(flatten(expr.__dask_keys__()))
     # Optimising leaves their keys only, and what nobody has a future of is let go.
     used = set(keys).union(*(node.dependencies for node in graph.values()))
-    graph |= {future.key: future for future in futures_of(array) if future.key in used}
+    graph |= {future.key: future for future in futures if future.key in used}
     return graph, keys
+
+
+@contextlib.contextmanager
+def _rechunked_by_tasks() -> Iterator[None]:
+    """With query planning, how to rechunk is decided where an expression is optimised."""
+    if not da.array_expr_enabled():
+        yield
+        return
+    with _optimising, dask.config.set({"array.rechunk.method": "tasks"}):
+        yield
 
 
 def _dtype(array: Any) -> np.dtype[np.generic]:
