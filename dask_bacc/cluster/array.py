@@ -23,7 +23,7 @@ from dask_bacc.cluster.parity import alone_key
 from dask_bacc.cluster.run import CodedRun, start_run
 from dask_bacc.coding import Code, Decoder
 from dask_bacc.coding._typing import AnyArray
-from dask_bacc.coding.arrays import namespace
+from dask_bacc.coding.arrays import namespace, single
 from dask_bacc.coding.linear import rounding
 
 
@@ -35,8 +35,10 @@ class Part:
     name: str
     #: shape of every chunk
     shape: tuple[int, ...]
-    #: dtype of every chunk
+    #: dtype of the chunks that are combined from blocks, and of all once they are stacked
     dtype: np.dtype[np.generic]
+    #: dtype of the chunks that are blocks as they stand; another one for half precision alone
+    own_dtype: np.dtype[np.generic]
     #: axis along which the array was cut
     axis: int
     #: library of every chunk; see `dask_bacc.coding.arrays.library`
@@ -84,7 +86,11 @@ class CodedArray(DaskMethodsMixin):
     @property
     def nbytes(self) -> int:
         """Bytes of all chunks of all arrays."""
-        return self.n * sum(math.prod(part.shape) * part.dtype.itemsize for part in self.parts)
+        own = int(np.count_nonzero(self.code.own_blocks >= 0))
+        return sum(
+            math.prod(p.shape) * (own * p.own_dtype.itemsize + (self.n - own) * p.dtype.itemsize)
+            for p in self.parts
+        )
 
     def __repr__(self) -> str:
         arrays = ", ".join(f"{part.shape} {part.dtype}" for part in self.parts)
@@ -246,13 +252,15 @@ class CodedArray(DaskMethodsMixin):
         )
         single = launch == "backup"
         keys = [[self._key_of(part, i, single) for part in self.parts] for i in range(self.n)]
-        return start_run(self._graph, keys, func, args, kwargs, self.code, options, client)
+        shapes = [part.shape for part in self.parts]
+        return start_run(self._graph, keys, shapes, func, args, kwargs, self.code, options, client)
 
 
 def _stack(parts: Sequence[Sequence[AnyArray]]) -> AnyArray | tuple[AnyArray, ...]:
-    stacked = tuple(namespace(chunks[0]).stack(chunks) for chunks in parts)
+    stacked = tuple(namespace(chunks[0]).stack(list(map(single, chunks))) for chunks in parts)
     return stacked if len(stacked) > 1 else stacked[0]
 
 
 def _new_axis(chunk: AnyArray) -> AnyArray:
-    return chunk[None, ...]
+    stacked: AnyArray = single(chunk)[None, ...]
+    return stacked

@@ -23,7 +23,7 @@ from numpy.lib.array_utils import normalize_axis_index
 
 from dask_bacc.coding._typing import AnyArray
 from dask_bacc.coding.arrays import library, numpy_dtype
-from dask_bacc.coding.linear import inexact_dtype
+from dask_bacc.coding.linear import inexact_dtype, mixed_dtype, too_large
 
 #: dask's configuration is set for all threads at once, so threads optimise in turn.
 _optimising = threading.Lock()
@@ -45,7 +45,12 @@ class Source:
 
     @property
     def dtype(self) -> np.dtype[np.generic]:
-        """Dtype of the coded chunks."""
+        """Dtype of the chunks that are combined from blocks."""
+        return mixed_dtype(_dtype(self.array))
+
+    @property
+    def own_dtype(self) -> np.dtype[np.generic]:
+        """Dtype of the chunks that are blocks as they stand."""
         return inexact_dtype(_dtype(self.array))
 
     @property
@@ -55,8 +60,8 @@ class Source:
 
     @property
     def cast(self) -> bool:
-        """Whether blocks have another dtype than the chunks."""
-        return self.dtype != _dtype(self.array)
+        """Whether blocks have another dtype than the chunks that are blocks as they stand."""
+        return self.own_dtype != _dtype(self.array)
 
     def block_shape(self, k: int) -> tuple[int, ...]:
         """Shape of one of `k` blocks."""
@@ -79,7 +84,8 @@ def check_source(array: Any, axis: int, position: int) -> Source:
     TypeError
         For anything but dask and NumPy arrays, masked arrays and dtypes that are not numbers.
     ValueError
-        For scalars, an axis the array has not, empty arrays and unknown chunk sizes.
+        For scalars, an axis the array has not, empty arrays, unknown chunk sizes and NumPy's
+        integers beyond 2**53.
     """
     what = f"array {position}"
     if not isinstance(array, Array | np.ndarray):
@@ -115,6 +121,8 @@ def check_source(array: Any, axis: int, position: int) -> Source:
         )
     if 0 in array.shape:
         raise ValueError(f"{what} is empty: its shape is {array.shape}")
+    if isinstance(array, np.ndarray) and (problem := too_large(array)) is not None:
+        raise ValueError(f"{what} {problem}")
     return Source(array, axis)
 
 

@@ -18,11 +18,15 @@ from dask.typing import Key
 from dask.utils import funcname
 from distributed import Client, Future
 
+from dask_bacc.cluster.blocks import slice_of
 from dask_bacc.cluster.graph import RunGraph
 from dask_bacc.cluster.task import run_chunk
 
 #: Bytes of arguments above which they are sent once, and not with every chunk.
 LARGE = 100_000
+
+#: Functions of tasks that copy nothing.
+_VIEWS = (getitem, slice_of)
 
 #: dask's configuration is set for all threads at once, so threads submit in turn.
 _submitting = threading.Lock()
@@ -31,6 +35,7 @@ _submitting = threading.Lock()
 def run_graph(
     chunks: Mapping[Key, Any],
     keys: Sequence[Sequence[Key]],
+    shapes: Sequence[tuple[int, ...]],
     func: Callable[..., Any],
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
@@ -45,6 +50,8 @@ def run_graph(
         Graph of the coded chunks.
     keys : sequence of sequences
         For each chunk, its key in every encoded array.
+    shapes : sequence of tuples
+        Of a chunk of every encoded array.
     func, args, kwargs
         Called as ``func(*blocks, *args, **kwargs)``; futures and dask collections in `args` and
         `kwargs` are given as their values.
@@ -82,7 +89,7 @@ def run_graph(
         blocks = [inside[key] if key in inside else TaskRef(target(chunks, key)) for key in parts]
         axes = sketched.get(i)
         graph[name, i] = Task(
-            (name, i), run_chunk, name, i, axes, limit, func, positional, named, *blocks
+            (name, i), run_chunk, name, i, axes, shapes, limit, func, positional, named, *blocks
         )
     return RunGraph(name, tuple(range(len(keys))), graph)
 
@@ -148,7 +155,7 @@ def submit(
 
 def _is_view(node: Any) -> bool:
     """Whether the task copies nothing."""
-    return isinstance(node, Alias) or (isinstance(node, Task) and node.func is getitem)
+    return isinstance(node, Alias) or (isinstance(node, Task) and node.func in _VIEWS)
 
 
 def _item(pair: Sequence[Any], position: int) -> Any:

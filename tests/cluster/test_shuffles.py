@@ -27,7 +27,7 @@ def by_columns():
 def graph_of(array, n=12):
     coded = dask_bacc.encode(array, k=8, n=n)
     keys = [[(coded.parts[0].name, i)] for i in range(n)]
-    return run_graph(coded.__dask_graph__(), keys, np.tanh, (), {}, {}, 1e6)
+    return run_graph(coded.__dask_graph__(), keys, [(6, 12)], np.tanh, (), {}, {}, 1e6)
 
 
 def p2p():
