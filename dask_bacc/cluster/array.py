@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import dask
@@ -20,6 +21,7 @@ from distributed import Client
 from dask_bacc.cluster.local import specimen
 from dask_bacc.cluster.options import Dress, RunOptions
 from dask_bacc.cluster.parity import alone_key
+from dask_bacc.cluster.pinned import is_pinned
 from dask_bacc.cluster.run import CodedRun, start_run
 from dask_bacc.coding import Code, Decoder
 from dask_bacc.coding._typing import AnyArray
@@ -68,7 +70,8 @@ class CodedArray(DaskMethodsMixin):
         sketches: dict[int, list[AnyArray]] | None = None,
     ) -> None:
         self._graph = graph
-        self._sketches = {} if sketches is None else sketches
+        # They tell what blocks are like, and later runs need not make them once more.
+        self._known_sketches = {} if sketches is None else sketches
         self._dress = dress
         self.parts = parts
         self.code = code
@@ -125,7 +128,15 @@ class CodedArray(DaskMethodsMixin):
     ) -> CodedArray:
         names = rename or {}
         parts = tuple(replace(p, name=names.get(p.name, p.name)) for p in self.parts)
-        return CodedArray(graph, parts, self.code, self._dress, self._sketches)
+        return CodedArray(graph, parts, self.code, self._dress, self._sketches())
+
+    @cached_property
+    def _is_pinned(self) -> bool:
+        return is_pinned(self._graph)
+
+    def _sketches(self) -> dict[int, list[AnyArray]]:
+        """Those of earlier runs, to which a run adds; none if the data may have changed since."""
+        return self._known_sketches if self._is_pinned else {}
 
     def _key_of(self, part: Part, chunk: int, single: bool) -> Key:
         # Chunks that are made together are too much to make when only one is wanted.
@@ -247,7 +258,7 @@ class CodedArray(DaskMethodsMixin):
             launch=launch,
             cancel=cancel,
             dress=self._dress,
-            sketches=self._sketches,
+            sketches=self._sketches(),
             precision=rounding(part.dtype for part in self.parts),
         )
         single = launch == "backup"
