@@ -71,6 +71,10 @@ class RunGraph:
         graph = {key: self.graph[key] for key in needed if key in self.graph}
         return RunGraph(self.name, tuple(chunks), graph, tuple(sources))
 
+    def needed(self, chunk: int) -> set[Key]:
+        """The chunk's own key, and those of all of which it is made."""
+        return self._made_of([chunk])
+
     def can_do_without(self, chunk: int, keys: Collection[Key]) -> bool:
         """Whether the chunk needs one of the keys, and all of those can be made once more."""
         needed = self._made_of([chunk]).intersection(keys)

@@ -114,6 +114,11 @@ class Launcher:
         left = self._with_attempts_left(chunks)
         return [chunk for chunk in left if self._sent[chunk][0].can_do_without(chunk, keys)]
 
+    def needed(self, chunks: Collection[int]) -> set[Key]:
+        """All of which those of the chunks are made that were launched."""
+        runs = ((chunk, self._sent[chunk][0]) for chunk in chunks if chunk in self._sent)
+        return {key for chunk, run in runs for key in run.needed(chunk)}
+
     def queued(self, chunks: Collection[int], keys: Collection[Key]) -> list[int]:
         """Those of the chunks whose own key is among the keys, and that may run anywhere."""
         left = [] if self._any_worker else self._with_attempts_left(chunks)
