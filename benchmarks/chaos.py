@@ -16,7 +16,6 @@ from collections.abc import Callable, Sequence
 from tests.faults.chaos import Outcome, carry_out_all
 from tests.faults.draws import FAULTS, draw
 
-
 #: Draws of which there are rows of their own, whatever goes wrong.
 COLD, AGAIN = "(cold cluster)", "(second run, not persisted)"
 
