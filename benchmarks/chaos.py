@@ -16,6 +16,9 @@ from collections.abc import Callable, Sequence
 from tests.faults.chaos import Outcome, carry_out_all
 from tests.faults.draws import FAULTS, draw
 
+#: Draws of which there are rows of their own, whatever goes wrong.
+COLD, AGAIN = "(cold cluster)", "(second run, not persisted)"
+
 
 def table(outcomes: Sequence[Outcome]) -> str:
     """How the draws of each kind of fault ended."""
@@ -23,13 +26,17 @@ def table(outcomes: Sequence[Outcome]) -> str:
     for outcome in outcomes:
         for kind in outcome.draw.kinds:
             groups[kind].append(outcome)
+        if outcome.draw.cold:
+            groups[COLD].append(outcome)
+        if outcome.draw.data == "dask" and outcome.draw.runs > 1:
+            groups[AGAIN].append(outcome)
     groups["all"] = list(outcomes)
     lines = [
         "| fault | draws | runs | answers | errors | cancelled, dropped | worst error over bar "
         "| latest after its deadline (s) | draws that failed |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    for kind in (*FAULTS, "all"):
+    for kind in (*FAULTS, COLD, AGAIN, "all"):
         if group := groups.get(kind):
             ends = Counter(end for outcome in group for end in outcome.ended)
             given_up = ends["dropped"] + ends["CancelledError"]

@@ -27,7 +27,9 @@ def encode(
     ----------
     *arrays : dask.array.Array, numpy.ndarray or xarray.DataArray
         Arrays that share one code; a function that is mapped receives a block of each. Integers
-        and booleans become float64. Chunks along other axes are merged.
+        and booleans become float64; integers beyond 2**53, which that would round, are refused.
+        Of half precision, chunks that are blocks as they stand stay so, and all others are made
+        and kept as float32. Chunks along other axes are merged.
     n : int
         Number of coded chunks, at least `k`: ``n - k`` of them may be late.
     k : int, optional
@@ -52,7 +54,13 @@ def encode(
         For arrays that cannot be combined linearly: objects, strings, datetimes, masked arrays.
     ValueError
         For unequal blocks (the nearest `k` that fits is named), a missing `k`, ``n < k``, empty
-        arrays, unknown chunk sizes, unknown codes.
+        arrays, unknown chunk sizes, unknown codes, and NumPy arrays with integers beyond 2**53.
+
+    Notes
+    -----
+    What only a worker sees ends a run at once with a `DecodeError`, and ``persist()`` or
+    ``compute()`` with its cause: a dask array's integers beyond 2**53, and blocks that are not
+    what the array's meta and chunks say (masked, objects, DataFrames, of another shape).
 
     Examples
     --------

@@ -21,7 +21,7 @@ class GPUArray(NDArrayOperatorsMixin):
     """
 
     FUNCTIONS = (
-        *("all", "asarray", "concatenate", "copy", "empty", "full_like", "imag", "max"),
+        *("all", "asarray", "concatenate", "copy", "empty", "full_like", "imag", "max", "min"),
         *("real", "reshape", "stack", "sum", "zeros"),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import dask
@@ -20,11 +21,12 @@ from distributed import Client
 from dask_bacc.cluster.local import specimen
 from dask_bacc.cluster.options import Dress, RunOptions
 from dask_bacc.cluster.parity import alone_key
+from dask_bacc.cluster.pinned import is_pinned
 from dask_bacc.cluster.run import CodedRun, start_run
 from dask_bacc.coding import Code, Decoder
 from dask_bacc.coding._typing import AnyArray
-from dask_bacc.coding.arrays import namespace
-from dask_bacc.coding.linear import mixed_dtype, rounding
+from dask_bacc.coding.arrays import namespace, single
+from dask_bacc.coding.linear import rounding
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,10 @@ class Part:
     name: str
     #: shape of every chunk
     shape: tuple[int, ...]
-    #: dtype of every chunk
+    #: dtype of the chunks that are combined from blocks, and of all once they are stacked
     dtype: np.dtype[np.generic]
+    #: dtype of the chunks that are blocks as they stand; another one for half precision alone
+    own_dtype: np.dtype[np.generic]
     #: axis along which the array was cut
     axis: int
     #: library of every chunk; see `dask_bacc.coding.arrays.library`
@@ -66,7 +70,8 @@ class CodedArray(DaskMethodsMixin):
         sketches: dict[int, list[AnyArray]] | None = None,
     ) -> None:
         self._graph = graph
-        self._sketches = {} if sketches is None else sketches
+        # They tell what blocks are like, and later runs need not make them once more.
+        self._known_sketches = {} if sketches is None else sketches
         self._dress = dress
         self.parts = parts
         self.code = code
@@ -84,7 +89,11 @@ class CodedArray(DaskMethodsMixin):
     @property
     def nbytes(self) -> int:
         """Bytes of all chunks of all arrays."""
-        return self.n * sum(math.prod(part.shape) * part.dtype.itemsize for part in self.parts)
+        own = int(np.count_nonzero(self.code.own_blocks >= 0))
+        return sum(
+            math.prod(p.shape) * (own * p.own_dtype.itemsize + (self.n - own) * p.dtype.itemsize)
+            for p in self.parts
+        )
 
     def __repr__(self) -> str:
         arrays = ", ".join(f"{part.shape} {part.dtype}" for part in self.parts)
@@ -119,7 +128,15 @@ class CodedArray(DaskMethodsMixin):
     ) -> CodedArray:
         names = rename or {}
         parts = tuple(replace(p, name=names.get(p.name, p.name)) for p in self.parts)
-        return CodedArray(graph, parts, self.code, self._dress, self._sketches)
+        return CodedArray(graph, parts, self.code, self._dress, self._sketches())
+
+    @cached_property
+    def _is_pinned(self) -> bool:
+        return is_pinned(self._graph)
+
+    def _sketches(self) -> dict[int, list[AnyArray]]:
+        """Those of earlier runs, to which a run adds; none if the data may have changed since."""
+        return self._known_sketches if self._is_pinned else {}
 
     def _key_of(self, part: Part, chunk: int, single: bool) -> Key:
         # Chunks that are made together are too much to make when only one is wanted.
@@ -249,18 +266,20 @@ class CodedArray(DaskMethodsMixin):
             cancel=cancel,
             suspects=suspects,
             dress=self._dress,
-            sketches=self._sketches,
-            precision=rounding(mixed_dtype(part.dtype) for part in self.parts),
+            sketches=self._sketches(),
+            precision=rounding(part.dtype for part in self.parts),
         )
         single = launch == "backup"
         keys = [[self._key_of(part, i, single) for part in self.parts] for i in range(self.n)]
-        return start_run(self._graph, keys, func, args, kwargs, self.code, options, client)
+        shapes = [part.shape for part in self.parts]
+        return start_run(self._graph, keys, shapes, func, args, kwargs, self.code, options, client)
 
 
 def _stack(parts: Sequence[Sequence[AnyArray]]) -> AnyArray | tuple[AnyArray, ...]:
-    stacked = tuple(namespace(chunks[0]).stack(chunks) for chunks in parts)
+    stacked = tuple(namespace(chunks[0]).stack(list(map(single, chunks))) for chunks in parts)
     return stacked if len(stacked) > 1 else stacked[0]
 
 
 def _new_axis(chunk: AnyArray) -> AnyArray:
-    return chunk[None, ...]
+    stacked: AnyArray = single(chunk)[None, ...]
+    return stacked

@@ -8,11 +8,11 @@ import itertools
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Collection, Coroutine, Sequence
+from collections.abc import AsyncIterator, Collection, Coroutine, Sequence, Set
 from typing import Any
 
 from dask.typing import Key
-from distributed import Client
+from distributed import Client, Worker
 from distributed.scheduler import heartbeat_interval
 
 from dask_bacc.cluster.launch import Launcher
@@ -74,6 +74,43 @@ async def keys_on(client: Client, workers: Sequence[str]) -> set[Key]:
         scheduler.has_what(workers=workers), scheduler.processing(workers=workers)
     )
     return set(itertools.chain.from_iterable(keys for by in there for keys in by.values()))
+
+
+async def keys_awaited(client: Client, silent: Collection[str], keys: Set[Key]) -> set[Key]:
+    """What workers that have some of the keys to do still fetch from silent workers.
+
+    A worker goes on fetching what nobody wants any more. If it is to make that very thing later,
+    it waits for it, and the scheduler takes it to be at work.
+
+    Parameters
+    ----------
+    client : Client
+    silent : collection of str
+        Addresses of workers that do not answer, and are not asked.
+    keys : set of keys
+    """
+    scheduler = client.scheduler
+    assert scheduler is not None
+    processing = await scheduler.processing()
+    workers = [
+        worker
+        for worker, tasks in processing.items()
+        if worker not in silent and not keys.isdisjoint(tasks)
+    ]
+    found: dict[str, Any] = {}
+    # Another worker may have begun to hang.
+    async with briefly(within=ANSWER_WITHIN / 2):
+        if workers:
+            found = await client._run(
+                _fetched_from, list(silent), workers=workers, on_error="ignore"
+            )
+    return set().union(*found.values())
+
+
+def _fetched_from(workers: Collection[str], dask_worker: Worker) -> set[Key]:
+    """What the worker is about to get from others."""
+    state = dask_worker.state
+    return {key for other in workers for key in state.in_flight_workers.get(other, ())}
 
 
 async def release(

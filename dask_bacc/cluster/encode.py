@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import dask
-import numpy as np
 from dask.array import Array
 from dask.base import tokenize
-from dask.task_spec import Alias, DataNode, Task, TaskRef
+from dask.task_spec import Alias, DataNode
 from dask.typing import Key
 
 from dask_bacc.cluster.array import CodedArray, Part
+from dask_bacc.cluster.blocks import Expected
 from dask_bacc.cluster.options import Dress
-from dask_bacc.cluster.parity import Maker, weighted_sum
+from dask_bacc.cluster.parity import Maker
 from dask_bacc.cluster.sources import (
     Source,
     check_source,
@@ -25,6 +24,7 @@ from dask_bacc.cluster.sources import (
 )
 from dask_bacc.cluster.submit import target
 from dask_bacc.coding import Code, get_code
+from dask_bacc.coding.linear import combined_rows
 
 
 def encode_arrays(
@@ -59,31 +59,32 @@ def encode_arrays(
     )
     graph: dict[Key, Any] = {}
     parts = []
-    for source in sources:
+    for position, source in enumerate(sources):
         token = tokenize(source.array, source.axis, code)
         name = f"coded-{token}"
         if isinstance(source.array, Array):
-            graph.update(_encode_on_cluster(token, source, code))
+            graph.update(_encode_on_cluster(token, source, position, code))
         else:
             graph.update(_encode_here(name, source, code))
         shape = source.block_shape(k)
-        parts.append(Part(name, shape, source.dtype, source.axis, source.library))
+        parts.append(
+            Part(name, shape, source.dtype, source.own_dtype, source.axis, source.library)
+        )
     return CodedArray(graph, tuple(parts), code, dress)
 
 
-def _encode_on_cluster(token: str, source: Source, code: Code) -> dict[Key, Any]:
+def _encode_on_cluster(token: str, source: Source, position: int, code: Code) -> dict[Key, Any]:
     graph, keys = dask_blocks(source, code.k)
     # An alias would need the thread of a block's worker, which its own chunk may have for long.
     keys = [target(graph, key) for key in keys]
     shape = source.block_shape(code.k)
-    maker = Maker(token, keys, shape, math.prod(shape) * source.dtype.itemsize)
+    maker = Maker(token, keys, Expected(position, shape, source.dtype), shape)
     combined = []
     for chunk, own in enumerate(code.own_blocks.tolist()):
         if own < 0:
             combined.append(chunk)
         elif source.cast:
-            key = (maker.name, chunk)
-            graph[key] = Task(key, weighted_sum, np.ones(1), TaskRef(keys[own]))
+            graph[maker.name, chunk] = maker.cast(chunk, own)
         else:
             graph[maker.name, chunk] = Alias((maker.name, chunk), keys[own])
     graph.update((task.key, task) for task in maker.tasks(code, combined))
@@ -95,7 +96,8 @@ def _encode_here(name: str, source: Source, code: Code) -> dict[Key, Any]:
     graph: dict[Key, Any] = {}
     for chunk in range(code.n):
         used, coefficients = code.row(chunk)
+        dtype = source.dtype if code.own_blocks[chunk] < 0 else source.own_dtype
         # Always a copy: changing the array later must not change some chunks and not others.
-        data = weighted_sum(coefficients, *(blocks[j] for j in used))
+        (data,) = combined_rows(coefficients[None, :], [blocks[j] for j in used], dtype)
         graph[name, chunk] = DataNode((name, chunk), data)
     return graph

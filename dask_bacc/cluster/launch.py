@@ -11,7 +11,8 @@ from dask.base import annotate, get_annotations
 from dask.typing import Key
 from distributed import Client, Future
 
-from dask_bacc.cluster.submit import RunGraph, submit
+from dask_bacc.cluster.graph import RunGraph
+from dask_bacc.cluster.submit import submit
 
 #: How often a chunk is launched once more because workers went silent.
 ATTEMPTS = 3
@@ -112,6 +113,11 @@ class Launcher:
         """Those of the chunks that need one of the keys, and can be had without."""
         left = self._with_attempts_left(chunks)
         return [chunk for chunk in left if self._sent[chunk][0].can_do_without(chunk, keys)]
+
+    def needed(self, chunks: Collection[int]) -> set[Key]:
+        """All of which those of the chunks are made that were launched."""
+        runs = ((chunk, self._sent[chunk][0]) for chunk in chunks if chunk in self._sent)
+        return {key for chunk, run in runs for key in run.needed(chunk)}
 
     def queued(self, chunks: Collection[int], keys: Collection[Key]) -> list[int]:
         """Those of the chunks whose own key is among the keys, and that may run anywhere."""

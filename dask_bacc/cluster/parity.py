@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from dask.task_spec import Task, TaskRef
 from dask.typing import Key
 
+from dask_bacc.cluster.blocks import Expected, slice_of, weighted_sum, weighted_sums
 from dask_bacc.cluster.movement import Work, choose_slices
 from dask_bacc.cluster.products import limits, together
 from dask_bacc.coding import Code
-from dask_bacc.coding._typing import AnyArray, FloatArray
-from dask_bacc.coding.linear import combined_rows
 
 
 @dataclass(frozen=True)
@@ -26,21 +27,32 @@ class Maker:
         Of array and code.
     keys : sequence of keys
         Of the blocks.
+    expected : Expected
+        What blocks are to be.
     shape : tuple of int
         Of a block.
-    nbytes : int
-        Of a chunk.
     """
 
     token: str
     keys: Sequence[Key]
+    expected: Expected
     shape: tuple[int, ...]
-    nbytes: int
 
     @property
     def name(self) -> str:
         """Chunk ``i`` has the key ``(name, i)``."""
         return f"coded-{self.token}"
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of a chunk."""
+        return math.prod(self.shape) * self.expected.dtype.itemsize
+
+    def cast(self, chunk: int, block: int) -> Task:
+        """The task that makes a chunk of a block alone, in the dtype of chunks."""
+        source = TaskRef(self.keys[block])
+        key = (self.name, chunk)
+        return Task(key, weighted_sum, self.expected, [block], np.ones(1), source)
 
     def tasks(self, code: Code, chunks: Sequence[int]) -> Iterator[Task]:
         """Tasks for these chunks of a code, which are not made by copying alone.
@@ -70,12 +82,26 @@ class Maker:
                 row[np.searchsorted(columns, blocks)] = coefficients
             sources = [self.keys[j] for j in columns.tolist()]
             targets: list[Key] = [(self.name, chunk) for chunk in members]
-            yield from together(self.token, number, matrix, sources, targets, self.shape, slices)
+            used = columns.tolist()
+            # Slices of blocks have shapes of their own, and have been looked at as a whole.
+            parts_of = self.expected if slices == 1 else replace(self.expected, shape=None)
+            yield from together(
+                self.token,
+                number,
+                matrix,
+                sources,
+                targets,
+                self.shape,
+                slices,
+                cut=slice_of,
+                marks=[(self.expected, j) for j in used],
+                combine=partial(weighted_sums, parts_of, used),
+            )
 
     def _direct(self, key: Key, chunk: int, code: Code) -> Task:
         blocks, coefficients = code.row(chunk)
         sources = (TaskRef(self.keys[j]) for j in blocks)
-        return Task(key, weighted_sum, coefficients, *sources)
+        return Task(key, weighted_sum, self.expected, blocks.tolist(), coefficients, *sources)
 
 
 def alone_key(name: str, chunk: int) -> Key:
@@ -84,15 +110,3 @@ def alone_key(name: str, chunk: int) -> Key:
     Chunks that are made together are made together even if only one of them is wanted.
     """
     return (f"alone-{name}", chunk)
-
-
-def weighted_sum(coefficients: FloatArray, *blocks: AnyArray) -> AnyArray:
-    """One coded chunk, ``sum_j coefficients[j] blocks[j]``; a new array.
-
-    Examples
-    --------
-    >>> weighted_sum(np.array([0.5, 0.5]), np.array([1, 2]), np.array([3, 2]))
-    array([2., 2.])
-    """
-    chunk: AnyArray = combined_rows(coefficients[None, :], blocks)[0]
-    return chunk

@@ -14,7 +14,6 @@ from dask.utils import parse_bytes
 
 from dask_bacc.coding._typing import FloatArray
 from dask_bacc.coding.arrays import namespace
-from dask_bacc.coding.linear import combined_rows
 
 #: The scheduler sends tasks to their data only if what they depend on has at least this many
 #: tasks; else it takes them for the roots of a graph and spreads them.
@@ -40,11 +39,6 @@ def limits(shape: Sequence[int], sources: int) -> Limits:
     )
 
 
-def combine(matrix: FloatArray, *arrays: Any) -> list[Any]:
-    """The products of all rows of the matrix with the arrays."""
-    return combined_rows(matrix, arrays)
-
-
 def together(
     token: str,
     group: Key,
@@ -54,8 +48,9 @@ def together(
     shape: Sequence[int],
     slices: int,
     *,
-    cut: Callable[[Any, Index], Any] = getitem,
-    combine: Callable[..., list[Any]] = combine,
+    cut: Callable[..., Any],
+    combine: Callable[..., list[Any]],
+    marks: Sequence[tuple[Any, ...]] | None = None,
     new_axis: bool = False,
 ) -> Iterator[Task]:
     """Tasks that make the products of all rows at once: gathered, or split into slices.
@@ -76,9 +71,11 @@ def together(
     slices : int
         1 for gathered, more for split.
     cut : callable
-        ``cut(source, index)`` gives a slice of an array.
+        ``cut(source, index, *mark)`` gives a slice of an array.
     combine : callable
         ``combine(matrix, *parts)`` gives the products; parts are sources, or slices of them.
+    marks : sequence of m tuples, optional
+        Of the sources; empty by default.
     new_axis : bool
         Whether it gives them a new first axis.
     """
@@ -97,7 +94,8 @@ def together(
         # Views: only what travels is copied.
         index = (*(slice(None),) * axis, piece, ...)
         for j, source in enumerate(sources):
-            yield Task((parts, "block", group, j, t), cut, TaskRef(source), index)
+            mark = marks[j] if marks else ()
+            yield Task((parts, "block", group, j, t), cut, TaskRef(source), index, *mark)
         refs = (TaskRef((parts, "block", group, j, t)) for j in range(len(sources)))
         yield Task((gathered, group, t), combine, matrix, *refs)
         for i in range(len(targets)):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from distributed import Client
 
 from dask_bacc.cluster.arrivals import Arrivals
-from dask_bacc.cluster.cleanup import keys_on, look
+from dask_bacc.cluster.cleanup import keys_awaited, keys_on, look
 from dask_bacc.cluster.launch import Launcher
 from dask_bacc.cluster.ledger import Ledger
 from dask_bacc.cluster.report import ChunkRecord
@@ -38,7 +38,8 @@ class Stuck:
 async def stuck_chunks(client: Client, launcher: Launcher, ledger: Ledger) -> Stuck:
     """Chunks that need something of silent workers, or wait for a thread, and can be had without.
 
-    They run on a silent worker, wait there, or need a block that is there. What is on the cluster
+    They run on a silent worker, wait there, or need a block that is there, or that another worker
+    is still fetching from there, perhaps for a run that is over. What is on the cluster
     without a graph to make it, such as a persisted array, cannot be made anew. Chunks that may run
     only on workers that are gone are among them. The scheduler lets chunks wait behind one that
     never ends while other workers are idle, if functions of that name used to be quick.
@@ -56,7 +57,9 @@ async def stuck_chunks(client: Client, launcher: Launcher, ledger: Ledger) -> St
     chosen = set(launcher.stranded(waiting, well))
     if silent:
         left = [i for i in waiting if not in_good_hands(ledger.records, i, well, ledger.elapsed)]
-        chosen.update(launcher.stuck(left, await keys_on(client, silent)))
+        there = await keys_on(client, silent)
+        awaited = await keys_awaited(client, silent, launcher.needed(left))
+        chosen.update(launcher.stuck(left, there | awaited))
     scheduler = client.scheduler
     if chosen or scheduler is None or ledger.elapsed - ledger.moved < HUNG_AFTER:
         return Stuck(tuple(sorted(chosen)), tuple(known.trusted(fewest=1)))

@@ -245,6 +245,7 @@ class CodedRun:
 def start_run(
     chunks: Mapping[Key, Any],
     keys: Sequence[Sequence[Key]],
+    shapes: Sequence[tuple[int, ...]],
     func: Callable[..., Any],
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
@@ -256,7 +257,7 @@ def start_run(
 
     Parameters
     ----------
-    chunks, keys, func, args, kwargs
+    chunks, keys, shapes, func, args, kwargs
         As in `run_graph`.
     code, options
     client : Client, optional
@@ -265,7 +266,7 @@ def start_run(
     wanted = range(code.n) if options.decoder.uses_gram else ()
     sketched = dict.fromkeys(set(wanted) - options.sketches.keys(), options.axes)
     limit = parse_bytes(dask.config.get("bacc.gather-limit"))
-    graph = run_graph(chunks, keys, func, args, kwargs, sketched, limit)
+    graph = run_graph(chunks, keys, shapes, func, args, kwargs, sketched, limit)
     ledger = Ledger(code.k, code.n, options.decoder.name, name=graph.name)
     parity = [chunk for chunk, own in enumerate(code.own_blocks) if own < 0]
     launcher = Launcher(client, graph, graph.only_for(parity), options.retries)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from operator import index
 from typing import Any
 
+import dask
+import dask.array as da
 import numpy as np
 from dask._task_spec import convert_legacy_graph
 from dask.array import Array
@@ -19,7 +23,10 @@ from numpy.lib.array_utils import normalize_axis_index
 
 from dask_bacc.coding._typing import AnyArray
 from dask_bacc.coding.arrays import library, numpy_dtype
-from dask_bacc.coding.linear import inexact_dtype
+from dask_bacc.coding.linear import inexact_dtype, mixed_dtype, too_large
+
+#: dask's configuration is set for all threads at once, so threads optimise in turn.
+_optimising = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,12 @@ class Source:
 
     @property
     def dtype(self) -> np.dtype[np.generic]:
-        """Dtype of the coded chunks."""
+        """Dtype of the chunks that are combined from blocks."""
+        return mixed_dtype(_dtype(self.array))
+
+    @property
+    def own_dtype(self) -> np.dtype[np.generic]:
+        """Dtype of the chunks that are blocks as they stand."""
         return inexact_dtype(_dtype(self.array))
 
     @property
@@ -48,8 +60,8 @@ class Source:
 
     @property
     def cast(self) -> bool:
-        """Whether blocks have another dtype than the chunks."""
-        return self.dtype != _dtype(self.array)
+        """Whether blocks have another dtype than the chunks that are blocks as they stand."""
+        return self.own_dtype != _dtype(self.array)
 
     def block_shape(self, k: int) -> tuple[int, ...]:
         """Shape of one of `k` blocks."""
@@ -72,7 +84,8 @@ def check_source(array: Any, axis: int, position: int) -> Source:
     TypeError
         For anything but dask and NumPy arrays, masked arrays and dtypes that are not numbers.
     ValueError
-        For scalars, an axis the array has not, empty arrays and unknown chunk sizes.
+        For scalars, an axis the array has not, empty arrays, unknown chunk sizes and NumPy's
+        integers beyond 2**53.
     """
     what = f"array {position}"
     if not isinstance(array, Array | np.ndarray):
@@ -108,6 +121,8 @@ def check_source(array: Any, axis: int, position: int) -> Source:
         )
     if 0 in array.shape:
         raise ValueError(f"{what} is empty: its shape is {array.shape}")
+    if isinstance(array, np.ndarray) and (problem := too_large(array)) is not None:
+        raise ValueError(f"{what} {problem}")
     return Source(array, axis)
 
 
@@ -164,7 +179,8 @@ def dask_blocks(source: Source, k: int) -> tuple[dict[Key, Any], list[Key]]:
     """The optimised graph of a dask array cut into blocks, and the blocks' keys in order.
 
     Chunks along other axes are merged. Nothing of the graph's own keys is changed, so blocks that
-    are already on the cluster stay there, for as long as the graph is kept.
+    are already on the cluster stay there, for as long as the graph is kept. Rechunking is made of
+    plain tasks: a peer-to-peer one needs all workers, and cannot be made once more beside itself.
     """
     array = source.array
     chunks = tuple(
@@ -172,14 +188,26 @@ def dask_blocks(source: Source, k: int) -> tuple[dict[Key, Any], list[Key]]:
         for axis, size in enumerate(array.shape)
     )
     if array.chunks != chunks:
-        array = array.rechunk(chunks)
-    expr = collections_to_expr([array], True).optimize()
+        array = array.rechunk(chunks, method="tasks")
+    with _rechunked_by_tasks():
+        expr = collections_to_expr([array], True).optimize()
+        futures = futures_of(array)
     graph = convert_legacy_graph(expr.__dask_graph__())
     keys = list(flatten(expr.__dask_keys__()))
     # Optimising leaves their keys only, and what nobody has a future of is let go.
     used = set(keys).union(*(node.dependencies for node in graph.values()))
-    graph |= {future.key: future for future in futures_of(array) if future.key in used}
+    graph |= {future.key: future for future in futures if future.key in used}
     return graph, keys
+
+
+@contextlib.contextmanager
+def _rechunked_by_tasks() -> Iterator[None]:
+    """With query planning, how to rechunk is decided where an expression is optimised."""
+    if not da.array_expr_enabled():
+        yield
+        return
+    with _optimising, dask.config.set({"array.rechunk.method": "tasks"}):
+        yield
 
 
 def _dtype(array: Any) -> np.dtype[np.generic]:

@@ -11,6 +11,7 @@ from distributed import get_worker
 from distributed.protocol.pickle import dumps
 from distributed.worker import thread_state  # type: ignore[attr-defined]
 
+from dask_bacc.cluster.blocks import check_block
 from dask_bacc.cluster.news import tell, tell_if_slow
 from dask_bacc.cluster.structure import FlatResult, Outline, flatten
 from dask_bacc.coding._typing import AnyArray
@@ -62,6 +63,7 @@ def run_chunk(
     run: str,
     chunk: int,
     axes: Sequence[int] | None,
+    shapes: Sequence[tuple[int, ...]],
     limit: float,
     func: Callable[..., Any],
     args: Sequence[Any],
@@ -77,6 +79,8 @@ def run_chunk(
 
     Raises
     ------
+    RefusedError
+        If a block is not what it is to be.
     ResultError
         If the result cannot be decoded. Other exceptions are the function's own.
     """
@@ -84,6 +88,8 @@ def run_chunk(
     news: dict[str, Any] = {"run": run, "chunk": chunk}
     tell(worker, {**news, "state": "running"})
     try:
+        for number, part in enumerate(zip(blocks, shapes, strict=True)):
+            check_block(part[0], f"its block of array {number}", part[1])
         sketches = None
         if axes is not None:
             sketches = [sketch_rows(*part) for part in zip(blocks, axes, strict=True)]

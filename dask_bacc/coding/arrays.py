@@ -124,6 +124,17 @@ def astype(array: Any, dtype: np.dtype[Any] | type[Any]) -> Any:
     return xp.astype(array, getattr(xp, np.dtype(dtype).name), copy=False)
 
 
+def single(array: Any) -> Any:
+    """The array in single precision if it is in half, else itself.
+
+    Examples
+    --------
+    >>> single(np.zeros(1, np.float16)), single(np.zeros(1))
+    (array([0.], dtype=float32), array([0.]))
+    """
+    return astype(array, np.float32) if numpy_dtype(array) == np.float16 else array
+
+
 def as_inexact(array: Any) -> Any:
     """The array itself if it is floating point, in float64 if it holds integers or booleans."""
     kind = numpy_dtype(array).kind

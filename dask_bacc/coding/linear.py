@@ -9,12 +9,21 @@ from typing import Any
 import numpy as np
 
 from dask_bacc.coding._typing import AnyArray, FloatArray, IndexArray
-from dask_bacc.coding.arrays import as_inexact, astype, is_foreign, numpy_dtype
+from dask_bacc.coding.arrays import (
+    as_inexact,
+    astype,
+    is_foreign,
+    namespace,
+    numpy_dtype,
+    to_numpy,
+)
 
 #: Multiplications in one matrix product, at most. OpenBLAS, which NumPy is built with, starts no
 #: threads below 2 ** 18, so many worker threads in one process do not get in each other's way;
 #: and the operands stay in the cache.
 _PRODUCT = 2**18
+#: Up to this size float64 holds every integer.
+EXACT = 2**53
 
 
 def combine_rows(matrix: FloatArray, arrays: Sequence[AnyArray], out: Sequence[AnyArray]) -> None:
@@ -51,7 +60,9 @@ def combine_rows(matrix: FloatArray, arrays: Sequence[AnyArray], out: Sequence[A
         _multiply(matrix[rows][:, columns], used, [out[i] for i in rows])
 
 
-def combined_rows(matrix: FloatArray, arrays: Sequence[Any]) -> list[Any]:
+def combined_rows(
+    matrix: FloatArray, arrays: Sequence[Any], dtype: np.dtype[np.generic] | None = None
+) -> list[Any]:
     """The sums of `combine_rows` as new arrays, for arrays of any kind.
 
     Arrays that are not NumPy's need no more than multiplication by a Python number, addition and,
@@ -62,6 +73,8 @@ def combined_rows(matrix: FloatArray, arrays: Sequence[Any]) -> list[Any]:
     matrix : (r, m) ndarray of float64
     arrays : sequence of m arrays
         All of one shape and kind.
+    dtype : numpy.dtype, optional
+        Of the sums; by default the arrays' own, float64 for integers and booleans.
 
     Returns
     -------
@@ -74,12 +87,12 @@ def combined_rows(matrix: FloatArray, arrays: Sequence[Any]) -> list[Any]:
     [array([2., 2.])]
     """
     if all(isinstance(array, np.ndarray | np.generic) for array in arrays):
-        dtype = inexact_dtype(np.result_type(*arrays))
+        dtype = dtype or inexact_dtype(np.result_type(*arrays))
         out = [np.empty(arrays[0].shape, dtype) for _ in matrix]
         combine_rows(matrix, arrays, out)
         return out
     floating = [_as_inexact(array) for array in arrays]
-    dtype = np.result_type(*map(numpy_dtype, floating))
+    dtype = dtype or np.result_type(*map(numpy_dtype, floating))
     wide = [astype(array, mixed_dtype(dtype)) for array in floating]
     return [astype(_duck_sum(row, wide), dtype) for row in matrix]
 
@@ -117,6 +130,30 @@ def mixed_dtype(dtype: np.dtype[np.generic]) -> np.dtype[np.generic]:
     (dtype('float32'), dtype('float64'))
     """
     return np.result_type(inexact_dtype(dtype), np.float32)
+
+
+def too_large(array: Any) -> str | None:
+    """What is wrong with an array's integers if float64 cannot hold them all; else None.
+
+    Examples
+    --------
+    >>> too_large(np.array([2**53])) is None
+    True
+    >>> too_large(np.array([0, 2**60 + 1])).partition(",")[0]
+    'has integers beyond 2**53 such as 1152921504606846977'
+    """
+    dtype = numpy_dtype(array)
+    if dtype.kind not in "iu" or dtype.itemsize < 8 or 0 in array.shape:
+        return None
+    xp = namespace(array)
+    ends = [to_numpy(end).item() for end in (xp.min(array), xp.max(array))]
+    largest = max(ends, key=abs)
+    if abs(largest) <= EXACT:
+        return None
+    return (
+        f"has integers beyond 2**53 such as {largest}, and integers are encoded as float64, which "
+        "would round them; subtract an offset, or encode x >> 32 and x & 0xffffffff as two arrays"
+    )
 
 
 def rounding(dtypes: Iterable[np.dtype[np.generic]]) -> float:

@@ -59,6 +59,7 @@ def test_uneven_chunks_that_can_be_equal_are():
         ("uint8", "float64"),
         ("bool", "float64"),
         ("float32", "float32"),
+        ("float16", "float32"),
         ("complex64", "complex64"),
     ],
 )

@@ -424,11 +424,11 @@ def test_chunks_are_sketched_once_for_many_runs(client):
     """A second run must know the blocks' distances without asking for them again."""
     coded = dask_bacc.encode(da.from_array(X, chunks=(3, 2)), n=12).persist()
     coded.map(np.square, decoder="kriging", enough=12).result()
-    known = dict(coded._sketches)
+    known = dict(coded._known_sketches)
     assert len(known) >= 8
     run = coded.persist().map(np.square, decoder="kriging", enough=12)
     run.result()
-    assert all(coded._sketches[i] is sketches for i, sketches in known.items())
+    assert all(coded._known_sketches[i] is sketches for i, sketches in known.items())
 
 
 def test_map_returns_at_once_and_reports_meanwhile(client, gate):

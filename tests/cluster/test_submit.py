@@ -143,7 +143,7 @@ def test_what_chunks_are_made_of_is_found_in_old_graphs_too(client):
     array = da.from_array(X, chunks=(3, -1))
     coded = dask_bacc.encode(array, n=12)
     keys = [[(coded.parts[0].name, i)] for i in range(12)]
-    run = run_graph(coded.__dask_graph__(), keys, scaled, ("", factor), {}, {}, 1e6)
+    run = run_graph(coded.__dask_graph__(), keys, [(3, 20)], scaled, ("", factor), {}, {}, 1e6)
     inner = {key for key in factor.__dask_graph__() if key.startswith("number")}
     assert run.can_do_without(3, inner)
     again = run.again([3], "-again", anew=True).graph

@@ -72,15 +72,19 @@ class Outcome:
 
 
 class Arena:
-    """A cluster of one shape that outlives its draws, replaced when it cannot be healed."""
+    """A cluster of one shape that outlives its draws, replaced when it cannot be healed.
 
-    def __init__(self, shape: tuple[int, int], clock: AwakeClock) -> None:
-        self.shape, self.clock = shape, clock
+    A cold one is for a single draw, and nothing has run on it.
+    """
+
+    def __init__(self, shape: tuple[int, int], clock: AwakeClock, *, cold: bool = False) -> None:
+        self.shape, self.clock, self.cold = shape, clock, cold
         self.cluster = Cluster(*shape)
         self._stack = contextlib.ExitStack()
         try:
             self.client = self._stack.enter_context(self.cluster.client())
-            self._warm_up()
+            if not cold:
+                self._warm_up()
         except BaseException:
             self.close()
             raise
@@ -389,7 +393,9 @@ class _Scene:
                 limit,
                 lambda: f"tasks are left on workers: {tasks_on_workers(client)}",
             )
-            self.arena.baseline.check_process(client)
+            # What starts with the first run and stays for good is no leak.
+            if not self.arena.cold:
+                self.arena.baseline.check_process(client)
             until(
                 lambda: not any(run.report.still_running for run in self.runs),
                 30,
@@ -404,8 +410,11 @@ class _Scene:
 def carry_out_all(
     seeds: Iterable[int], say: Callable[[str], None] = lambda _: None
 ) -> Iterator[Outcome]:
-    """Carry out the draws of some seeds, those of one shape after another on one cluster."""
-    draws = sorted(map(draw, seeds), key=lambda drawn: (drawn.shape, drawn.seed))
+    """Carry out the draws of some seeds, those of one shape after another on one cluster.
+
+    Cold ones have a cluster each.
+    """
+    draws = sorted(map(draw, seeds), key=lambda drawn: (drawn.shape, drawn.cold, drawn.seed))
     with AwakeClock() as clock:
         for shape, alike in groupby(draws, key=lambda drawn: drawn.shape):
             yield from _carry_out_alike(shape, alike, clock, say)
@@ -417,10 +426,13 @@ def _carry_out_alike(
     arena: Arena | None = None
     try:
         for drawn in draws:
-            arena = arena or Arena(shape, clock)
+            if drawn.cold and arena is not None:
+                arena.close()
+            if drawn.cold or arena is None:
+                arena = Arena(shape, clock, cold=drawn.cold)
             outcome = carry_out(drawn, arena, say)
             yield outcome
-            if not outcome.healed:
+            if drawn.cold or not outcome.healed:
                 arena.close()
                 arena = None
     finally:

@@ -9,6 +9,11 @@ import numpy as np
 #: Workers and threads of each: draws of the same shape share a cluster.
 SHAPES = ((4, 1), (6, 1), (4, 2))
 
+#: Share of the draws that have a cluster to themselves, on which nothing has run.
+COLD = 0.05
+#: Share of the draws over data that is made anew by every run that have a second run at least.
+AGAIN = 0.5
+
 DATA = ("numpy", "dask", "persisted", "chunks")
 FIELDS = ("smooth", "common mean")
 FUNCTIONS = ("tanh", "sigmoid", "network")
@@ -66,6 +71,8 @@ class Draw:
     rtol: float
     deadline: float
     runs: int
+    #: whether nothing has run on the cluster before
+    cold: bool
     #: seconds that each chunk takes when nothing is wrong
     seconds: tuple[float, ...]
     faults: tuple[Fault, ...]
@@ -84,18 +91,21 @@ def draw(seed: int) -> Draw:
     seed : int
         Not negative.
     """
-    rng = np.random.default_rng([20260, seed])
+    rng = np.random.default_rng([20261, seed])
     shape = SHAPES[int(rng.integers(len(SHAPES)))]
     k = int(rng.integers(4, 11))
     n = k + int(rng.integers(2, k + 1))
     deadline = float(rng.uniform(0.4, 1.2))
     compute = float(rng.choice([0.0, 0.01, 0.03]))
+    data = str(rng.choice(DATA))
+    # What the first run left behind on workers is what the second may wait for.
+    again = data == "dask" and rng.random() < AGAIN
     drawn = Draw(
         seed=seed,
         shape=shape,
         k=k,
         n=n,
-        data=str(rng.choice(DATA)),
+        data=data,
         field=str(rng.choice(FIELDS)),
         function=str(rng.choice(FUNCTIONS)),
         launch=str(rng.choice(["eager", "backup"])),
@@ -103,7 +113,8 @@ def draw(seed: int) -> Draw:
         enough=None if rng.random() < 0.7 else int(rng.integers(1, n + 1)),
         rtol=float(rng.choice([np.inf, 0.1, 0.01, 0.0])),
         deadline=deadline,
-        runs=int(rng.choice([1, 1, 2, 3])),
+        runs=max(int(rng.choice([1, 1, 2, 3])), 1 + again),
+        cold=bool(rng.random() < COLD),
         seconds=tuple(np.round(compute * rng.exponential(size=n), 4).tolist()),
         faults=(),
     )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from distributed import WorkerPlugin
+from distributed import Worker, WorkerPlugin
 
 
 class Strike(WorkerPlugin):
@@ -37,3 +38,37 @@ class Strike(WorkerPlugin):
             except FileExistsError:
                 return
             os.kill(os.getpid(), self.sign)
+
+
+class StrikeSource(WorkerPlugin):
+    """Stops the worker from which another is about to fetch something of some kind.
+
+    Parameters
+    ----------
+    prefixes : tuple of str
+        Of the keys.
+    pids : mapping
+        Processes of all workers.
+    struck : Path
+        A file with the address of the worker that fetches; it happens once.
+    """
+
+    name = "strike-source"
+
+    def __init__(self, prefixes: tuple[str, ...], pids: Mapping[str, int], struck: Path) -> None:
+        self.prefixes, self.pids, self.struck = prefixes, pids, struck
+
+    def setup(self, worker: Worker) -> None:
+        self.worker = worker
+
+    def transition(self, key: Any, start: str, finish: str, **kwargs: Any) -> None:
+        if finish != "flight" or not str(key[0]).startswith(self.prefixes):
+            return
+        source = self.worker.state.tasks[key].coming_from
+        assert source is not None
+        try:
+            with self.struck.open("x") as file:
+                os.kill(self.pids[source], signal.SIGSTOP)
+                file.write(self.worker.address)
+        except FileExistsError:
+            return

@@ -16,6 +16,10 @@ def test_draws_are_sound_and_have_everything_in_them():
     draws = [draw(seed) for seed in range(300)]
     assert set().union(*(drawn.kinds for drawn in draws)) == set(FAULTS)
     assert {drawn.shape for drawn in draws} == set(SHAPES)
+    assert {drawn.cold for drawn in draws} == {False, True}
+    assert 5 < sum(drawn.cold for drawn in draws) < 30
+    # Nothing of these is on the cluster between two runs.
+    assert {drawn.runs for drawn in draws if drawn.data == "dask"} == {1, 2, 3}
     for drawn in draws:
         assert 1 <= len(drawn.faults) <= 3
         assert drawn.k < drawn.n == len(drawn.seconds)

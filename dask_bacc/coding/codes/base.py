@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dask_bacc.coding._typing import AnyArray, FloatArray, IndexArray
-from dask_bacc.coding.arrays import as_array, is_foreign, namespace
-from dask_bacc.coding.linear import combine_rows, combined_rows, inexact_dtype
+from dask_bacc.coding.arrays import as_array, is_foreign, namespace, numpy_dtype
+from dask_bacc.coding.linear import combine_rows, combined_rows, mixed_dtype, too_large
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,18 +131,19 @@ class Code(ABC):
         Parameters
         ----------
         blocks : (k, ...) array_like
-            Real or complex; integers and booleans are encoded as float64. Arrays of other
-            libraries that follow the array API standard give chunks of their own kind.
+            Real or complex; integers and booleans are encoded as float64, half precision as
+            float32. Arrays of other libraries that follow the array API standard give chunks of
+            their own kind.
 
         Returns
         -------
         chunks : (n, ...) ndarray
-            A chunk that is a block as it stands is a copy, bit for bit.
+            A chunk that is a block as it stands has the same numbers, bit for bit.
 
         Raises
         ------
         ValueError
-            If the first axis does not have length `k`.
+            If the first axis does not have length `k`, or integers are beyond 2**53.
         TypeError
             If `blocks` are not numbers.
         """
@@ -154,9 +155,11 @@ class Code(ABC):
                 f"blocks must be stacked on a first axis of length k={self.k}, "
                 f"got shape {values.shape}"
             )
+        if (problem := too_large(values)) is not None:
+            raise ValueError(f"the array {problem}")
         if is_foreign(values):
             return self._encode_foreign(values)
-        dtype = inexact_dtype(values.dtype)
+        dtype = mixed_dtype(values.dtype)
         chunks = np.empty((self.n, *values.shape[1:]), dtype=dtype)
         for part in self.groups:
             rows = range(part.chunks.start, part.chunks.stop)
@@ -167,8 +170,9 @@ class Code(ABC):
 
     def _encode_foreign(self, values: AnyArray) -> AnyArray:
         chunks: list[Any] = []
+        dtype = mixed_dtype(numpy_dtype(values))
         for part in self.groups:
             blocks = [values[j, ...] for j in part.blocks.tolist()]
-            chunks += combined_rows(part.code.generator, blocks)
+            chunks += combined_rows(part.code.generator, blocks, dtype)
         stacked: AnyArray = namespace(values).stack(chunks)
         return stacked
