@@ -73,7 +73,7 @@ def encode(
         return encode_arrays(arrays, [axis] * len(arrays), n=n, k=k, code=code)
     if not all(labelled):
         raise TypeError("DataArrays and plain arrays cannot be encoded together; use .data")
-    from dask_bacc.xarray import Labels, check_aligned, resolve_axis
+    from dask_bacc.xarray import Labels, SourceLabels, check_aligned, resolve_axis
 
     check_aligned(arrays)
     axes = [resolve_axis(array, dim, axis) for array in arrays]
@@ -83,7 +83,8 @@ def encode(
         n=n,
         k=k,
         code=code,
-        dress=Labels.of(arrays[0], axes[0]).dress,
+        dims=[array.dims[axis] for array, axis in zip(arrays, axes, strict=True)],
+        dress=Labels(tuple(map(SourceLabels.of, arrays, axes))).dress,
     )
 
 

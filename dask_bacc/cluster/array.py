@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,8 +17,10 @@ from dask.task_spec import Task, TaskRef
 from dask.typing import Key
 from distributed import Client
 
+from dask_bacc.cluster.joining import Cut
+from dask_bacc.cluster.labels import Dress
 from dask_bacc.cluster.local import specimen
-from dask_bacc.cluster.options import Dress, RunOptions
+from dask_bacc.cluster.options import RunOptions
 from dask_bacc.cluster.parity import alone_key
 from dask_bacc.cluster.run import CodedRun, start_run
 from dask_bacc.coding import Code, Decoder
@@ -41,6 +43,10 @@ class Part:
     axis: int
     #: library of every chunk; see `dask_bacc.coding.arrays.library`
     library: str
+    #: that axis's dimension, if the array was labelled
+    dim: Hashable | None = None
+    #: whether the array was of integers or booleans
+    integers: bool = False
 
 
 class CodedArray(DaskMethodsMixin):
@@ -201,8 +207,10 @@ class CodedArray(DaskMethodsMixin):
         decoder : str or Decoder, optional
             By default the configured one (``bacc.decoder``), or the one that suits the code.
         combine : {"concat", "stack", "sum", "mean"}
-            How the blocks' answers are put together: along the axis that was cut, on a new first
-            axis, or reduced over blocks.
+            How the blocks' answers are put together: along the axis that was cut (of DataArrays
+            that the function returns, the dimension), on a new first axis, or reduced over blocks.
+            Where arrays were cut along different axes, results are joined as the array whose
+            blocks have their shape.
         launch : {"eager", "backup"}
             Whether all chunks are submitted at once, or the blocks alone and parity chunks only
             when some are late (``bacc.backup``), one for each and more if the estimate asks for
@@ -235,14 +243,14 @@ class CodedArray(DaskMethodsMixin):
             deadline=deadline,
             decoder=dask.config.get("bacc.decoder") if decoder is None else decoder,
             combine=combine,
-            axis=self.parts[0].axis,
-            axes=tuple(part.axis for part in self.parts),
+            cuts=tuple(Cut(part.shape, part.axis, part.dim) for part in self.parts),
             retries=retries,
             launch=launch,
             cancel=cancel,
             dress=self._dress,
             sketches=self._sketches,
             precision=rounding(part.dtype for part in self.parts),
+            integers=any(part.integers for part in self.parts),
         )
         single = launch == "backup"
         keys = [[self._key_of(part, i, single) for part in self.parts] for i in range(self.n)]

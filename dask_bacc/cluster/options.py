@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from operator import index
 from typing import Any, Literal, get_args
 
-from dask_bacc.cluster.combine import check_combine
+from dask_bacc.cluster.joining import Cut, Joining, check_combine
+from dask_bacc.cluster.labels import Dress
 from dask_bacc.cluster.stragglers import Patience
 from dask_bacc.coding import Code, Decoder, get_decoder
 from dask_bacc.coding._typing import AnyArray
 
 Launch = Literal["eager", "backup"]
 Cancel = Literal["cancel", "keep", "restart"]
-
-#: ``dress(array, combine, k)`` gives an array of the answer its labels, if it can.
-Dress = Callable[[AnyArray, str, int], Any]
 
 
 @dataclass(frozen=True)
@@ -28,12 +25,9 @@ class RunOptions:
     enough: int
     rtol: float
     deadline: float | None
-    combine: str
-    #: along which answers are joined
-    axis: int
-    #: along which the encoded arrays were cut
-    axes: tuple[int, ...]
+    joining: Joining
     retries: int
+    #: gives arrays of the answer their labels; None if no encoded array had any
     dress: Dress | None
     #: ``"eager"`` to launch all chunks at once, ``"backup"`` to add parity for those that are late
     launch: str
@@ -44,6 +38,8 @@ class RunOptions:
     sketches: dict[int, list[AnyArray]]
     #: share of their size to which the blocks are rounded
     precision: float
+    #: whether arrays were encoded whose integers or booleans arrive as float64
+    integers: bool
 
     @classmethod
     def checked(
@@ -55,14 +51,14 @@ class RunOptions:
         rtol: float,
         deadline: float | None,
         combine: str,
-        axis: int,
-        axes: tuple[int, ...],
+        cuts: tuple[Cut, ...],
         retries: int,
         dress: Dress | None,
         launch: str,
         cancel: str,
         sketches: dict[int, list[AnyArray]],
         precision: float,
+        integers: bool,
     ) -> RunOptions:
         """Refuse options out of their ranges; see `CodedArray.map`."""
         enough = code.k if enough is None else index(enough)
@@ -102,9 +98,7 @@ class RunOptions:
             enough=enough,
             rtol=rtol,
             deadline=deadline,
-            combine=combine,
-            axis=axis,
-            axes=axes,
+            joining=Joining(combine, cuts),
             retries=retries,
             dress=dress,
             launch=launch,
@@ -112,6 +106,7 @@ class RunOptions:
             cancel=cancel,
             sketches=sketches,
             precision=precision,
+            integers=integers,
         )
 
 

@@ -263,7 +263,8 @@ def start_run(
     """
     client = resolve_client(client)
     wanted = range(code.n) if options.decoder.uses_gram else ()
-    sketched = dict.fromkeys(set(wanted) - options.sketches.keys(), options.axes)
+    axes = [cut.axis for cut in options.joining.cuts]
+    sketched = dict.fromkeys(set(wanted) - options.sketches.keys(), axes)
     limit = parse_bytes(dask.config.get("bacc.gather-limit"))
     graph = run_graph(chunks, keys, func, args, kwargs, sketched, limit)
     ledger = Ledger(code.k, code.n, options.decoder.name, name=graph.name)

@@ -8,18 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from dask_bacc.cluster.gram import GrowingGram
+from dask_bacc.cluster.joining import Joining
 from dask_bacc.cluster.result_rows import ResultRows
 from dask_bacc.cluster.structure import FlatResult, Outline
 from dask_bacc.coding import Code, Decoder, DecodingMatrix, decoding_matrix, needs_solving
 from dask_bacc.coding._typing import AnyArray, FloatArray
-from dask_bacc.coding.arrays import power_of_two
 from dask_bacc.coding.decode import count_outputs
 from dask_bacc.coding.kriging.row_sketch import rows_of_sketches
 from dask_bacc.coding.kriging.sketch import gram_of_sketches
 from dask_bacc.coding.rows import Rows
-
-#: A result larger than others by this factor sets the unit anew.
-FAR = 1e6
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,71 +46,6 @@ class Solved:
     thorough: bool = False
 
 
-class GrowingGram:
-    """Inner products of arrays, grown by one row for each: nothing is multiplied twice.
-
-    They are in units of a power of two, not far from the largest value of all.
-
-    Examples
-    --------
-    >>> gram = GrowingGram()
-    >>> gram.add(np.array([1.0, 2.0]))
-    >>> gram.add(np.array([4.0, 0.0]))
-    >>> gram.matrix
-    array([[0.3125, 0.25  ],
-           [0.25  , 1.    ]])
-    """
-
-    def __init__(self) -> None:
-        self._scale, self._largest = 1.0, 0.0
-        self._count = 0
-        # Both have room for more, so that growing costs no copy for each array.
-        self._arrays: AnyArray = np.zeros((0, 0))
-        self._matrix: FloatArray = np.zeros((0, 0))
-
-    @property
-    def unit(self) -> float:
-        """Of the arrays, whose products are in units of its square."""
-        return self._scale
-
-    @property
-    def matrix(self) -> FloatArray:
-        """``(m, m)`` inner products."""
-        return self._matrix[: self._count, : self._count]
-
-    def add(self, array: AnyArray) -> None:
-        """One more array, of the length of the others."""
-        largest = np.abs(array).max(initial=0.0)
-        if not np.isfinite(largest):
-            raise OverflowError(
-                "results are too large to estimate errors, for sums of their outputs overflow; "
-                'scale them down, or use decoder="berrut"'
-            )
-        if largest > 0 and (not self._largest or largest / FAR > self._largest):
-            self._largest = largest
-            self._rescale(power_of_two(largest))
-        flat = array / self._scale
-        count = self._count
-        if count == len(self._arrays):
-            room = 2 * count + 8
-            arrays = np.zeros((room, len(flat)), dtype=np.result_type(self._arrays, flat))
-            matrix = np.zeros((room, room))
-            if count:
-                arrays[:count], matrix[:count, :count] = self._arrays, self.matrix
-            self._arrays, self._matrix = arrays, matrix
-        self._arrays = self._arrays.astype(np.result_type(self._arrays, flat), copy=False)
-        self._arrays[count] = flat
-        row = (self._arrays[: count + 1] @ flat.conj()).real
-        self._matrix[count, : count + 1] = self._matrix[: count + 1, count] = row
-        self._count += 1
-
-    def _rescale(self, scale: float) -> None:
-        """Squares of what comes would overflow, or those of what is here vanish."""
-        shrink = self._scale / scale
-        self._arrays, self._matrix = self._arrays * shrink, self._matrix * shrink * shrink
-        self._scale = scale
-
-
 class Solver:
     """Solves for the decoding matrices of the results that have come so far.
 
@@ -120,17 +53,15 @@ class Solver:
     ----------
     code, decoder
         Of the run.
-    combine : str
+    joining : Joining
         How the blocks' answers are put together.
-    axis : int
-        Along which rows of results lie, if that may be.
     """
 
-    def __init__(self, code: Code, decoder: Decoder, combine: str, axis: int = 0) -> None:
+    def __init__(self, code: Code, decoder: Decoder, joining: Joining) -> None:
         self._code = code
         self._decoder = decoder
-        self._lines = ResultRows(axis)
-        self._reduced = combine in ("sum", "mean")
+        self._lines = ResultRows(joining)
+        self._reduced = joining.reduces
         self._grams: list[GrowingGram] = []
         self._taken: list[int] = []
         #: what the decoder left for its next call, for every leaf and group
@@ -199,7 +130,7 @@ class Solver:
             outputs = count_outputs(array)
             rows = None
             if lines is not None and values is not None:
-                rows = self._lines.of(leaf, lines, values, chunks, self._grams[leaf].unit)
+                rows = self._lines.of(leaf, lines, values, chunks, self._grams[leaf].units)
             matrix = decoding_matrix(
                 code,
                 chunks,

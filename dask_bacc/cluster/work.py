@@ -15,7 +15,7 @@ from distributed import Future
 from dask_bacc.cluster.ahead import Ahead
 from dask_bacc.cluster.arrivals import Outcome
 from dask_bacc.cluster.combine import combine_results
-from dask_bacc.cluster.errors import RefusedError, doubts, misfit, no_answer, refused
+from dask_bacc.cluster.errors import DecodeError, RefusedError, doubts, misfit, no_answer, refused
 from dask_bacc.cluster.lazy import lazy_answer
 from dask_bacc.cluster.ledger import Ledger
 from dask_bacc.cluster.local import lazy_copy
@@ -159,7 +159,7 @@ class Work:
         else:
             brought: ChunkResult = outcome.value
             self._check_fits(chunk, brought.outline)
-            if (coarsest := rounding(brought.outline.dtypes)) > self._precision:
+            if (coarsest := rounding(set(brought.outline.dtypes))) > self._precision:
                 self._precision = coarsest
                 self._start_solver()
             ledger.returned.append(chunk)
@@ -221,7 +221,7 @@ class Work:
         """How the results decode in the end, or say why there is no answer."""
         options, ledger = self.options, self.ledger
         if not self._outlines:
-            raise no_answer(ledger.report(), f"{options.enough} were needed")
+            raise no_answer(ledger.report(), f"{options.enough} were needed", options)
         with self._solving:
             solved = self._solve(thorough=True, rows=False)
             poor = solved.overall > options.rtol and ledger.stopped is not Stop.DEADLINE
@@ -230,9 +230,11 @@ class Work:
         enough = len(solved.chunks) >= options.enough
         # At the deadline the user takes what has come; short of it, too few is too few.
         if ledger.stopped is Stop.ENDED and not enough:
-            raise no_answer(ledger.report(), f"{options.enough} were needed")
+            raise no_answer(ledger.report(), f"{options.enough} were needed", options)
         if lost := lost_blocks(solved.error):
-            raise no_answer(ledger.report(), f"blocks {', '.join(map(str, lost))} are lost")
+            raise no_answer(
+                ledger.report(), f"blocks {', '.join(map(str, lost))} are lost", options
+            )
         ledger.block_error = solved.error
         ledger.warning = doubts(ledger.report(), options, enough, solved.overall)
         return solved
@@ -240,7 +242,7 @@ class Work:
     def combined(self, solved: Solved, results: dict[int, FlatResult] | None = None) -> Any:
         """The answer, by default from results that are all here."""
         found, options = self._results if results is None else results, self.options
-        return combine_results(solved, found, options.combine, options.axis, options.dress)
+        return combine_results(solved, found, options.joining, options.dress)
 
     def lazily(
         self,
@@ -251,7 +253,8 @@ class Work:
         """The answer as dask arrays, of the results' futures where they are not here."""
         options = self.options
         if not decided.held:
-            return lazy_copy(decided.answer, self.code.k, options.combine, options.axis)
+            layout = next(iter(self._outlines.values())).layout
+            return lazy_copy(decided.answer, self.code.k, layout, options.joining)
         workers = {chunk: self.ledger.records[chunk].worker for chunk in decided.solved.chunks}
         return lazy_answer(
             name,
@@ -259,8 +262,7 @@ class Work:
             self._outlines,
             futures,
             workers,
-            options.combine,
-            options.axis,
+            options.joining,
         )
 
     def release(self) -> None:
@@ -272,7 +274,7 @@ class Work:
     def _start_solver(self) -> None:
         #: that of the options, for results of the precision of those that are in
         self.decoder = self.options.decoder.at_precision(self._precision)
-        solver = Solver(self.code, self.decoder, self.options.combine, self.options.axis)
+        solver = Solver(self.code, self.decoder, self.options.joining)
         self._solutions = Solutions(solver, self.ledger)
 
     def _good_enough(self, *, thorough: bool, rows: bool) -> bool:
@@ -290,10 +292,15 @@ class Work:
         )
 
     def _check_fits(self, chunk: int, outline: Outline) -> None:
-        """Refuse a result of another structure than the first."""
+        """Refuse a result of another structure than the first, or that cannot be joined."""
         first, expected = next(iter(self._outlines.items()), (chunk, outline))
-        if not outline.matches(expected):
-            error = misfit(self.ledger.report(), first, expected, chunk, outline)
+        try:
+            if not outline.matches(expected):
+                raise misfit(self.ledger.report(), first, expected, chunk, outline)
+            if chunk == first:
+                for leaf in outline.layout.leaves:
+                    self.options.joining.axis_of(leaf.shape, leaf.dims)
+        except (DecodeError, ValueError) as error:
             self.ledger.erred[chunk] = error
             self.ledger.end(chunk, "erred")
-            raise error
+            raise

@@ -51,7 +51,9 @@ def combine_rows(matrix: FloatArray, arrays: Sequence[AnyArray], out: Sequence[A
         _multiply(matrix[rows][:, columns], used, [out[i] for i in rows])
 
 
-def combined_rows(matrix: FloatArray, arrays: Sequence[Any]) -> list[Any]:
+def combined_rows(
+    matrix: FloatArray, arrays: Sequence[Any], dtype: np.dtype[np.generic] | None = None
+) -> list[Any]:
     """The sums of `combine_rows` as new arrays, for arrays of any kind.
 
     Arrays that are not NumPy's need no more than multiplication by a Python number, addition and,
@@ -62,6 +64,8 @@ def combined_rows(matrix: FloatArray, arrays: Sequence[Any]) -> list[Any]:
     matrix : (r, m) ndarray of float64
     arrays : sequence of m arrays
         All of one shape and kind.
+    dtype : dtype, optional
+        Of the sums, inexact; by default that to which the arrays are promoted.
 
     Returns
     -------
@@ -74,13 +78,14 @@ def combined_rows(matrix: FloatArray, arrays: Sequence[Any]) -> list[Any]:
     [array([2., 2.])]
     """
     if all(isinstance(array, np.ndarray | np.generic) for array in arrays):
-        dtype = inexact_dtype(np.result_type(*arrays))
+        dtype = dtype or inexact_dtype(np.result_type(*arrays))
         out = [np.empty(arrays[0].shape, dtype) for _ in matrix]
         combine_rows(matrix, arrays, out)
         return out
     floating = [_as_inexact(array) for array in arrays]
-    dtype = np.result_type(*map(numpy_dtype, floating))
-    wide = [astype(array, mixed_dtype(dtype)) for array in floating]
+    known = np.result_type(*map(numpy_dtype, floating))
+    dtype = dtype or known
+    wide = [astype(array, mixed_dtype(np.result_type(known, dtype))) for array in floating]
     return [astype(_duck_sum(row, wide), dtype) for row in matrix]
 
 
@@ -117,6 +122,37 @@ def mixed_dtype(dtype: np.dtype[np.generic]) -> np.dtype[np.generic]:
     (dtype('float32'), dtype('float64'))
     """
     return np.result_type(inexact_dtype(dtype), np.float32)
+
+
+def answer_dtype(
+    weights: FloatArray, dtypes: Sequence[np.dtype[np.generic]]
+) -> np.dtype[np.generic]:
+    """The dtype of decoded blocks: that of the results which are copied as they stand.
+
+    Others may be more precise, as parity of half precision is, and tell nothing of what the
+    function returns. Where nothing is copied, all results are promoted; complex results make all
+    blocks complex.
+
+    Parameters
+    ----------
+    weights : (k, m) ndarray of float64
+        Of the results in the blocks.
+    dtypes : sequence of m dtypes
+        Of the results.
+
+    Examples
+    --------
+    >>> half, single = np.dtype("float16"), np.dtype("float32")
+    >>> answer_dtype(np.array([[1.0, 0.0], [-1.0, 2.0]]), [half, single])
+    dtype('float16')
+    >>> answer_dtype(np.array([[0.5, 0.5]]), [half, single])
+    dtype('float32')
+    """
+    copies, _ = _patterns(weights)
+    found = inexact_dtype(np.result_type(*({dtypes[j] for _, j in copies} or set(dtypes))))
+    if any(dtype.kind == "c" for dtype in dtypes):
+        return np.result_type(found, np.complex64)
+    return found
 
 
 def rounding(dtypes: Iterable[np.dtype[np.generic]]) -> float:
