@@ -53,6 +53,8 @@ def encode(
     ValueError
         For unequal blocks (the nearest `k` that fits is named), a missing `k`, ``n < k``, empty
         arrays, unknown chunk sizes, unknown codes.
+    OverflowError
+        For NumPy arrays of extended precision with numbers beyond that of doubles.
 
     Examples
     --------

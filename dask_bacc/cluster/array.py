@@ -192,7 +192,8 @@ class CodedArray(DaskMethodsMixin):
             ``func(*blocks, *args, **kwargs)`` gets one block of every encoded array, of NumPy or
             the library that the array's chunks are of (CuPy, say), and returns an array of
             numbers, or a tuple, list or dict of them; the answer is of the library that it
-            returns.
+            returns. DataArrays that it returns keep their dimensions. Thousands of numbers in a
+            list cost as little as in an array.
         *args, **kwargs
             Passed on; futures and dask collections among them arrive as their values.
         enough : int, optional

@@ -11,7 +11,7 @@ from dask_bacc.cluster.containers import rebuild
 from dask_bacc.cluster.joining import Joining
 from dask_bacc.cluster.labels import Dress
 from dask_bacc.cluster.solver import Solved
-from dask_bacc.cluster.structure import FlatResult, Leaf
+from dask_bacc.cluster.structure import FlatResult, Leaf, join_axes
 from dask_bacc.coding import DecodingMatrix
 from dask_bacc.coding._typing import AnyArray, FloatArray
 from dask_bacc.coding.arrays import all_finite, is_foreign, namespace, numpy_dtype
@@ -51,10 +51,11 @@ def combine_results(
     found = [results[chunk] for chunk in solved.chunks]
     layout = found[0].layout
     answers: dict[int, Any] = {}
+    axes = join_axes(layout, joining)
     for number, (leaf, matrix) in enumerate(zip(layout.leaves, solved.matrices, strict=True)):
         arrays = [result.leaves[number] for result in found]
         dtypes = member_dtypes(matrix.weights, leaf.members, [r.dtypes for r in found])
-        axis = joining.axis_of(leaf.shape, leaf.dims)
+        axis = axes[number]
         with np.errstate(over="ignore"):  # checked below, with a clearer word
             whole = _combined(leaf, matrix, arrays, np.result_type(*set(dtypes)), joining, axis)
         check_finite(whole)

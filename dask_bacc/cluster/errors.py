@@ -73,8 +73,8 @@ def no_answer(report: RunReport, reason: str, options: RunOptions) -> DecodeErro
     if options.integers and isinstance(cause, TypeError | IndexError):
         message += (
             "; blocks of integer and boolean arrays arrive as float64: cast them inside the "
-            "function (block.astype(int); parity chunks are mixtures of blocks, so round first), "
-            "or keep to blocks as they stand with code='uncoded' or 'repetition'"
+            "function, block.astype(int) or astype(bool); parity chunks are mixtures of blocks, "
+            "so round first, or do without them by code='uncoded' or 'repetition'"
         )
     error = DecodeError(message, report)
     error.__cause__ = cause

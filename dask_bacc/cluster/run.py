@@ -89,9 +89,11 @@ class CodedRun:
         TimeoutError
             If the answer is not there in time.
         DecodeError
-            If the results give no answer.
+            If the results give no answer, or a chunk returned what can never be decoded: no
+            numbers, masked arrays, integers beyond ``2**53``.
         ValueError
-            If they have no axis to be joined along, as scalars.
+            If they have no axis to be joined along, as scalars, or if it is not clear which; as
+            soon as the first result is in.
         OverflowError
             If the answer is too large for its dtype, or results are for an estimate.
         CancelledError

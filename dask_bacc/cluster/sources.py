@@ -17,8 +17,9 @@ from dask.typing import Key
 from distributed import futures_of
 from numpy.lib.array_utils import normalize_axis_index
 
+from dask_bacc.cluster.advice import instead_of
 from dask_bacc.coding._typing import AnyArray
-from dask_bacc.coding.arrays import library, numpy_dtype
+from dask_bacc.coding.arrays import exceeds_double, library, numpy_dtype
 from dask_bacc.coding.linear import inexact_dtype
 
 
@@ -73,13 +74,12 @@ def check_source(array: Any, axis: int, position: int) -> Source:
         For anything but dask and NumPy arrays, masked arrays and dtypes that are not numbers.
     ValueError
         For scalars, an axis the array has not, empty arrays and unknown chunk sizes.
+    OverflowError
+        For NumPy arrays with numbers beyond double precision's range.
     """
     what = f"array {position}"
     if not isinstance(array, Array | np.ndarray):
-        raise TypeError(
-            f"{what} is of type {type(array).__name__}; encode takes dask arrays, NumPy arrays "
-            "and xarray.DataArray"
-        )
+        raise TypeError(f"{what} is of type {type(array).__name__}; {instead_of(array)}")
     meta = _like_chunks(array)
     if isinstance(meta, np.ma.MaskedArray):
         raise TypeError(
@@ -108,6 +108,11 @@ def check_source(array: Any, axis: int, position: int) -> Source:
         )
     if 0 in array.shape:
         raise ValueError(f"{what} is empty: its shape is {array.shape}")
+    if isinstance(array, np.ndarray) and exceeds_double(array):
+        raise OverflowError(
+            f"{what} has {array.dtype} numbers beyond double precision's range, in which inner "
+            "products are computed; scale it down, or convert it to float64"
+        )
     return Source(array, axis)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from dask_bacc.cluster.containers import rebuild, take_apart
 from dask_bacc.cluster.errors import RefusedError, ResultError
+from dask_bacc.cluster.joining import Joining
 from dask_bacc.cluster.labels import OwnLabels, read_labels
 from dask_bacc.coding._typing import AnyArray
 from dask_bacc.coding.arrays import (
@@ -156,6 +157,17 @@ def flatten(value: Any) -> FlatResult:
             raise ResultError(f"result of shape {leaf.shape} has NaN or infinity")
     dtypes = tuple(map(numpy_dtype, arrays))
     return FlatResult(Layout(skeleton, tuple(leaves)), stacked, dtypes, labels)
+
+
+def join_axes(layout: Layout, joining: Joining) -> list[int | None]:
+    """The axis along which each leaf is concatenated, as `Joining.axis_of`.
+
+    Raises
+    ------
+    ValueError
+        If there is no such axis, or it is not clear which.
+    """
+    return [joining.axis_of(leaf.shape, leaf.dims) for leaf in layout.leaves]
 
 
 def _together(arrays: Sequence[AnyArray]) -> AnyArray:

@@ -77,7 +77,7 @@ def run_chunk(
 
     Raises
     ------
-    ResultError
+    ResultError, RefusedError
         If the result cannot be decoded. Other exceptions are the function's own.
     """
     worker = get_worker()

@@ -23,7 +23,7 @@ from dask_bacc.cluster.options import RunOptions
 from dask_bacc.cluster.policy import Stop
 from dask_bacc.cluster.solutions import Solutions
 from dask_bacc.cluster.solver import Solved, Solver
-from dask_bacc.cluster.structure import FlatResult, Outline
+from dask_bacc.cluster.structure import FlatResult, Outline, join_axes
 from dask_bacc.cluster.task import ChunkResult
 from dask_bacc.coding import Code, lost_blocks
 from dask_bacc.coding.linear import rounding
@@ -251,19 +251,12 @@ class Work:
         futures: Mapping[int, Future[Any]],
     ) -> Any:
         """The answer as dask arrays, of the results' futures where they are not here."""
-        options = self.options
+        joining = self.options.joining
         if not decided.held:
             layout = next(iter(self._outlines.values())).layout
-            return lazy_copy(decided.answer, self.code.k, layout, options.joining)
+            return lazy_copy(decided.answer, self.code.k, layout, joining)
         workers = {chunk: self.ledger.records[chunk].worker for chunk in decided.solved.chunks}
-        return lazy_answer(
-            name,
-            decided.solved,
-            self._outlines,
-            futures,
-            workers,
-            options.joining,
-        )
+        return lazy_answer(name, decided.solved, self._outlines, futures, workers, joining)
 
     def release(self) -> None:
         """Let go of the results, of which the answer is made."""
@@ -297,9 +290,7 @@ class Work:
         try:
             if not outline.matches(expected):
                 raise misfit(self.ledger.report(), first, expected, chunk, outline)
-            if chunk == first:
-                for leaf in outline.layout.leaves:
-                    self.options.joining.axis_of(leaf.shape, leaf.dims)
+            join_axes(outline.layout, self.options.joining)
         except (DecodeError, ValueError) as error:
             self.ledger.erred[chunk] = error
             self.ledger.end(chunk, "erred")
