@@ -55,6 +55,8 @@ def encode(
     ValueError
         For unequal blocks (the nearest `k` that fits is named), a missing `k`, ``n < k``, empty
         arrays, unknown chunk sizes, unknown codes, and NumPy arrays with integers beyond 2**53.
+    OverflowError
+        For NumPy arrays of extended precision with numbers beyond that of doubles.
 
     Notes
     -----
@@ -81,7 +83,7 @@ def encode(
         return encode_arrays(arrays, [axis] * len(arrays), n=n, k=k, code=code)
     if not all(labelled):
         raise TypeError("DataArrays and plain arrays cannot be encoded together; use .data")
-    from dask_bacc.xarray import Labels, check_aligned, resolve_axis
+    from dask_bacc.xarray import Labels, SourceLabels, check_aligned, resolve_axis
 
     check_aligned(arrays)
     axes = [resolve_axis(array, dim, axis) for array in arrays]
@@ -91,7 +93,8 @@ def encode(
         n=n,
         k=k,
         code=code,
-        dress=Labels.of(arrays[0], axes[0]).dress,
+        dims=[array.dims[axis] for array, axis in zip(arrays, axes, strict=True)],
+        dress=Labels(tuple(map(SourceLabels.of, arrays, axes))).dress,
     )
 
 

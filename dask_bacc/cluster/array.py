@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -18,8 +18,10 @@ from dask.task_spec import Task, TaskRef
 from dask.typing import Key
 from distributed import Client
 
+from dask_bacc.cluster.joining import Cut
+from dask_bacc.cluster.labels import Dress
 from dask_bacc.cluster.local import specimen
-from dask_bacc.cluster.options import Dress, RunOptions
+from dask_bacc.cluster.options import RunOptions
 from dask_bacc.cluster.parity import alone_key
 from dask_bacc.cluster.pinned import is_pinned
 from dask_bacc.cluster.run import CodedRun, start_run
@@ -45,6 +47,10 @@ class Part:
     axis: int
     #: library of every chunk; see `dask_bacc.coding.arrays.library`
     library: str
+    #: that axis's dimension, if the array was labelled
+    dim: Hashable | None = None
+    #: whether the array was of integers or booleans
+    integers: bool = False
 
 
 class CodedArray(DaskMethodsMixin):
@@ -204,7 +210,8 @@ class CodedArray(DaskMethodsMixin):
             ``func(*blocks, *args, **kwargs)`` gets one block of every encoded array, of NumPy or
             the library that the array's chunks are of (CuPy, say), and returns an array of
             numbers, or a tuple, list or dict of them; the answer is of the library that it
-            returns.
+            returns. DataArrays that it returns keep their dimensions. Thousands of numbers in a
+            list cost as little as in an array.
         *args, **kwargs
             Passed on; futures and dask collections among them arrive as their values.
         enough : int, optional
@@ -219,8 +226,10 @@ class CodedArray(DaskMethodsMixin):
         decoder : str or Decoder, optional
             By default the configured one (``bacc.decoder``), or the one that suits the code.
         combine : {"concat", "stack", "sum", "mean"}
-            How the blocks' answers are put together: along the axis that was cut, on a new first
-            axis, or reduced over blocks.
+            How the blocks' answers are put together: along the axis that was cut (of DataArrays
+            that the function returns, the dimension), on a new first axis, or reduced over blocks.
+            Where arrays were cut along different axes, results are joined as the array whose
+            blocks have their shape.
         launch : {"eager", "backup"}
             Whether all chunks are submitted at once, or the blocks alone and parity chunks only
             when some are late (``bacc.backup``), one for each and more if the estimate asks for
@@ -259,8 +268,7 @@ class CodedArray(DaskMethodsMixin):
             deadline=deadline,
             decoder=dask.config.get("bacc.decoder") if decoder is None else decoder,
             combine=combine,
-            axis=self.parts[0].axis,
-            axes=tuple(part.axis for part in self.parts),
+            cuts=tuple(Cut(part.shape, part.axis, part.dim) for part in self.parts),
             retries=retries,
             launch=launch,
             cancel=cancel,
@@ -268,6 +276,7 @@ class CodedArray(DaskMethodsMixin):
             dress=self._dress,
             sketches=self._sketches(),
             precision=rounding(part.dtype for part in self.parts),
+            integers=any(part.integers for part in self.parts),
         )
         single = launch == "backup"
         keys = [[self._key_of(part, i, single) for part in self.parts] for i in range(self.n)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import dask
@@ -13,7 +13,7 @@ from dask.typing import Key
 
 from dask_bacc.cluster.array import CodedArray, Part
 from dask_bacc.cluster.blocks import Expected
-from dask_bacc.cluster.options import Dress
+from dask_bacc.cluster.labels import Dress
 from dask_bacc.cluster.parity import Maker
 from dask_bacc.cluster.sources import (
     Source,
@@ -24,6 +24,7 @@ from dask_bacc.cluster.sources import (
 )
 from dask_bacc.cluster.submit import target
 from dask_bacc.coding import Code, get_code
+from dask_bacc.coding.arrays import numpy_dtype
 from dask_bacc.coding.linear import combined_rows
 
 
@@ -34,6 +35,7 @@ def encode_arrays(
     n: int,
     k: int | None,
     code: str | Code | None,
+    dims: Sequence[Hashable | None] | None = None,
     dress: Dress | None = None,
 ) -> CodedArray:
     """Encode dask and NumPy arrays, each along its axis; see `dask_bacc.encode`.
@@ -43,6 +45,8 @@ def encode_arrays(
     arrays, axes : sequences of equal length
     n, k, code
         As in `dask_bacc.encode`.
+    dims : sequence of hashables, optional
+        Names of the axes, if the arrays are labelled.
     dress : callable, optional
         Gives the answer of a run its labels.
     """
@@ -59,7 +63,8 @@ def encode_arrays(
     )
     graph: dict[Key, Any] = {}
     parts = []
-    for position, source in enumerate(sources):
+    named = zip(sources, dims or [None] * len(sources), strict=True)
+    for position, (source, dim) in enumerate(named):
         token = tokenize(source.array, source.axis, code)
         name = f"coded-{token}"
         if isinstance(source.array, Array):
@@ -67,8 +72,18 @@ def encode_arrays(
         else:
             graph.update(_encode_here(name, source, code))
         shape = source.block_shape(k)
+        integers = numpy_dtype(getattr(source.array, "_meta", source.array)).kind in "iub"
         parts.append(
-            Part(name, shape, source.dtype, source.own_dtype, source.axis, source.library)
+            Part(
+                name,
+                shape,
+                source.dtype,
+                source.own_dtype,
+                source.axis,
+                source.library,
+                dim,
+                integers,
+            )
         )
     return CodedArray(graph, tuple(parts), code, dress)
 

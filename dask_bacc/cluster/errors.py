@@ -31,7 +31,7 @@ class DecodeError(RuntimeError):
 
 
 class ResultError(ValueError):
-    """A chunk's result cannot be decoded: not arrays of numbers, or not finite."""
+    """A chunk's result cannot be decoded, for it has NaN or infinity: it is set aside."""
 
 
 class RefusedError(ValueError):
@@ -56,7 +56,7 @@ def misfit(
     )
 
 
-def no_answer(report: RunReport, reason: str) -> DecodeError:
+def no_answer(report: RunReport, reason: str, options: RunOptions) -> DecodeError:
     """The error that says why, with the first exception of a chunk as its cause."""
     message = f"no answer: {len(report.returned)} of {report.n} chunks returned, and {reason}"
     if report.suspects:
@@ -69,7 +69,14 @@ def no_answer(report: RunReport, reason: str) -> DecodeError:
     if not report.erred:
         return DecodeError(message, report)
     chunk, cause = next(iter(report.erred.items()))
-    error = DecodeError(f"{message}; chunk {chunk} raised {type(cause).__name__}: {cause}", report)
+    message += f"; chunk {chunk} raised {type(cause).__name__}: {cause}"
+    if options.integers and isinstance(cause, TypeError | IndexError):
+        message += (
+            "; blocks of integer and boolean arrays arrive as float64: cast them inside the "
+            "function, block.astype(int) or astype(bool); parity chunks are mixtures of blocks, "
+            "so round first, or do without them by code='uncoded' or 'repetition'"
+        )
+    error = DecodeError(message, report)
     error.__cause__ = cause
     return error
 

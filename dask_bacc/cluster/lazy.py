@@ -16,16 +16,18 @@ from dask.task_spec import Task, TaskRef
 from dask.typing import Key
 from distributed import Future
 
-from dask_bacc.cluster.combine import check_finite, concat_axis, reducing_row
+from dask_bacc.cluster.combine import check_finite, member_dtypes, narrowed, reducing_row
+from dask_bacc.cluster.containers import rebuild
+from dask_bacc.cluster.joining import Joining
 from dask_bacc.cluster.local import specimen
 from dask_bacc.cluster.movement import Work, choose_slices
 from dask_bacc.cluster.products import Index, limits, together
 from dask_bacc.cluster.solved import Solved
-from dask_bacc.cluster.structure import Outline, rebuild
+from dask_bacc.cluster.structure import Leaf, Outline
 from dask_bacc.cluster.task import ChunkResult
 from dask_bacc.coding._typing import AnyArray, FloatArray, IndexArray
 from dask_bacc.coding.arrays import astype
-from dask_bacc.coding.linear import combined_rows, inexact_dtype
+from dask_bacc.coding.linear import combined_rows
 
 #: Arrays that one task adds up when partial sums of workers come together.
 FAN_IN = 4
@@ -37,8 +39,7 @@ def lazy_answer(
     outlines: Mapping[int, Outline],
     futures: Mapping[int, Future[Any]],
     workers: Mapping[int, str | None],
-    combine: str,
-    axis: int,
+    joining: Joining,
 ) -> Any:
     """Dask arrays of the answer in the containers of the results.
 
@@ -53,32 +54,55 @@ def lazy_answer(
         The results, on the cluster.
     workers : mapping of int to str or None
         Where each result is, as far as is known; results of one worker are added up there.
-    combine, axis
-        As in `combine_results`.
+    joining : Joining
 
     Raises
     ------
     ValueError
         If results have no such axis to concatenate along.
     """
-    outline = outlines[solved.chunks[0]]
-    answers = []
-    for leaf, matrix in enumerate(solved.matrices):
-        dtypes = [outlines[chunk].dtypes[leaf] for chunk in solved.chunks]
-        dtype = inexact_dtype(np.result_type(*dtypes))
-        results = [futures[chunk] for chunk in solved.chunks]
+    layout = outlines[solved.chunks[0]].layout
+    results = [futures[chunk] for chunk in solved.chunks]
+    kinds = [outlines[chunk].dtypes for chunk in solved.chunks]
+    answers: dict[int, da.Array] = {}
+    for number, (leaf, matrix) in enumerate(zip(layout.leaves, solved.matrices, strict=True)):
+        dtypes = member_dtypes(matrix.weights, leaf.members, kinds)
+        dtype = np.result_type(*set(dtypes))
+        axis = joining.axis_of(leaf.shape, leaf.dims)
+        shape = _shape(leaf)
+        meta = specimen(leaf.library, dtype, len(shape) + (joining.combine == "stack"))
         single = len(solved.matrices) == 1
-        shape = outline.shapes[leaf]
-        meta = specimen(outline.libraries[leaf], dtype, len(shape) + (combine == "stack"))
-        build = _Leaf(f"{name}-{combine}-{leaf}", leaf, dtype, meta, results, single)
-        if combine in ("sum", "mean"):
+        build = _Leaf(f"{name}-{joining.combine}-{number}", number, dtype, meta, results, single)
+        if joining.reduces:
             places = [workers.get(chunk) for chunk in solved.chunks]
-            row = reducing_row(matrix.weights, combine)
-            answers.append(build.reduced(row, shape, places))
+            whole = build.reduced(reducing_row(matrix.weights, joining.combine), shape, places)
         else:
-            place = None if combine == "stack" else concat_axis(shape, axis)
-            answers.append(build.blocks(matrix.weights, shape, place))
-    return rebuild(outline.skeleton, answers)
+            place = None if axis is None else axis + len(shape) - len(leaf.shape)
+            whole = build.blocks(matrix.weights, shape, place)
+        stacked = joining.combine == "stack"
+        answers |= zip(leaf.members, _members(whole, leaf, dtypes, stacked), strict=True)
+    return rebuild(layout.skeleton, [answers[member] for member in range(len(answers))])
+
+
+def _shape(leaf: Leaf) -> tuple[int, ...]:
+    """Shape of what is decoded: of a member that is alone, the member's own."""
+    return leaf.shape if len(leaf.members) == 1 else (len(leaf.members), *leaf.shape)
+
+
+def _members(
+    whole: da.Array, leaf: Leaf, dtypes: Sequence[np.dtype[np.generic]], stacked: bool
+) -> list[da.Array]:
+    """The answers of a leaf's members, of which blocks may be stacked on the first axis."""
+    if len(leaf.members) == 1:
+        return [whole]
+    members = []
+    for place, dtype in enumerate(dtypes):
+        member = whole[:, place] if stacked else whole[place]
+        if member.dtype != dtype:
+            real = member.dtype.kind == "c" and dtype.kind != "c"
+            member = (member.real if real else member).map_blocks(narrowed, dtype, dtype=dtype)
+        members.append(member)
+    return members
 
 
 class _Leaf:
@@ -230,9 +254,9 @@ def _products(
     *results: ChunkResult | AnyArray,
 ) -> list[AnyArray]:
     """The weighted sums of a leaf of results for every row."""
-    arrays = [astype(_leaf_of(brought, leaf), dtype) for brought in results]
+    arrays = [_leaf_of(brought, leaf) for brought in results]
     with np.errstate(over="ignore"):  # checked below, with a clearer word
-        sums = combined_rows(matrix, arrays)
+        sums = combined_rows(matrix, arrays, dtype)
     for total in sums:
         check_finite(total)
     return [total[None, ...] if new_axis else total for total in sums]
@@ -247,7 +271,8 @@ def _leaf_of(brought: ChunkResult | AnyArray, leaf: int) -> AnyArray:
     if not isinstance(brought, ChunkResult):
         return brought  # it was taken out before it travelled
     assert brought.result is not None  # only what is sent ahead of it goes without
-    return brought.result.leaves[leaf]
+    array = brought.result.leaves[leaf]
+    return array[0, ...] if array.shape[0] == 1 else array
 
 
 def _total(key: Key, level: Sequence[Key]) -> Task:

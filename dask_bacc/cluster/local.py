@@ -10,24 +10,40 @@ import dask.array as da
 import numpy as np
 from dask.delayed import delayed
 
-from dask_bacc.cluster.structure import flatten, rebuild
-from dask_bacc.coding.arrays import is_foreign, library, numpy_dtype
+from dask_bacc.cluster.containers import rebuild, take_apart
+from dask_bacc.cluster.joining import Joining
+from dask_bacc.cluster.structure import Layout
+from dask_bacc.coding.arrays import as_array, is_foreign, library, numpy_dtype
 
 
-def lazy_copy(answer: Any, k: int, combine: str, axis: int) -> Any:
-    """Dask arrays of an answer that is here, chunked as if decoded on the cluster."""
-    flat = flatten(answer)
-    arrays = []
-    for leaf in flat.leaves:
-        chunks = list(leaf.shape)
-        if combine in ("concat", "stack"):
-            place = 0 if combine == "stack" else axis
-            chunks[place] //= k
-        if is_foreign(leaf):
-            arrays.append(_in_pieces(leaf, tuple(chunks)))
-        else:
-            arrays.append(da.from_array(leaf, chunks=tuple(chunks)))
-    return rebuild(flat.skeleton, arrays)
+def lazy_copy(answer: Any, k: int, layout: Layout, joining: Joining) -> Any:
+    """Dask arrays of an answer that is here, chunked as if decoded on the cluster.
+
+    Parameters
+    ----------
+    answer
+        In the containers of the results.
+    k : int
+        Number of blocks.
+    layout : Layout
+        Of the results.
+    joining : Joining
+        By which the answer was made.
+    """
+    skeleton, members = take_apart(answer)
+    for leaf in layout.leaves:
+        axis = 0 if joining.combine == "stack" else joining.axis_of(leaf.shape, leaf.dims)
+        for member in leaf.members:
+            found = members[member]
+            array = as_array(found.data if hasattr(found, "dims") else found)
+            chunks = list(array.shape)
+            if axis is not None:
+                chunks[axis] //= k
+            if is_foreign(array):
+                members[member] = _in_pieces(array, tuple(chunks))
+            else:
+                members[member] = da.from_array(array, chunks=tuple(chunks))
+    return rebuild(skeleton, members)
 
 
 def _in_pieces(array: Any, size: tuple[int, ...]) -> da.Array:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from operator import index
 from typing import Any, Literal, get_args
 
-from dask_bacc.cluster.combine import check_combine
+from dask_bacc.cluster.joining import Cut, Joining, check_combine
+from dask_bacc.cluster.labels import Dress
 from dask_bacc.cluster.stragglers import Patience
 from dask_bacc.coding import Code, Decoder, get_decoder
 from dask_bacc.coding._typing import AnyArray
@@ -16,9 +16,6 @@ from dask_bacc.coding.decode import check_suspects
 
 Launch = Literal["eager", "backup"]
 Cancel = Literal["cancel", "keep", "restart"]
-
-#: ``dress(array, combine, k)`` gives an array of the answer its labels, if it can.
-Dress = Callable[[AnyArray, str, int], Any]
 
 
 @dataclass(frozen=True)
@@ -29,12 +26,9 @@ class RunOptions:
     enough: int
     rtol: float
     deadline: float | None
-    combine: str
-    #: along which answers are joined
-    axis: int
-    #: along which the encoded arrays were cut
-    axes: tuple[int, ...]
+    joining: Joining
     retries: int
+    #: gives arrays of the answer their labels; None if no encoded array had any
     dress: Dress | None
     #: ``"eager"`` to launch all chunks at once, ``"backup"`` to add parity for those that are late
     launch: str
@@ -47,6 +41,8 @@ class RunOptions:
     sketches: dict[int, list[AnyArray]]
     #: share of their size to which the blocks are rounded
     precision: float
+    #: whether arrays were encoded whose integers or booleans arrive as float64
+    integers: bool
 
     @classmethod
     def checked(
@@ -58,8 +54,7 @@ class RunOptions:
         rtol: float,
         deadline: float | None,
         combine: str,
-        axis: int,
-        axes: tuple[int, ...],
+        cuts: tuple[Cut, ...],
         retries: int,
         dress: Dress | None,
         launch: str,
@@ -67,6 +62,7 @@ class RunOptions:
         suspects: str,
         sketches: dict[int, list[AnyArray]],
         precision: float,
+        integers: bool,
     ) -> RunOptions:
         """Refuse options out of their ranges; see `CodedArray.map`."""
         enough = code.k if enough is None else index(enough)
@@ -107,9 +103,7 @@ class RunOptions:
             enough=enough,
             rtol=rtol,
             deadline=deadline,
-            combine=combine,
-            axis=axis,
-            axes=axes,
+            joining=Joining(combine, cuts),
             retries=retries,
             dress=dress,
             launch=launch,
@@ -118,6 +112,7 @@ class RunOptions:
             suspects=suspects,
             sketches=sketches,
             precision=precision,
+            integers=integers,
         )
 
 

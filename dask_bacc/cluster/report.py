@@ -62,10 +62,11 @@ class RunReport:
     still_running: dict[int, str]
     #: name of the decoder
     decoder: str
-    #: estimated RMS error of the whole answer over the RMS value of the results, for each block
-    #: that of the array where it is worst; with ``combine="sum"`` and ``"mean"`` the most that it
-    #: may be, over the RMS value of the answer; 0 if nothing is estimated, None if the decoder
-    #: estimates none or there is no answer
+    #: estimated RMS error of the whole answer over the RMS value of the results. Arrays of one
+    #: shape count as one, in which each is weighed by its own size; of several shapes it is for
+    #: each block that of the shape where it is worst; with ``combine="sum"`` and ``"mean"`` the
+    #: most that it may be, over the RMS value of the answer; 0 if nothing is estimated, None if
+    #: the decoder estimates none or there is no answer
     error: float | None
     #: estimated RMS error of every block in the same unit, or None
     block_error: tuple[float, ...] | None
@@ -76,7 +77,7 @@ class RunReport:
     #: every chunk's record
     chunks: tuple[ChunkRecord, ...]
     #: covariance that explains the results best, or several for several groups of the code or
-    #: arrays of the answer; "of rows" if the rows of blocks were its points; None if the decoder
+    #: shapes of the answer; "of rows" if the rows of blocks were its points; None if the decoder
     #: has none or nothing is estimated
     kernel: str | None = None
     #: RMS of what differs between results of the same block, in the unit of `error`; 0 unless the

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from dask_bacc.cluster.joining import Joining
 from dask_bacc.cluster.structure import FlatResult
-from dask_bacc.coding._typing import FloatArray
+from dask_bacc.coding._typing import AnyArray, FloatArray
 from dask_bacc.coding.arrays import is_foreign
 from dask_bacc.coding.kriging.row_sketch import LENGTHS
 from dask_bacc.coding.kriging.sketch import sketch_each
@@ -22,22 +23,25 @@ class ResultRows:
 
     Parameters
     ----------
-    axis : int
-        Along which rows of results lie, if their number says nothing else.
+    joining : Joining
+        Says along which axis rows of results lie, if their number says nothing else.
 
     Examples
     --------
+    >>> from dask_bacc.cluster.joining import Cut, Joining
     >>> from dask_bacc.cluster.structure import flatten
     >>> blocks, results = np.ones((1, 3, 2)), {0: flatten(np.ones((4, 3)))}
-    >>> ResultRows(0).of(0, blocks, results, [0], 2.0).results
+    >>> rows = ResultRows(Joining("stack", (Cut((3, 2), 0),)))
+    >>> rows.of(0, blocks, results, [0], np.array([2.0])).results
     array([[[0.5, 0.5, 0.5, 0.5],
             [0.5, 0.5, 0.5, 0.5],
             [0.5, 0.5, 0.5, 0.5]]])
     """
 
-    def __init__(self, axis: int) -> None:
-        self._axis = axis
-        self._found: dict[tuple[int, int], FloatArray] = {}
+    def __init__(self, joining: Joining) -> None:
+        self._joining = joining
+        self._units: dict[int, FloatArray] = {}
+        self._found: dict[int, dict[int, FloatArray]] = {}
 
     def of(
         self,
@@ -45,20 +49,36 @@ class ResultRows:
         blocks: FloatArray,
         results: Mapping[int, FlatResult],
         chunks: Sequence[int],
-        unit: float,
+        units: FloatArray,
     ) -> Rows | None:
-        """Rows of a leaf of some results, in some unit; None if it has not as many as blocks."""
-        some = results[chunks[0]].leaves[leaf]
-        axis = None if is_foreign(some) else row_axis(some.shape, blocks.shape[1], self._axis)
-        if axis is None:
-            return None
-        return Rows(blocks, np.stack([self._of(leaf, i, results, axis) for i in chunks]) / unit)
+        """Rows of a leaf of some results; None if it has not as many as blocks.
 
-    def _of(
-        self, leaf: int, chunk: int, results: Mapping[int, FlatResult], axis: int
-    ) -> FloatArray:
-        if (leaf, chunk) not in self._found:
-            rows = as_rows(results[chunk].leaves[leaf], axis)
-            fitting = [size for size in LENGTHS if size * len(rows) <= MOST]
-            self._found[leaf, chunk] = sketch_each(rows, max(fitting, default=LENGTHS[0]))
-        return self._found[leaf, chunk]
+        Parameters
+        ----------
+        leaf : int
+        blocks : (k, r, d) ndarray
+            Rows of the blocks.
+        results : mapping of int to FlatResult
+        chunks : sequence of int
+        units : ndarray
+            In which rows are given: one for each member, or for all together.
+        """
+        some = results[chunks[0]]
+        about = some.layout.leaves[leaf]
+        first = self._joining.likely_rows(about.shape, about.dims)
+        axis = row_axis(about.shape, blocks.shape[1], first)
+        if axis is None or is_foreign(some.leaves[leaf]):
+            return None
+        if leaf not in self._found or not np.array_equal(units, self._units[leaf]):
+            self._found[leaf], self._units[leaf] = {}, units
+        known = self._found[leaf]
+        for chunk in chunks:
+            if chunk not in known:
+                known[chunk] = _rows(results[chunk].leaves[leaf], units, axis + 1)
+        return Rows(blocks, np.stack([known[chunk] for chunk in chunks]))
+
+
+def _rows(array: AnyArray, units: FloatArray, axis: int) -> FloatArray:
+    rows = as_rows(array / units.reshape(-1, *(1,) * (array.ndim - 1)), axis)
+    fitting = [size for size in LENGTHS if size * len(rows) <= MOST]
+    return sketch_each(rows, max(fitting, default=LENGTHS[0]))

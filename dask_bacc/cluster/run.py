@@ -89,9 +89,11 @@ class CodedRun:
         TimeoutError
             If the answer is not there in time.
         DecodeError
-            If the results give no answer.
+            If the results give no answer, or a chunk returned what can never be decoded: no
+            numbers, masked arrays, integers beyond ``2**53``.
         ValueError
-            If they have no axis to be joined along, as scalars.
+            If they have no axis to be joined along, as scalars, or if it is not clear which; as
+            soon as the first result is in.
         OverflowError
             If the answer is too large for its dtype, or results are for an estimate.
         CancelledError
@@ -264,7 +266,8 @@ def start_run(
     """
     client = resolve_client(client)
     wanted = range(code.n) if options.decoder.uses_gram else ()
-    sketched = dict.fromkeys(set(wanted) - options.sketches.keys(), options.axes)
+    axes = [cut.axis for cut in options.joining.cuts]
+    sketched = dict.fromkeys(set(wanted) - options.sketches.keys(), axes)
     limit = parse_bytes(dask.config.get("bacc.gather-limit"))
     graph = run_graph(chunks, keys, shapes, func, args, kwargs, sketched, limit)
     ledger = Ledger(code.k, code.n, options.decoder.name, name=graph.name)

@@ -21,8 +21,8 @@ class Solved:
     chunks: list[int]
     #: one for every leaf of the results
     matrices: list[DecodingMatrix]
-    #: ``(k,)`` estimated RMS error of every block over the RMS value of the results, the worst
-    #: over leaves; 0, inf and NaN as in `DecodingMatrix`
+    #: ``(k,)`` estimated RMS error of every block over the RMS value of the results, members of a
+    #: leaf weighed by their sizes, the worst over leaves; 0, inf and NaN as in `DecodingMatrix`
     error: FloatArray
     #: of the whole answer: RMS over blocks, or if they are added up at most this over the RMS
     #: value of the sum; NaN if it is not estimated

@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from dask_bacc.cluster.gram import GrowingGram
+from dask_bacc.cluster.joining import Joining
 from dask_bacc.cluster.result_rows import ResultRows
 from dask_bacc.cluster.solved import Solved
 from dask_bacc.cluster.structure import FlatResult, Outline
 from dask_bacc.coding import Code, Decoder, DecodingMatrix, decoding_matrix, needs_solving
 from dask_bacc.coding._typing import AnyArray, FloatArray
-from dask_bacc.coding.arrays import power_of_two
+from dask_bacc.coding.arrays import sample_step
 from dask_bacc.coding.decode import count_outputs
 from dask_bacc.coding.kriging.row_sketch import rows_of_sketches
 from dask_bacc.coding.kriging.sketch import locate
@@ -22,79 +24,6 @@ from dask_bacc.coding.linear import rounding
 from dask_bacc.coding.patience import out_of_time, search_until
 from dask_bacc.coding.rows import Rows, as_rows
 from dask_bacc.coding.threads import one_thread
-
-#: A result larger than others by this factor sets the unit anew.
-FAR = 1e6
-
-
-class GrowingGram:
-    """Inner products of arrays, grown by one row for each: nothing is multiplied twice.
-
-    They are in units of a power of two, not far from the largest value of all.
-
-    Examples
-    --------
-    >>> gram = GrowingGram()
-    >>> gram.add(np.array([1.0, 2.0]))
-    >>> gram.add(np.array([4.0, 0.0]))
-    >>> gram.matrix
-    array([[0.3125, 0.25  ],
-           [0.25  , 1.    ]])
-    """
-
-    def __init__(self) -> None:
-        self._scale, self._largest = 1.0, 0.0
-        self._count = 0
-        # Both have room for more, so that growing costs no copy for each array.
-        self._arrays: AnyArray = np.zeros((0, 0))
-        self._matrix: FloatArray = np.zeros((0, 0))
-
-    @property
-    def unit(self) -> float:
-        """Of the arrays, whose products are in units of its square."""
-        return self._scale
-
-    @property
-    def matrix(self) -> FloatArray:
-        """``(m, m)`` inner products."""
-        return self._matrix[: self._count, : self._count]
-
-    @property
-    def values(self) -> FloatArray:
-        """``(m, s)`` the arrays, real and imaginary parts apart."""
-        return as_rows(self._arrays[: self._count], 0)
-
-    def add(self, array: AnyArray) -> None:
-        """One more array, of the length of the others."""
-        largest = np.abs(array).max(initial=0.0)
-        if not np.isfinite(largest):
-            raise OverflowError(
-                "results are too large to estimate errors, for sums of their outputs overflow; "
-                'scale them down, or use decoder="berrut"'
-            )
-        if largest > 0 and (not self._largest or largest / FAR > self._largest):
-            self._largest = largest
-            self._rescale(power_of_two(largest))
-        flat = array / self._scale
-        count = self._count
-        if count == len(self._arrays):
-            room = 2 * count + 8
-            arrays = np.zeros((room, len(flat)), dtype=np.result_type(self._arrays, flat))
-            matrix = np.zeros((room, room))
-            if count:
-                arrays[:count], matrix[:count, :count] = self._arrays, self.matrix
-            self._arrays, self._matrix = arrays, matrix
-        self._arrays = self._arrays.astype(np.result_type(self._arrays, flat), copy=False)
-        self._arrays[count] = flat
-        row = (self._arrays[: count + 1] @ flat.conj()).real
-        self._matrix[count, : count + 1] = self._matrix[: count + 1, count] = row
-        self._count += 1
-
-    def _rescale(self, scale: float) -> None:
-        """Squares of what comes would overflow, or those of what is here vanish."""
-        shrink = self._scale / scale
-        self._arrays, self._matrix = self._arrays * shrink, self._matrix * shrink * shrink
-        self._scale = scale
 
 
 class Solver:
@@ -104,10 +33,8 @@ class Solver:
     ----------
     code, decoder
         Of the run.
-    combine : str
+    joining : Joining
         How the blocks' answers are put together.
-    axis : int
-        Along which rows of results lie, if that may be.
     rounding : float
         Share of their size to which mixed chunks are rounded.
     replace : bool
@@ -118,8 +45,7 @@ class Solver:
         self,
         code: Code,
         decoder: Decoder,
-        combine: str,
-        axis: int = 0,
+        joining: Joining,
         *,
         rounding: float = 0.0,
         replace: bool = False,
@@ -128,8 +54,8 @@ class Solver:
         self._replace = replace
         self._code = code
         self._decoder = decoder
-        self._lines = ResultRows(axis)
-        self._reduced = combine in ("sum", "mean")
+        self._lines = ResultRows(joining)
+        self._reduced = joining.reduces
         self._grams: list[GrowingGram] = []
         self._taken: list[int] = []
         #: what the decoder left for its next call, for every leaf and group
@@ -222,11 +148,11 @@ class Solver:
         rounded = rounding(dtype for chunk in chunks for dtype in results[chunk].dtypes)
         for leaf, (array, products) in enumerate(zip(leaves, inner, strict=True)):
             outputs = count_outputs(array)
-            rows, values_here = None, None
-            if products is not None and _is_whole(results[kept[0]], leaf):
-                values_here = self._grams[leaf].values[places]
+            rows, known = None, None
+            if products is not None:
+                known = _values([results[i] for i in chunks], leaf, self._grams[leaf], places)
             if lines is not None and values is not None:
-                rows = self._lines.of(leaf, lines, values, chunks, self._grams[leaf].unit)
+                rows = self._lines.of(leaf, lines, values, chunks, self._grams[leaf].units)
             matrix = decoding_matrix(
                 code,
                 chunks,
@@ -235,7 +161,7 @@ class Solver:
                 outputs=outputs,
                 located=located,
                 rows=rows,
-                values=values_here,
+                values=known,
                 rounding=rounded,
                 replace=self._replace,
                 memory=self._memories.setdefault(leaf, {}),
@@ -274,9 +200,18 @@ class Solver:
             self._taken.append(chunk)
 
 
-def _is_whole(result: Outline, leaf: int) -> bool:
-    """Whether the sketch of a leaf is all of it."""
-    return math.prod(result.shapes[leaf]) == result.sketches[leaf].size
+def _values(
+    results: Sequence[Outline], leaf: int, grown: GrowingGram, places: Sequence[int]
+) -> FloatArray:
+    """``(m, s)`` some numbers of a leaf of results at these places, in the units of the gram."""
+    samples = [array for result in results if (array := result.samples[leaf]) is not None]
+    if samples:
+        members = len(grown.units)
+        size = math.prod(results[0].layout.leaves[leaf].shape) * members
+        units = grown.units[np.arange(0, size, sample_step(size)) * members // size]
+        return as_rows(np.stack(samples) / units, 0)
+    values = grown.values
+    return values[places, :: sample_step(values.shape[1])]
 
 
 def _error_of_sum(

@@ -21,8 +21,9 @@ from dask.typing import Key
 from distributed import futures_of
 from numpy.lib.array_utils import normalize_axis_index
 
+from dask_bacc.cluster.advice import instead_of
 from dask_bacc.coding._typing import AnyArray
-from dask_bacc.coding.arrays import library, numpy_dtype
+from dask_bacc.coding.arrays import exceeds_double, library, numpy_dtype
 from dask_bacc.coding.linear import inexact_dtype, mixed_dtype, too_large
 
 #: dask's configuration is set for all threads at once, so threads optimise in turn.
@@ -86,13 +87,12 @@ def check_source(array: Any, axis: int, position: int) -> Source:
     ValueError
         For scalars, an axis the array has not, empty arrays, unknown chunk sizes and NumPy's
         integers beyond 2**53.
+    OverflowError
+        For NumPy arrays with numbers beyond double precision's range.
     """
     what = f"array {position}"
     if not isinstance(array, Array | np.ndarray):
-        raise TypeError(
-            f"{what} is of type {type(array).__name__}; encode takes dask arrays, NumPy arrays "
-            "and xarray.DataArray"
-        )
+        raise TypeError(f"{what} is of type {type(array).__name__}; {instead_of(array)}")
     meta = _like_chunks(array)
     if isinstance(meta, np.ma.MaskedArray):
         raise TypeError(
@@ -123,6 +123,11 @@ def check_source(array: Any, axis: int, position: int) -> Source:
         raise ValueError(f"{what} is empty: its shape is {array.shape}")
     if isinstance(array, np.ndarray) and (problem := too_large(array)) is not None:
         raise ValueError(f"{what} {problem}")
+    if isinstance(array, np.ndarray) and exceeds_double(array):
+        raise OverflowError(
+            f"{what} has {array.dtype} numbers beyond double precision's range, in which inner "
+            "products are computed; scale it down, or convert it to float64"
+        )
     return Source(array, axis)
 
 

@@ -80,7 +80,7 @@ def run_chunk(
     Raises
     ------
     RefusedError
-        If a block is not what it is to be.
+        If a block is not what it is to be, or no result like this one can be decoded.
     ResultError
         If the result cannot be decoded. Other exceptions are the function's own.
     """

@@ -16,7 +16,7 @@ from distributed import Future
 from dask_bacc.cluster.ahead import Ahead
 from dask_bacc.cluster.arrivals import Outcome
 from dask_bacc.cluster.combine import combine_results
-from dask_bacc.cluster.errors import RefusedError, doubts, misfit, no_answer, refused
+from dask_bacc.cluster.errors import DecodeError, RefusedError, doubts, misfit, no_answer, refused
 from dask_bacc.cluster.lazy import lazy_answer
 from dask_bacc.cluster.ledger import Ledger
 from dask_bacc.cluster.local import lazy_copy
@@ -25,7 +25,7 @@ from dask_bacc.cluster.policy import Stop
 from dask_bacc.cluster.solutions import Solutions
 from dask_bacc.cluster.solved import Solved
 from dask_bacc.cluster.solver import Solver
-from dask_bacc.cluster.structure import FlatResult, Outline
+from dask_bacc.cluster.structure import FlatResult, Outline, join_axes
 from dask_bacc.cluster.task import ChunkResult
 from dask_bacc.coding import Code, lost_blocks
 from dask_bacc.coding.linear import rounding
@@ -166,7 +166,7 @@ class Work:
         else:
             brought: ChunkResult = outcome.value
             self._check_fits(chunk, brought.outline)
-            if (coarsest := rounding(brought.outline.dtypes)) > self._precision:
+            if (coarsest := rounding(set(brought.outline.dtypes))) > self._precision:
                 self._precision = coarsest
                 self._start_solver()
             ledger.returned.append(chunk)
@@ -228,7 +228,7 @@ class Work:
         """How the results decode in the end, or say why there is no answer."""
         options, ledger = self.options, self.ledger
         if not self._outlines:
-            raise no_answer(ledger.report(), f"{options.enough} were needed")
+            raise no_answer(ledger.report(), f"{options.enough} were needed", options)
         with self._solving:
             until = max(self._due, time.monotonic() + GRACE)
             solved = self._solve(thorough=True, rows=False, until=until)
@@ -238,9 +238,11 @@ class Work:
         enough = len(solved.chunks) >= options.enough
         # At the deadline the user takes what has come; short of it, too few is too few.
         if ledger.stopped is Stop.ENDED and not enough:
-            raise no_answer(ledger.report(), f"{options.enough} were needed")
+            raise no_answer(ledger.report(), f"{options.enough} were needed", options)
         if lost := lost_blocks(solved.error):
-            raise no_answer(ledger.report(), f"blocks {', '.join(map(str, lost))} are lost")
+            raise no_answer(
+                ledger.report(), f"blocks {', '.join(map(str, lost))} are lost", options
+            )
         ledger.block_error = solved.error
         ledger.warning = doubts(ledger.report(), options, enough, solved.overall)
         return solved
@@ -248,7 +250,7 @@ class Work:
     def combined(self, solved: Solved, results: dict[int, FlatResult] | None = None) -> Any:
         """The answer, by default from results that are all here."""
         found, options = self._results if results is None else results, self.options
-        return combine_results(solved, found, options.combine, options.axis, options.dress)
+        return combine_results(solved, found, options.joining, options.dress)
 
     def lazily(
         self,
@@ -257,19 +259,12 @@ class Work:
         futures: Mapping[int, Future[Any]],
     ) -> Any:
         """The answer as dask arrays, of the results' futures where they are not here."""
-        options = self.options
+        joining = self.options.joining
         if not decided.held:
-            return lazy_copy(decided.answer, self.code.k, options.combine, options.axis)
+            layout = next(iter(self._outlines.values())).layout
+            return lazy_copy(decided.answer, self.code.k, layout, joining)
         workers = {chunk: self.ledger.records[chunk].worker for chunk in decided.solved.chunks}
-        return lazy_answer(
-            name,
-            decided.solved,
-            self._outlines,
-            futures,
-            workers,
-            options.combine,
-            options.axis,
-        )
+        return lazy_answer(name, decided.solved, self._outlines, futures, workers, joining)
 
     def release(self) -> None:
         """Let go of the results, of which the answer is made."""
@@ -280,14 +275,12 @@ class Work:
     def _start_solver(self) -> None:
         #: that of the options, for results of the precision of those that are in
         self.decoder = self.options.decoder.at_precision(self._precision)
-        options = self.options
         solver = Solver(
             self.code,
             self.decoder,
-            options.combine,
-            options.axis,
-            rounding=options.precision,
-            replace=options.suspects == "replace",
+            self.options.joining,
+            rounding=self.options.precision,
+            replace=self.options.suspects == "replace",
         )
         self._solutions = Solutions(solver, self.ledger)
 
@@ -315,10 +308,13 @@ class Work:
         )
 
     def _check_fits(self, chunk: int, outline: Outline) -> None:
-        """Refuse a result of another structure than the first."""
+        """Refuse a result of another structure than the first, or that cannot be joined."""
         first, expected = next(iter(self._outlines.items()), (chunk, outline))
-        if not outline.matches(expected):
-            error = misfit(self.ledger.report(), first, expected, chunk, outline)
+        try:
+            if not outline.matches(expected):
+                raise misfit(self.ledger.report(), first, expected, chunk, outline)
+            join_axes(outline.layout, self.options.joining)
+        except (DecodeError, ValueError) as error:
             self.ledger.erred[chunk] = error
             self.ledger.end(chunk, "erred")
-            raise error
+            raise

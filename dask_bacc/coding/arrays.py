@@ -19,6 +19,9 @@ from dask_bacc.coding._typing import AnyArray, FloatArray
 #: NumPy's own kinds.
 _NUMPY = (np.ndarray, np.generic)
 
+#: Largest integer up to which float64 holds all.
+WIDEST = 2**53
+
 #: Dtypes of the array API standard.
 _DTYPES = (
     *("float64", "float32", "complex128", "complex64", "bool"),
@@ -165,6 +168,37 @@ def all_finite(array: Any) -> bool:
     return bool(xp.all(xp.isfinite(array)))
 
 
+def has_wide_integers(array: Any) -> bool:
+    """Whether it holds integers beyond ``2**53``, which float64 cannot all tell apart.
+
+    Examples
+    --------
+    >>> has_wide_integers(np.array([2**53])), has_wide_integers(np.array([-(2**53) - 1]))
+    (False, True)
+    """
+    dtype = numpy_dtype(array)
+    if dtype.kind not in "iu" or dtype.itemsize < 8 or 0 in array.shape:
+        return False
+    if is_foreign(array):
+        return largest(array) >= WIDEST
+    return bool(array.max() > WIDEST or array.min() < -WIDEST)
+
+
+def exceeds_double(array: Any) -> bool:
+    """Whether it holds finite numbers that are infinite in double precision.
+
+    Examples
+    --------
+    >>> exceeds_double(np.array([np.inf, 1e308]))
+    False
+    """
+    dtype = numpy_dtype(array)
+    if dtype.kind not in "fc" or dtype.itemsize <= (8 if dtype.kind == "f" else 16):
+        return False
+    with np.errstate(over="ignore"):
+        return not np.isfinite(as_double(array))[np.isfinite(array)].all()
+
+
 def largest(array: Any) -> float:
     """The largest absolute value, 0 if there is none."""
     xp = namespace(array)
@@ -227,8 +261,12 @@ def some_values(array: Any) -> AnyArray:
     array([1., 2., 3., 4.])
     """
     flat = namespace(array).reshape(array, (-1,))
-    step = max(-(-array.size // SOME), 1)
-    return to_numpy(as_double(as_inexact(flat[::step])))
+    return to_numpy(as_double(as_inexact(flat[:: sample_step(array.size)])))
+
+
+def sample_step(size: int) -> int:
+    """Of how many numbers of an array of so many `some_values` takes one."""
+    return max(-(-size // SOME), 1)
 
 
 def power_of_two(size: float) -> float:

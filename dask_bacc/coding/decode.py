@@ -13,7 +13,9 @@ from dask_bacc.coding._typing import AnyArray, FloatArray
 from dask_bacc.coding.arrays import (
     all_finite,
     as_array,
-    as_inexact,
+    astype,
+    exceeds_double,
+    has_wide_integers,
     inner_products,
     is_complex,
     is_foreign,
@@ -26,7 +28,13 @@ from dask_bacc.coding.arrays import (
 )
 from dask_bacc.coding.codes import Code
 from dask_bacc.coding.decoders import Decoder, get_decoder
-from dask_bacc.coding.linear import combine_rows, combined_rows, inexact_dtype, rounding
+from dask_bacc.coding.linear import (
+    answer_dtype,
+    combine_rows,
+    combined_rows,
+    inexact_dtype,
+    rounding,
+)
 from dask_bacc.coding.located import Located
 from dask_bacc.coding.matrix import DecodingMatrix, decoding_matrix, lost_blocks
 from dask_bacc.coding.rows import Rows, as_rows, row_axis
@@ -79,8 +87,9 @@ def decode(
         The code that made the chunks.
     results : mapping of int to array_like
         Result of every returned chunk by the chunk's index, in any order; all of one shape. Real
-        and complex dtypes are kept, integers and booleans become float64. Arrays of other
-        libraries that follow the array API standard give an answer of their own kind.
+        and complex dtypes are kept (of different ones, that of the blocks' own results), integers
+        and booleans become float64. Arrays of other libraries that follow the array API standard
+        give an answer of their own kind.
     decoder : str or Decoder, optional
         By default the one that suits the code.
     gram : (k, k) array_like, optional
@@ -110,7 +119,8 @@ def decode(
     TypeError
         If a result is not numeric, or is masked.
     OverflowError
-        If the answer is too large for the dtype of the results.
+        If the answer is too large for the dtype of the results, or results are integers beyond
+        ``2**53`` or extended floats beyond double precision's range.
 
     Examples
     --------
@@ -169,14 +179,14 @@ def decode(
 def _combined(matrix: DecodingMatrix, arrays: Sequence[Any], axis: int | None) -> Any:
     """Answers, NaN where there is none; rows lie along this axis of the results."""
     weights, kept = matrix.weights, ~np.isinf(matrix.error)
+    dtype = answer_dtype(weights, list(map(numpy_dtype, arrays)))
     if is_foreign(arrays[0]):
         xp = namespace(arrays[0])
-        found = iter(combined_rows(weights[kept], arrays))
-        lost = xp.full_like(as_inexact(arrays[0]), np.nan)
+        found = iter(combined_rows(weights[kept], arrays, dtype))
+        lost = xp.full_like(astype(arrays[0], dtype), np.nan)
         blocks = xp.stack([next(found) if keep else lost for keep in kept])
         finite = all(all_finite(blocks[j, ...]) for j in np.flatnonzero(kept).tolist())
     else:
-        dtype = inexact_dtype(np.result_type(*arrays))
         blocks = np.full((len(weights), *arrays[0].shape), np.nan, dtype=dtype)
         with np.errstate(over="ignore"):  # checked below, with a clearer word
             combine_rows(weights[kept], arrays, [blocks[j, ...] for j in np.flatnonzero(kept)])
@@ -235,6 +245,16 @@ def _checked(code: Code, results: Mapping[int, ArrayLike]) -> dict[int, AnyArray
             inexact_dtype(array.dtype)
     if len(shapes := {array.shape for array in arrays.values()}) > 1:
         raise ValueError(f"results must have one shape, got {sorted(shapes)}")
+    if wide := [i for i, array in arrays.items() if has_wide_integers(array)]:
+        raise OverflowError(
+            f"results must not be integers beyond 2**53, which would be rounded; those of chunks "
+            f"{wide} are; convert them to float64 if that is all right, or split them"
+        )
+    if large := [i for i, array in arrays.items() if exceeds_double(array)]:
+        raise OverflowError(
+            f"results must be within double precision's range; those of chunks {large} are not; "
+            "scale them down"
+        )
     if bad := [i for i, array in arrays.items() if not all_finite(array)]:
         raise ValueError(
             f"results must be finite; chunks {bad} have NaN or infinity; leave them out"

@@ -73,8 +73,8 @@ def combined_rows(
     matrix : (r, m) ndarray of float64
     arrays : sequence of m arrays
         All of one shape and kind.
-    dtype : numpy.dtype, optional
-        Of the sums; by default the arrays' own, float64 for integers and booleans.
+    dtype : dtype, optional
+        Of the sums, inexact; by default that to which the arrays are promoted.
 
     Returns
     -------
@@ -92,8 +92,9 @@ def combined_rows(
         combine_rows(matrix, arrays, out)
         return out
     floating = [_as_inexact(array) for array in arrays]
-    dtype = dtype or np.result_type(*map(numpy_dtype, floating))
-    wide = [astype(array, mixed_dtype(dtype)) for array in floating]
+    known = np.result_type(*map(numpy_dtype, floating))
+    dtype = dtype or known
+    wide = [astype(array, mixed_dtype(np.result_type(known, dtype))) for array in floating]
     return [astype(_duck_sum(row, wide), dtype) for row in matrix]
 
 
@@ -154,6 +155,37 @@ def too_large(array: Any) -> str | None:
         f"has integers beyond 2**53 such as {largest}, and integers are encoded as float64, which "
         "would round them; subtract an offset, or encode x >> 32 and x & 0xffffffff as two arrays"
     )
+
+
+def answer_dtype(
+    weights: FloatArray, dtypes: Sequence[np.dtype[np.generic]]
+) -> np.dtype[np.generic]:
+    """The dtype of decoded blocks: that of the results which are copied as they stand.
+
+    Others may be more precise, as parity of half precision is, and tell nothing of what the
+    function returns. Where nothing is copied, all results are promoted; complex results make all
+    blocks complex.
+
+    Parameters
+    ----------
+    weights : (k, m) ndarray of float64
+        Of the results in the blocks.
+    dtypes : sequence of m dtypes
+        Of the results.
+
+    Examples
+    --------
+    >>> half, single = np.dtype("float16"), np.dtype("float32")
+    >>> answer_dtype(np.array([[1.0, 0.0], [-1.0, 2.0]]), [half, single])
+    dtype('float16')
+    >>> answer_dtype(np.array([[0.5, 0.5]]), [half, single])
+    dtype('float32')
+    """
+    copies, _ = _patterns(weights)
+    found = inexact_dtype(np.result_type(*({dtypes[j] for _, j in copies} or set(dtypes))))
+    if any(dtype.kind == "c" for dtype in dtypes):
+        return np.result_type(found, np.complex64)
+    return found
 
 
 def rounding(dtypes: Iterable[np.dtype[np.generic]]) -> float:

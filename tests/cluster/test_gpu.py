@@ -12,7 +12,9 @@ from distributed import Client
 
 import dask_bacc
 from dask_bacc.cluster.errors import DecodeError
+from dask_bacc.cluster.joining import Cut, Joining
 from dask_bacc.cluster.local import lazy_copy
+from dask_bacc.cluster.structure import flatten
 from tests.conftest import local_cluster
 from tests.gpu import LIBRARIES, fetched, is_there, on_gpu, tanh
 
@@ -245,12 +247,15 @@ def test_from_numpy_blocks_to_another_library(client, library):
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_answers_that_go_back_may_be_empty_or_single_numbers(library):
     convert = LIBRARIES[library]
-    empty, number = lazy_copy([convert(np.ones((0, 4))), convert(np.ones(()))], 8, "sum", 0)
+    both = [convert(np.ones((0, 4))), convert(np.ones(()))]
+    joining = Joining("sum", (Cut((), 0),))
+    empty, number = lazy_copy(both, 8, flatten(both).layout, joining)
     assert empty.chunks == ((0,), (4,))
     assert number.chunks == ()
     for array in (empty, number):
         assert is_there(array.compute(scheduler="sync"), library)
-    (rows,) = lazy_copy([convert(np.ones((0, 4)))], 2, "concat", 1)
+    joining = Joining("concat", (Cut((), 1),))
+    (rows,) = lazy_copy(both[:1], 2, flatten(both[:1]).layout, joining)
     assert rows.chunks == ((0,), (2, 2))
 
 

@@ -58,7 +58,7 @@ def test_the_answer_is_the_same_as_here(client, gate, combine, code):
     coded = dask_bacc.encode(X, k=8, n=12, code=code)
     run = coded.map(all_but, gate, {2, 5}, rtol=np.inf, combine=combine)
     lazy = run.to_dask_array()
-    decoded = lazy.compute()
+    decoded, estimate = lazy.compute(), run.report.error
     here = run.result()
     assert lazy.shape == here.shape
     assert lazy.dtype == here.dtype
@@ -66,9 +66,10 @@ def test_the_answer_is_the_same_as_here(client, gate, combine, code):
     truth["sum"] = truth["stack"].sum(axis=0)
     truth["mean"] = truth["stack"].mean(axis=0)
     size = np.sqrt(np.mean(truth["stack"] ** 2)) * (8 if combine == "sum" else 1)
-    # Fewer results may do when they are fetched, so the two answers need not be the same.
-    for answer in (decoded, here):
-        assert np.sqrt(np.mean((answer - truth[combine]) ** 2)) < 3 * run.report.error * size
+    # Fewer results may do when they are fetched, and there may be time to look at their rows, so
+    # the two answers need not be the same.
+    for answer, error in ((decoded, estimate), (here, run.report.error)):
+        assert np.sqrt(np.mean((answer - truth[combine]) ** 2)) < 3 * error * size
 
 
 @pytest.mark.parametrize("slices", [0, 1, 3])

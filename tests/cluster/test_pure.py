@@ -11,14 +11,24 @@ import pytest
 from dask_bacc import coding
 from dask_bacc.cluster.ahead import Ahead
 from dask_bacc.cluster.combine import combine_results
-from dask_bacc.cluster.errors import ResultError
+from dask_bacc.cluster.containers import rebuild, take_apart
+from dask_bacc.cluster.errors import RefusedError, ResultError
+from dask_bacc.cluster.gram import GrowingGram
+from dask_bacc.cluster.joining import Cut, Joining
 from dask_bacc.cluster.ledger import Ledger
 from dask_bacc.cluster.policy import Stop, why_stop
-from dask_bacc.cluster.solver import GrowingGram, Solver
-from dask_bacc.cluster.structure import flatten, rebuild
+from dask_bacc.cluster.solver import Solver
+from dask_bacc.cluster.structure import flatten
 from dask_bacc.cluster.task import ChunkResult
 
 Pair = namedtuple("Pair", "left right")
+
+
+def along(combine, axis=0):
+    return Joining(combine, (Cut((), axis),))
+
+
+CONCAT, STACK = along("concat"), along("stack")
 
 
 @pytest.mark.parametrize(
@@ -33,8 +43,7 @@ Pair = namedtuple("Pair", "left right")
     ],
 )
 def test_structures_come_back_as_they_were(value):
-    flat = flatten(value)
-    back = rebuild(flat.skeleton, flat.leaves)
+    back = rebuild(*take_apart(value))
     assert type(back) is type(value) or isinstance(back, np.ndarray)
     np.testing.assert_equal(back, value)
 
@@ -52,17 +61,34 @@ def test_dicts_match_in_any_order():
 @pytest.mark.parametrize(
     ("value", "message"),
     [
+        (np.array([1.0, np.nan]), r"shape \(2,\) has NaN or infinity"),
+        ((1.0, np.complex64(np.inf)), "NaN or infinity"),
+        ([np.zeros(2), np.longdouble(np.inf)], "NaN or infinity"),
+    ],
+)
+def test_results_that_are_set_aside(value, message):
+    with pytest.raises(ResultError, match=message):
+        flatten(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
         (None, "not NoneType"),
         ("text", "not str"),
         ({"a": object()}, "not object"),
         (np.array(["2020"], "M8[s]"), "datetime64"),
         (np.ma.masked_less(np.arange(3), 1), "masked"),
-        (np.array([1.0, np.nan]), r"shape \(2,\) has NaN or infinity"),
-        ((1.0, np.complex64(np.inf)), "NaN or infinity"),
+        (np.array([2**53 + 1]), r"beyond 2\*\*53, .* \(got ndarray of dtype int64\).* float64"),
+        ([1, np.array(-(2**53) - 1)], r"beyond 2\*\*53"),
+        ({"id": np.uint64(2**63)}, r"beyond 2\*\*53"),
+        ([1.0, 2**70], r"beyond 2\*\*53.*got int"),
+        (np.longdouble("1e400"), "beyond double precision's range.*scale them down"),
+        (np.longdouble("1e400") * np.array([1, 1j]), "beyond double precision's range"),
     ],
 )
-def test_results_that_cannot_be_decoded(value, message):
-    with pytest.raises(ResultError, match=message):
+def test_results_that_no_chunk_may_bring(value, message):
+    with pytest.raises(RefusedError, match=message):
         flatten(value)
 
 
@@ -86,7 +112,7 @@ def test_what_an_earlier_attempt_said_of_its_end_is_not_of_the_next():
         asyncio.get_running_loop().call_later(0.05, ahead.news, told)
         return await ahead.of(chunk, failed=False)
 
-    np.testing.assert_array_equal(asyncio.run(of(3)).result.leaves[0], np.ones(2))
+    np.testing.assert_array_equal(asyncio.run(of(3)).result.leaves[0], np.ones((1, 2)))
 
 
 RULE = {"enough": 4, "accurate": True, "elapsed": 1.0, "deadline": 5.0}
@@ -126,29 +152,27 @@ def test_every_way_to_combine_is_that_of_the_decoded_blocks(returned):
     values = {i: np.random.default_rng(i).normal(size=(3, 2)) for i in returned}
     blocks = coding.decode(code, values, decoder).blocks
     results = {i: flatten({"x": v}) for i, v in values.items()}
-    solved = Solver(code, decoder, "concat").solve(outlines(results), {})
+    solved = Solver(code, decoder, CONCAT).solve(outlines(results), {})
     expected = {
         "stack": blocks,
         "sum": blocks.sum(axis=0),
         "mean": blocks.mean(axis=0),
     }
     for combine, answer in expected.items():
-        ours = combine_results(solved, results, combine, 0)
+        ours = combine_results(solved, results, along(combine))
         np.testing.assert_allclose(ours["x"], answer, atol=1e-12)
-    for axis in (0, 1, -1):
-        ours = combine_results(solved, results, "concat", axis)
+    for axis in (0, 1):
+        ours = combine_results(solved, results, along("concat", axis))
         np.testing.assert_array_equal(ours["x"], np.concatenate(list(blocks), axis=axis))
 
 
-def test_concat_needs_the_axis():
-    solver = Solver(coding.Uncoded(2, 2), coding.FirstCopy(), "concat")
-    scalars = {0: flatten(1.0), 1: flatten(2.0)}
-    with pytest.raises(ValueError, match="scalar results"):
-        combine_results(solver.solve(outlines(scalars), {}), scalars, "concat", 0)
-    flat = Solver(coding.Uncoded(2, 2), coding.FirstCopy(), "concat")
-    results = {0: flatten(np.ones(3)), 1: flatten(np.ones(3))}
-    with pytest.raises(ValueError, match=r"shape \(3,\) have no axis 1"):
-        combine_results(flat.solve(outlines(results), {}), results, "concat", 1)
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [((), "scalar results cannot"), ((3,), r"shape \(3,\) have no axis 1")],
+)
+def test_concat_needs_the_axis(shape, message):
+    with pytest.raises(ValueError, match=f"{message}.*use combine='stack'"):
+        along("concat", 1).axis_of(shape)
 
 
 def outlines(results):
@@ -156,7 +180,7 @@ def outlines(results):
 
 
 def test_a_lost_block_is_lost_in_every_leaf():
-    solver = Solver(coding.Repetition(3, 4), coding.FirstCopy(), "concat")
+    solver = Solver(coding.Repetition(3, 4), coding.FirstCopy(), CONCAT)
     outline = flatten((1.0, 2.0)).outline()
     solved = solver.solve({0: outline, 2: outline}, {})
     np.testing.assert_array_equal(solved.error, [0, np.inf, 0])
@@ -169,7 +193,7 @@ def test_a_gram_grows_into_the_product(dtype):
     arrays = (turn[:, None, None] * rng.normal(size=(6, 4, 5))).astype(dtype)
     gram = GrowingGram()
     for array in arrays:
-        gram.add(array.reshape(-1).astype(np.result_type(array, np.float64)))
+        gram.add(array.reshape(1, -1).astype(np.result_type(array, np.float64)))
     flat = arrays.reshape(6, -1)
     flat = flat / 2.0 ** np.frexp(np.abs(flat[0]).max())[1]
     np.testing.assert_allclose(gram.matrix, (flat @ flat.conj().T).real, rtol=1e-5, atol=1e-5)
@@ -181,7 +205,7 @@ def test_a_gram_of_results_of_very_different_size(scales):
     arrays = rng.normal(size=(5, 30))
     gram = GrowingGram()
     for array, scale in zip(arrays, (scales[0], *4 * (scales[1],)), strict=True):
-        gram.add(scale * array)
+        gram.add(scale * array[None])
     sizes = np.array((scales[0], *4 * (scales[1],))) / max(scales)
     expected = sizes[:, None] * sizes * (arrays @ arrays.T)
     found = gram.matrix
@@ -207,9 +231,9 @@ def test_the_error_of_a_sum_is_that_of_the_sum(combine, offset):
         chunks = code.encode(blocks)
         returned = [0, 1, 2, 3, *range(8, 14)]
         results = {i: flatten(function(chunks[i])) for i in returned}
-        solver = Solver(code, coding.Kriging(), combine)
+        solver = Solver(code, coding.Kriging(), along(combine))
         solved = solver.solve(outlines(results), {i: [chunks[i]] for i in range(14)})
-        answer = combine_results(solved, results, combine, 0)
+        answer = combine_results(solved, results, along(combine))
         truth = function(blocks).sum(axis=0) / (8 if combine == "mean" else 1)
         off = np.sqrt(np.mean((answer - truth) ** 2) / np.mean(truth**2))
         ratios.append(off / solved.overall)
@@ -222,7 +246,7 @@ def test_results_that_arrive_one_by_one_decode_as_all_at_once(decoder):
     code = coding.Berrut(4, 9, systematic=True)
     rng = np.random.default_rng(1)
     values = {i: rng.normal(size=(3, 2)) for i in (8, 1, 5, 4, 6, 2)}
-    solver = Solver(code, coding.get_decoder(decoder, code), "concat")
+    solver = Solver(code, coding.get_decoder(decoder, code), CONCAT)
     results, outlines = {}, {}
     for i, value in values.items():
         results[i] = flatten(value)
@@ -230,7 +254,7 @@ def test_results_that_arrive_one_by_one_decode_as_all_at_once(decoder):
         solver.solve(outlines, {})
     solved = solver.solve(outlines, {}, thorough=True)
     whole = coding.decode(code, values, decoder)
-    answer = combine_results(solved, results, "stack", 0)
+    answer = combine_results(solved, results, STACK)
     np.testing.assert_allclose(answer, whole.blocks, rtol=1e-6, atol=1e-9)
     scale = np.sqrt(np.mean([v**2 for v in values.values()]))
     if decoder == "kriging":
@@ -277,12 +301,12 @@ def test_what_was_fitted_before_hides_no_function_that_fits_now():
     rng = np.random.default_rng(1)
     code = coding.Berrut(4, 20, systematic=True)
     chunks = code.encode(rng.normal(size=(4, 40)))
-    warm, results, sketches = Solver(code, coding.Kriging(), "stack"), {}, {}
+    warm, results, sketches = Solver(code, coding.Kriging(), STACK), {}, {}
     for chunk in [i for i in rng.permutation(20).tolist() if i not in (2, 3)]:
         results[chunk] = flatten(chunks[chunk] ** 2).outline()
         sketches[chunk] = [chunks[chunk]]
         if len(results) >= 4:
             error = warm.solve(results, sketches).overall
-            afresh = Solver(code, coding.Kriging(), "stack").solve(results, sketches).overall
+            afresh = Solver(code, coding.Kriging(), STACK).solve(results, sketches).overall
             assert error < 3 * afresh + 1e-6
     assert error < 1e-6

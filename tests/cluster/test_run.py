@@ -634,7 +634,7 @@ def test_results_in_single_precision_are_waited_for_until_they_determine_the_ans
 
 def test_results_that_are_no_arrays(client):
     run = dask_bacc.encode(X, k=8, n=12).map(lambda block: None)
-    with pytest.raises(DECODE_ERROR, match=r"0 of 12 .* an array of numbers.*not NoneType"):
+    with pytest.raises(DECODE_ERROR, match=r"refused: .* an array of numbers.*not NoneType"):
         run.result()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dask
 import dask.array as da
 import numpy as np
+import pandas as pd
 import pytest
 import sparse as pydata_sparse
 import xarray as xr
@@ -53,7 +54,21 @@ def unknown_chunks():
         ([np.zeros((4, 0))], {"n": 9, "k": 4}, ValueError, "empty"),
         ([np.float64(3)], {"n": 9, "k": 4}, TypeError, "float64; encode takes dask arrays"),
         ([np.array(3.0)], {"n": 9, "k": 4}, ValueError, "no axis to cut"),
-        ([[1, 2]], {"n": 9, "k": 2}, TypeError, "type list; encode takes"),
+        ([[1, 2]], {"n": 9, "k": 2}, TypeError, "type list; numpy.asarray makes"),
+        (
+            [xr.Dataset({"a": xr.DataArray(X)})],
+            {"n": 9, "k": 4},
+            TypeError,
+            r"\*ds.data_vars.values\(\)",
+        ),
+        ([pd.DataFrame(X)], {"n": 9, "k": 4}, TypeError, r"encode its to_numpy\(\)"),
+        (
+            [X, pd.Series(X[:, 0])],
+            {"n": 9, "k": 4},
+            TypeError,
+            r"array 1 .* encode its to_numpy\(\)",
+        ),
+        ([np.longdouble("1e400") * np.ones(12)], {"n": 9, "k": 4}, OverflowError, "scale it down"),
         ([X], {"n": 9, "k": 4, "axis": 2}, ValueError, "2 dimensions, so no axis 2"),
         ([], {"n": 9}, TypeError, "at least one array"),
         (

@@ -284,6 +284,28 @@ def test_integers_and_booleans_decode_as_float64():
         assert decode(SYSTEMATIC(2, 4), {0: value, 3: value}).blocks.dtype == np.float64
 
 
+@pytest.mark.parametrize(
+    ("returned", "expected"), [((0, 1, 2, 4, 5), "float16"), ((4, 5, 6, 7), "float32")]
+)
+def test_the_dtype_is_that_of_results_that_are_copied(returned, expected):
+    """Parity of half precision is made, and so returns, in single precision."""
+    code = SYSTEMATIC(4, 8)
+    chunks = code.encode(np.linspace(0, 1, 12).reshape(4, 3))
+    results = {i: chunks[i].astype("f2" if i < 4 else "f4") for i in returned}
+    decoded = decode(code, results, "least-squares")
+    assert decoded.blocks.dtype == expected
+    np.testing.assert_allclose(decoded.blocks, chunks[:4], atol=3e-3)
+    for block in {0, 1, 2}.intersection(returned):
+        np.testing.assert_array_equal(decoded.blocks[block], results[block])
+
+
+def test_complex_results_of_parity_make_the_answer_complex():
+    code = SYSTEMATIC(2, 4)
+    chunks = code.encode(np.array([[1.0], [2.0]]))
+    results = {0: chunks[0].astype("f4"), 2: chunks[2] * (1 + 1j), 3: chunks[3] * (1 + 1j)}
+    assert decode(code, results, "berrut").blocks.dtype == np.complex64
+
+
 def test_complex_results_decode_as_their_parts():
     code = SYSTEMATIC(3, 8)
     rng = np.random.default_rng(0)
@@ -369,6 +391,8 @@ def test_lagrange_loses_its_digits_as_n_grows_and_berrut_does_not():
         (lambda c: decode(c, {0: 1.0, 3: np.nan}), ValueError, r"chunks \[3\] have NaN"),
         (lambda c: decode(c, {0: np.ma.masked_less([1.0], 2)}), TypeError, "must not be masked"),
         (lambda c: decode(c, {0: "a"}), TypeError, "dtype <U1"),
+        (lambda c: decode(c, {0: 1, 2: 2**53 + 1}), OverflowError, r"chunks \[2\] are; .*split"),
+        (lambda c: decode(c, {1: np.longdouble("1e400")}), OverflowError, "scale them down"),
         (lambda c: decode(c, {0: 1.0}, "berut"), ValueError, "known decoders: berrut, floater"),
         (lambda c: decode(c, {0: 1.0}, 3), TypeError, "a name or a Decoder, got int"),
         (lambda c: decode(c, {0: 1.0}, coding.Polynomial(7)), ValueError, "needs 8 results"),

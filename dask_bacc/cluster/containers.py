@@ -1,0 +1,50 @@
+"""Tuples, lists and dicts of anything, taken apart and put together again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def take_apart(value: Any) -> tuple[Any, list[Any]]:
+    """The containers, with the position of its member in place of every member, and the members.
+
+    Members of dicts are numbered by their keys: chunks may fill their dicts in different orders.
+
+    Examples
+    --------
+    >>> take_apart({"b": 1.5, "a": [1, "x"]})
+    ({'b': 2, 'a': [0, 1]}, [1, 'x', 1.5])
+    """
+    members: list[Any] = []
+    return _walk(value, members), members
+
+
+def rebuild(skeleton: Any, members: list[Any]) -> Any:
+    """The containers with these members.
+
+    Examples
+    --------
+    >>> rebuild({"a": (1, 0)}, ["x", "y"])
+    {'a': ('y', 'x')}
+    """
+    if isinstance(skeleton, int):
+        return members[skeleton]
+    if isinstance(skeleton, dict):
+        return {key: rebuild(part, members) for key, part in skeleton.items()}
+    return _like(skeleton, [rebuild(part, members) for part in skeleton])
+
+
+def _walk(value: Any, members: list[Any]) -> Any:
+    if isinstance(value, dict):
+        walked = {key: _walk(value[key], members) for key in sorted(value, key=repr)}
+        return {key: walked[key] for key in value}
+    if isinstance(value, tuple | list):
+        return _like(value, [_walk(part, members) for part in value])
+    members.append(value)
+    return len(members) - 1
+
+
+def _like(container: Any, parts: list[Any]) -> Any:
+    """A list or tuple of the same kind, named tuples included."""
+    kind = type(container)
+    return kind(*parts) if hasattr(container, "_fields") else kind(parts)

@@ -1,0 +1,183 @@
+"""Results of many arrays: few leaves, and what users get back is as if each were alone."""
+
+from __future__ import annotations
+
+import pickle
+
+import dask
+import numpy as np
+import pytest
+from distributed import get_worker
+
+import dask_bacc
+from dask_bacc import coding
+from dask_bacc.cluster.combine import combine_results
+from dask_bacc.cluster.gram import GrowingGram
+from dask_bacc.cluster.joining import Cut, Joining
+from dask_bacc.cluster.solver import Solver
+from dask_bacc.cluster.structure import flatten
+
+LOST = (2, 5)
+ARRAY = np.random.default_rng(0).normal(size=(48, 4))
+BLOCKS = np.split(ARRAY, 8)
+WEIGHTS = np.random.default_rng(1).normal(size=(4, 1000)) / 3
+
+
+def numbers(block):
+    return np.tanh(block @ WEIGHTS).mean(axis=0)
+
+
+def unless_lost(function):
+    def work(block):
+        if get_worker().get_current_task()[1] in LOST:
+            raise OSError("lost")
+        return function(block)
+
+    return work
+
+
+def solved_and_results(function, combine="stack", returned=(0, 1, 3, 4, 6, 7, 8, 9, 10, 11)):
+    code = coding.Berrut(8, 12, systematic=True)
+    chunks = code.encode(np.stack(BLOCKS))
+    results = {i: flatten(function(chunks[i])) for i in returned}
+    joining = Joining(combine, (Cut(BLOCKS[0].shape, 0),))
+    solver = Solver(code, coding.Kriging(), joining)
+    outlines = {i: result.outline() for i, result in results.items()}
+    sketches = {i: [chunk.reshape(-1)] for i, chunk in enumerate(chunks)}
+    return solver.solve(outlines, sketches), results, joining
+
+
+def test_one_fit_for_every_shape():
+    def function(block):
+        return {"list": numbers(block).tolist(), "pair": (block.T, block.T + 1), "n": 3}
+
+    solved, *_ = solved_and_results(function)
+    assert len(solved.matrices) == 2
+    alone, *_ = solved_and_results(lambda block: block.T)
+    assert len(alone.matrices) == 1
+
+
+@pytest.mark.parametrize("count", [1, 2, 40, 1000])
+def test_a_list_of_numbers_decodes_as_well_as_the_array(count):
+    truth = np.stack([numbers(block)[:count] for block in BLOCKS])
+
+    def error(function):
+        solved, results, joining = solved_and_results(function)
+        answer = np.stack(combine_results(solved, results, joining), axis=-1)
+        return np.linalg.norm(answer.reshape(truth.shape) - truth), solved.overall
+
+    in_list, said = error(lambda block: numbers(block)[:count].tolist())
+    in_array, said_of_array = error(lambda block: [numbers(block)[:count]])
+    # The numbers of a list are weighed by their sizes, so the fits are not the same.
+    assert in_list < 1.5 * in_array + 1e-9
+    assert in_list / np.linalg.norm(truth) < 3 * said
+    assert 1 / 3 < said / said_of_array < 3
+
+
+@pytest.mark.parametrize("combine", ["concat", "stack", "sum", "mean"])
+def test_members_have_the_dtypes_that_they_would_have_alone(combine):
+    members = {
+        "half": lambda block: (block / 8).astype("f2"),
+        "single": lambda block: block.astype("f4"),
+        "double": np.tanh,
+        "complex": lambda block: block.astype("c8") * 1j,
+        "flags": lambda block: block > 0,
+        "counts": lambda block: np.rint(block).astype("i8"),
+    }
+    solved, results, joining = solved_and_results(
+        lambda block: {name: member(block) for name, member in members.items()}, combine
+    )
+    assert len(solved.matrices) == 1
+    answer = combine_results(solved, results, joining)
+    for name, member in members.items():
+        solved, results, _ = solved_and_results(member, combine)
+        alone = combine_results(solved, results, joining)
+        assert answer[name].dtype == alone.dtype
+        assert answer[name].shape == alone.shape
+        if combine in ("concat", "stack"):
+            own = np.concatenate([member(block) for block in BLOCKS[:2]])
+            found = answer[name].reshape(48, 4)[:12]
+            np.testing.assert_array_equal(found, own)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_small_member_counts_as_much_as_a_large_one(order):
+    """A loss of millions beside an accuracy: the error says how good both are."""
+    scale = np.array([1e6, 1.0])[::order]
+
+    def function(block):
+        both = np.tanh(3 * block @ WEIGHTS[:, :60]).reshape(6, 2, 30)
+        return scale[0] * (1 + 1e-3 * both[:, 0]), scale[1] * both[:, 1]
+
+    solved, results, joining = solved_and_results(function)
+    answer = combine_results(solved, results, joining)
+    for member in range(2):
+        truth = np.stack([function(block)[member] for block in BLOCKS])
+        error = np.linalg.norm(answer[member] - truth) / np.linalg.norm(truth)
+        assert error < 3 * solved.overall
+
+
+def test_units_of_rows_do_not_depend_on_the_order_of_arrival():
+    arrays = np.random.default_rng(0).normal(size=(12, 30, 2)) * np.logspace(-3, 3, 30)[:, None]
+    grams = []
+    for order in (slice(None), slice(None, None, -1)):
+        gram = GrowingGram()
+        for array in arrays[order]:
+            gram.add(array)
+        grams.append(gram.matrix[order, order])
+    np.testing.assert_allclose(*grams, rtol=1e-12, atol=1e-12)
+    scaled = arrays / 2.0 ** np.frexp(np.abs(arrays).max(axis=(0, 2)))[1][:, None]
+    flat = scaled.reshape(12, -1)
+    np.testing.assert_allclose(grams[0], flat @ flat.T, rtol=1e-12, atol=1e-12)
+
+
+def test_what_travels_grows_by_little_with_the_number_of_members():
+    array, members = np.random.default_rng(0).normal(size=10_000), 10_000
+    as_list = flatten(array.tolist())
+    assert len(as_list.leaves) == 1
+    assert len(pickle.dumps(as_list)) < len(pickle.dumps(flatten(array))) + 16 * members
+
+
+def test_a_misfit_of_thousands_is_described_in_short():
+    text = str(flatten([np.zeros(3)] * 10_000).outline())
+    assert len(text) < 300
+    assert text.endswith("(10000 arrays in all)")
+
+
+@pytest.mark.filterwarnings("ignore:the estimate is above rtol")
+def test_rows_of_members(client):
+    def both(block):
+        return {"tanh": np.tanh(block @ WEIGHTS[:, :20]), "sin": np.sin(block @ WEIGHTS[:, :20])}
+
+    coded = dask_bacc.encode(ARRAY, k=8, n=12)
+    run = coded.map(unless_lost(both), rtol=1e-9, client=client)
+    answer, truth = run.result(timeout=60), both(ARRAY)
+    for name in truth:
+        error = np.linalg.norm(answer[name] - truth[name]) / np.linalg.norm(truth[name])
+        assert error < 3 * run.report.error
+    assert "of rows" in run.report.kernel
+
+
+@pytest.mark.parametrize("combine", ["concat", "stack", "sum", "mean"])
+@pytest.mark.parametrize("limit", ["0 B", "1 GB"])
+def test_members_as_dask_arrays(client, combine, limit):
+    def several(block):
+        single = block.astype("f4")
+        return {"b": single, "a": [2j * block, block > 0], "total": block.sum(axis=0)}
+
+    coded = dask_bacc.encode(ARRAY, k=8, n=12)
+    with dask.config.set({"bacc.gather-limit": limit}):
+        run = coded.map(several, combine=combine, enough=12, client=client)
+        lazy = run.to_dask_array(timeout=60)
+        (computed,) = dask.compute(lazy)
+    here = run.result(timeout=60)
+    assert lazy["a"][1].numblocks[0] == (8 if combine in ("concat", "stack") else 1)
+    each = [several(block) for block in BLOCKS]
+    join = {"concat": np.concatenate, "stack": np.stack}
+    for pick in (lambda r: r["b"], lambda r: r["a"][0], lambda r: r["a"][1], lambda r: r["total"]):
+        parts = [pick(one) for one in each]
+        whole = join[combine](parts) if combine in join else np.stack(parts).sum(axis=0)
+        whole = whole / 8 if combine == "mean" else whole
+        for answer in (computed, here):
+            np.testing.assert_allclose(pick(answer), whole, rtol=1e-5, atol=1e-5)
+            assert pick(answer).dtype == pick(lazy).dtype
