@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 
 import scipy.linalg  # noqa: F401  # its BLAS is one of those that are limited
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import OpenBLASController, ThreadpoolController
 
 
 class _Limit:
@@ -31,6 +31,8 @@ class _Limit:
         with self._lock:
             self._inside -= 1
             if self._inside == 0:
+                # It may be another thread that came first, which the limits belong to.
+                OpenBLASController.clear_controlling_thread(force=True)
                 self._limits.close()
 
 

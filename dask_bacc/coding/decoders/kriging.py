@@ -117,7 +117,7 @@ class Kriging(Decoder):
                 evidence.memory[self.name] = fitted.ensemble
         # What differs where blocks are the same is noise, or blocks differ by less than rounding.
         scatter = fitted.returned.scatter(fitted.merging)
-        noise = np.sqrt(max(fitted.ensemble.noise_variance(fitted.observations), scatter))
+        noise = np.sqrt(max(fitted.conditioned.noise_variance(), scatter))
         kernel = fitted.ensemble.best.family.name
         unforeseen = fitted.unforeseen_variance(evidence.square)
         variance = np.maximum(variance, unforeseen)

@@ -9,13 +9,13 @@ import numpy as np
 from scipy.linalg import lapack
 
 from dask_bacc.coding._typing import FloatArray, IndexArray
-from dask_bacc.coding.kriging.ensemble import (
+from dask_bacc.coding.kriging.conditioned import (
     TINY,
-    Ensemble,
     local_variance,
     steepness_outside,
     variance_of_moving,
 )
+from dask_bacc.coding.kriging.ensemble import Ensemble
 from dask_bacc.coding.kriging.fit import LARGEST, Fit
 from dask_bacc.coding.kriging.fitted import FEWEST
 from dask_bacc.coding.kriging.kernels import Geometry, is_far

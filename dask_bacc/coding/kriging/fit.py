@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import exp, log
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, lapack
-from scipy.optimize import OptimizeResult, minimize
+from scipy.linalg import lapack
 
 from dask_bacc.coding._typing import FloatArray
 from dask_bacc.coding.kriging.kernels import Family, Geometry
 from dask_bacc.coding.kriging.observations import Observations
+from dask_bacc.coding.kriging.search import descend
 from dask_bacc.coding.patience import out_of_time
 
 #: Logarithms of the weights of the terms and of the nugget stay within these.
 LOWEST, HIGHEST = -34.0, 6.0
+#: The same of the length scale.
+SHORTEST, LONGEST = -4.0, 5.0
 #: Share of the mean variance that is always added, so that factorising succeeds.
 JITTER = 1e-14
 #: Logarithm of the nugget while fitting a function without noise: it keeps covariances regular.
@@ -34,9 +38,7 @@ IMPOSSIBLE = 1e10
 #: weights over the curved one's, and of the length scale over the family's usual one. With as many
 #: results as blocks nothing but this tells a linear function from a curved one; with many outputs
 #: it has no say.
-SPREADS = np.array([4.0, 4.0, 1.5])
-#: What the prior is on, from the first four parameters.
-CONTRASTS = np.array([[1.0, 0.0, -1.0, 0.0], [0.0, 1.0, -1.0, 0.0], [0.0, 0.0, 0.0, 1.0]])
+SPREADS = (4.0, 4.0, 1.5)
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class Posterior:
     #: independent outputs; the prior counts once, the likelihood as often as there are outputs
     outputs: float
 
-    def cost(self, parameters: FloatArray) -> tuple[float, FloatArray]:
+    def cost(self, parameters: Sequence[float] | FloatArray) -> tuple[float, list[float]]:
         """Value and gradient; the scale of the covariance is profiled out.
 
         References
@@ -90,64 +92,66 @@ class Posterior:
         """
         geometry, gram = self.observations.geometry, self.observations.gram
         m = len(gram)
-        weights = np.exp(parameters[:3])
+        # Every line here counts: a search comes by a hundred times.
+        constant, linear, weight = map(exp, parameters[:3])
         # In units of the rest, or a fit without noise would shrink the rest to have some.
-        nugget = float(np.exp(parameters[4]))
+        nugget = exp(parameters[4])
         value, by_length = self.family.shape(geometry, parameters[3])
-        covariance = weights[0] + weights[1] * geometry.inner + weights[2] * value
-        factor, failed = lapack.dpotrf(_with_nugget(covariance, nugget), lower=1)
+        covariance = weight * value
+        covariance += linear * geometry.inner
+        covariance += constant
+        diagonal = _diagonal(covariance)
+        variance = float(diagonal.sum())
+        diagonal += (nugget + JITTER) * variance / m
+        # It is symmetric, so that its transpose, which LAPACK need not copy, is the same.
+        factor, failed = lapack.dpotrf(covariance.T, lower=1, overwrite_a=1)
         if failed:
-            return IMPOSSIBLE, np.zeros(5)
-        lower, _ = lapack.dpotri(factor, lower=1)
+            return IMPOSSIBLE, [0.0] * 5
+        log_determinant = 2 * float(np.log(np.diag(factor)).sum())
+        lower, _ = lapack.dpotri(factor, lower=1, overwrite_c=1)
         inverse = lower + lower.T
-        inverse[np.diag_indices(m)] *= 0.5
+        _diagonal(inverse)[:] *= 0.5
         explained = inverse @ gram
-        trace = float(np.trace(explained))
+        trace = float(_diagonal(explained).sum())
         if not trace > 0:
-            return IMPOSSIBLE, np.zeros(5)
+            return IMPOSSIBLE, [0.0] * 5
         # Summed against a derivative of the covariance, this gives the derivative of the cost.
-        pull = 0.5 * (inverse - (m / trace) * (explained @ inverse))
-        by_mean_variance = nugget * float(np.trace(pull)) / m
-        pull[np.diag_indices(m)] += by_mean_variance
-        gradient = np.array(
-            [
-                weights[0] * pull.sum(),
-                weights[1] * np.vdot(geometry.inner, pull),
-                weights[2] * np.vdot(value, pull),
-                weights[2] * np.vdot(by_length, pull),
-                by_mean_variance * float(np.trace(covariance)),
-            ]
-        )
-        away = CONTRASTS @ parameters[:4]
-        away[2] -= self.family.log_length
-        away /= SPREADS
-        gradient[:4] += (away / SPREADS / self.outputs) @ CONTRASTS
-        likelihood = 0.5 * m * np.log(trace / m) + float(np.log(np.diag(factor)).sum())
-        return likelihood + 0.5 * float(away @ away) / self.outputs, gradient
+        pull = explained @ inverse
+        pull *= -m / trace
+        pull += inverse
+        pull *= 0.5
+        diagonal = _diagonal(pull)
+        by_mean_variance = nugget * float(diagonal.sum()) / m
+        diagonal += by_mean_variance
+        prior, slope = self._prior(parameters)
+        gradient = [
+            constant * float(pull.sum()) + slope[0],
+            linear * float(np.vdot(geometry.inner, pull)) + slope[1],
+            weight * float(np.vdot(value, pull)) + slope[2],
+            weight * float(np.vdot(by_length, pull)) + slope[3],
+            by_mean_variance * variance,
+        ]
+        return 0.5 * (m * log(trace / m) + log_determinant) + prior, gradient
+
+    def _prior(self, parameters: Sequence[float] | FloatArray) -> tuple[float, list[float]]:
+        """Its part of the cost, and of the gradient by the first four parameters."""
+        constant, linear, weight, length = parameters[:4]
+        away = (constant - weight, linear - weight, length - self.family.log_length)
+        pulls = [a / (s * s * self.outputs) for a, s in zip(away, SPREADS, strict=True)]
+        cost = 0.5 * sum(a * pull for a, pull in zip(away, pulls, strict=True))
+        return cost, [pulls[0], pulls[1], -pulls[0] - pulls[1], pulls[2]]
 
     def minimise(self, start: FloatArray, noise: tuple[float, float]) -> Fit:
         """The likeliest parameters, with the logarithm of the nugget within bounds."""
         if out_of_time():
             return Fit(self.family, start, self.cost(start)[0])
-        lowest = np.inf
 
-        def stop_in_time(intermediate_result: OptimizeResult) -> None:
-            nonlocal lowest
-            gain, lowest = lowest - intermediate_result.fun, intermediate_result.fun
-            if self.outputs * gain < LAST_GAIN or out_of_time():
-                raise StopIteration
+        def enough(gain: float) -> bool:
+            return self.outputs * gain < LAST_GAIN or out_of_time()
 
-        found = minimize(
-            self.cost,
-            start,
-            jac=True,
-            method="L-BFGS-B",
-            bounds=[(LOWEST, HIGHEST)] * 3 + [(-4.0, 5.0), noise],
-            # Where functions are exact, costs end in rounding, and line searches find nothing.
-            options={"maxiter": 60, "ftol": 0.0, "gtol": 1e-4, "maxls": 8},
-            callback=stop_in_time,
-        )
-        return Fit(self.family, np.asarray(found.x), float(found.fun))
+        box = [(LOWEST, HIGHEST)] * 3 + [(SHORTEST, LONGEST), noise]
+        found, cost = descend(self.cost, start.tolist(), box, enough)
+        return Fit(self.family, np.array(found), cost)
 
 
 def fit_family(
@@ -204,20 +208,52 @@ def unknown_variance(fit: Fit, observations: Observations) -> FloatArray:
     return np.asarray(1 / np.diag(np.linalg.inv(fit.results_covariance(observations.geometry))))
 
 
-def residuals(fit: Fit, observations: Observations) -> FloatArray:
-    """Squared leave-one-out residuals in units of their variances; their mean is about one.
+def factorised(covariance: FloatArray) -> FloatArray:
+    """Lower Cholesky factor of a covariance of results.
+
+    Raises
+    ------
+    LinAlgError
+        If rounding left it indefinite.
+    """
+    factor, failed = lapack.dpotrf(covariance, lower=1)
+    if failed:
+        raise np.linalg.LinAlgError(f"the covariance of {len(covariance)} results is indefinite")
+    return np.asarray(factor)
+
+
+@dataclass(frozen=True, eq=False)
+class Explained:
+    """Results as one fit explains them.
 
     References
     ----------
     Rasmussen and Williams, "Gaussian Processes for Machine Learning" (2006), eqs. 5.10 to 5.12.
     """
-    factor = cho_factor(fit.results_covariance(observations.geometry), lower=True)
-    explained = cho_solve(factor, observations.gram)
-    scale = float(np.trace(explained)) / observations.count
-    inverse = cho_solve(factor, np.eye(observations.count))
-    squared: FloatArray = np.diag(cho_solve(factor, explained.T)) / np.diag(inverse)
-    # Where a function is exact, rounding leaves anything.
-    return np.maximum(squared / scale, 0.0) if scale > 0 else np.ones(observations.count)
+
+    fit: Fit
+    #: ``(m, m)`` lower Cholesky factor of the results' covariance, and its inverse
+    factor: FloatArray
+    inverse: FloatArray
+    #: variance, mean over outputs, in units of the fit's covariance
+    scale: float
+    #: ``(m,)`` leave-one-out residuals, squared, in units of their variances; about 1 in the mean
+    residuals: FloatArray
+
+    @classmethod
+    def by(cls, fit: Fit, observations: Observations) -> Explained:
+        """Factorise the covariance once for all that is asked of it."""
+        factor = factorised(fit.results_covariance(observations.geometry))
+        explained, _ = lapack.dpotrs(factor, observations.gram, lower=1)
+        twice, _ = lapack.dpotrs(factor, explained.T, lower=1)
+        lower, _ = lapack.dpotri(factor, lower=1)
+        inverse = np.tril(lower) + np.tril(lower, -1).T
+        scale = float(np.trace(explained)) / observations.count
+        residuals = np.ones(observations.count)
+        # Where a function is exact, rounding leaves anything.
+        if scale > 0:
+            residuals = np.maximum(np.diag(twice) / np.diag(inverse) / scale, 0.0)
+        return cls(fit, factor, inverse, scale / observations.outputs, residuals)
 
 
 def _search(whole: Posterior, start: FloatArray, noise: tuple[float, float]) -> Fit:
@@ -229,6 +265,11 @@ def _search(whole: Posterior, start: FloatArray, noise: tuple[float, float]) -> 
     some = observations.among(np.linspace(0, observations.count - 1, LARGEST).astype(np.intp))
     found = replace(whole, observations=some).minimise(start, noise)
     return replace(found, cost=whole.cost(found.parameters)[0])
+
+
+def _diagonal(matrix: FloatArray) -> FloatArray:
+    """A view of the diagonal of a contiguous matrix, which `numpy.diagonal` does not let write."""
+    return matrix.ravel(order="K")[:: len(matrix) + 1]
 
 
 def _with_nugget(covariance: FloatArray, share: float) -> FloatArray:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from dask_bacc.coding._typing import FloatArray, IndexArray
 from dask_bacc.coding.kriging.alike import unforeseen_variance
+from dask_bacc.coding.kriging.conditioned import Conditioned
 from dask_bacc.coding.kriging.ensemble import Ensemble, credible_families, fit_ensemble
 from dask_bacc.coding.kriging.kernels import Family, Geometry
 from dask_bacc.coding.kriging.observations import Observations
@@ -90,12 +92,17 @@ class Fitted:
         merging = np.delete(self.merging, aside, axis=0)
         return self._to(self.geometry, self.k, self.returned, merging, None)
 
-    @property
+    @cached_property
     def observations(self) -> Observations:
         """One result for each point."""
         return self.returned.merged(self.merging)
 
-    @property
+    @cached_property
+    def conditioned(self) -> Conditioned:
+        """The ensemble, given these."""
+        return Conditioned.on(self.ensemble, self.observations)
+
+    @cached_property
     def points(self) -> IndexArray:
         """Positions of those points."""
         return _points(self.merging, self.k)
@@ -115,7 +122,7 @@ class Fitted:
 
     def left_out(self) -> FloatArray:
         """Squared error of each point's result as the others predict it, sum over outputs."""
-        return self.ensemble.left_out(self.observations)
+        return self.conditioned.left_out()
 
     def mean_square(self, weights: FloatArray) -> FloatArray:
         """Of sums of the results, one for every row of weights, over outputs."""
@@ -134,7 +141,7 @@ class Fitted:
         observations = self.observations
         if observations.values is None:
             return 0.0
-        left_out = self.ensemble.contrasts(observations) @ observations.values
+        left_out = self.conditioned.contrasts() @ observations.values
         return unforeseen_variance(observations.values, left_out, square)
 
     def weights(self, positions: IndexArray) -> FloatArray:
@@ -144,8 +151,7 @@ class Fitted:
     def _predict(
         self, positions: IndexArray, blur: FloatArray | None = None
     ) -> tuple[FloatArray, FloatArray]:
-        weights, variance = self.ensemble.predict(
-            self.observations,
+        weights, variance = self.conditioned.predict(
             self.geometry.between(positions, self.points),
             self.geometry.among(positions),
             blur,

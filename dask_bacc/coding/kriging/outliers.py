@@ -8,8 +8,9 @@ import numpy as np
 
 from dask_bacc.coding._typing import FloatArray, IndexArray
 from dask_bacc.coding.kriging.alike import say_little
+from dask_bacc.coding.kriging.conditioned import Conditioned
 from dask_bacc.coding.kriging.ensemble import Ensemble, fit_ensemble
-from dask_bacc.coding.kriging.fit import fit_family, fit_noise, residuals
+from dask_bacc.coding.kriging.fit import Explained, fit_family, fit_noise
 from dask_bacc.coding.kriging.kernels import FAMILIES, Family
 from dask_bacc.coding.kriging.observations import Observations
 from dask_bacc.coding.patience import out_of_time
@@ -61,7 +62,9 @@ def find_outliers(
         the same.
     """
     nothing = np.zeros(0, dtype=np.intp)
-    if most < 1 or out_of_time() or residuals(ensemble.best, observations).max() < ORDINARY:
+    if most < 1 or out_of_time():
+        return nothing
+    if Explained.by(ensemble.best, observations).residuals.max() < ORDINARY:
         return nothing
     order, costs = _worst_first(observations, most)
     if len(costs) == 1:
@@ -75,13 +78,14 @@ def find_outliers(
         return nothing
     kept = observations.among(_others(observations, aside))
     clean = fit_ensemble(kept, families)
-    exact = clean.left_out(kept).sum() <= EXACT**2 * np.trace(kept.gram)
+    conditioned = Conditioned.on(clean, kept)
+    exact = conditioned.left_out().sum() <= EXACT**2 * np.trace(kept.gram)
     if (exact and not trusting) or (kept.values is not None and say_little(kept.values)):
         return nothing
     gain = ensemble.best.cost - clean.best.cost - _unrelated(observations, aside)
     if outputs * gain < PRICE * count:
         return nothing
-    error, variance = _prediction(observations, clean, aside)
+    error, variance = _prediction(observations, conditioned, aside)
     return aside[(error > EXTRAORDINARY * variance) & (error > SUBSTANTIAL * kept.spread)]
 
 
@@ -103,7 +107,7 @@ def _worst_first(observations: Observations, most: int) -> tuple[IndexArray, Flo
             return np.array(order, dtype=np.intp), np.array(costs)
         if out_of_time():
             return np.zeros(0, dtype=np.intp), np.zeros(1)
-        order.append(int(others[np.argmax(residuals(fit, kept))]))
+        order.append(int(others[np.argmax(Explained.by(fit, kept).residuals)]))
 
 
 def _others(observations: Observations, aside: IndexArray | list[int]) -> IndexArray:
@@ -117,14 +121,13 @@ def _unrelated(observations: Observations, aside: IndexArray | list[int]) -> flo
 
 
 def _prediction(
-    observations: Observations, clean: Ensemble, aside: IndexArray
+    observations: Observations, clean: Conditioned, aside: IndexArray
 ) -> tuple[FloatArray, FloatArray]:
     """Squared errors of what the others predict, and their variances, sums over outputs."""
     others = _others(observations, aside)
     geometry = observations.geometry
-    kept = observations.among(others)
-    weights, variance = clean.predict(kept, geometry.between(aside, others), geometry.among(aside))
-    variance = observations.outputs * (variance + clean.noise_variance(kept))
+    weights, variance = clean.predict(geometry.between(aside, others), geometry.among(aside))
+    variance = observations.outputs * (variance + clean.noise_variance())
     contrast = np.zeros((len(aside), observations.count))
     contrast[:, others] = -weights
     contrast[np.arange(len(aside)), aside] = 1
