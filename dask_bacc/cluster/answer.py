@@ -12,6 +12,7 @@ from typing import Any
 
 from distributed import Client
 
+from dask_bacc.cluster.answers import Decided
 from dask_bacc.cluster.cleanup import briefly, look
 from dask_bacc.cluster.client import on_loop
 from dask_bacc.cluster.confine import persist_on
@@ -19,7 +20,7 @@ from dask_bacc.cluster.consume import abandon, consume, gather
 from dask_bacc.cluster.launch import Launcher
 from dask_bacc.cluster.news import COMES_WITHIN
 from dask_bacc.cluster.watch import watch
-from dask_bacc.cluster.work import Decided, Work
+from dask_bacc.cluster.work import Work
 
 
 class Answer:

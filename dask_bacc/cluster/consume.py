@@ -10,6 +10,7 @@ from typing import Any
 
 from distributed import Client, Future
 
+from dask_bacc.cluster.answers import Decided
 from dask_bacc.cluster.arrivals import Arrivals
 from dask_bacc.cluster.cleanup import briefly, look, release
 from dask_bacc.cluster.errors import DecodeError
@@ -18,7 +19,7 @@ from dask_bacc.cluster.policy import Stop, is_complete, why_stop
 from dask_bacc.cluster.rescue import HUNG_AFTER, LOOK_EVERY, Stuck, give_up, relaunch, stuck_chunks
 from dask_bacc.cluster.stragglers import backups, late_chunks
 from dask_bacc.cluster.watch import watch
-from dask_bacc.cluster.work import Decided, Work
+from dask_bacc.cluster.work import Work
 
 #: Where chunks end together, the blocks' own results make estimates needless: they wait until
 #: nothing has come for this share of the run's time, and not for longer than that share of it.

@@ -9,8 +9,8 @@ from typing import Self
 from distributed import Client
 
 from dask_bacc.cluster.answer import Answer
+from dask_bacc.cluster.answers import Partial
 from dask_bacc.cluster.client import on_loop
-from dask_bacc.cluster.work import Partial
 
 
 class Partials:

@@ -8,12 +8,12 @@ import pickle
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from distributed import Future
 
 from dask_bacc.cluster.ahead import Ahead
+from dask_bacc.cluster.answers import Decided, Partial
 from dask_bacc.cluster.arrivals import Outcome
 from dask_bacc.cluster.combine import combine_results
 from dask_bacc.cluster.errors import DecodeError, RefusedError, doubts, misfit, no_answer, refused
@@ -32,31 +32,6 @@ from dask_bacc.coding.linear import rounding
 
 #: Seconds for the last estimate of a run whose deadline has passed.
 GRACE = 0.4
-
-
-@dataclass(frozen=True, eq=False)
-class Partial:
-    """The answer as far as it goes."""
-
-    #: what `CodedRun.result` would return
-    answer: Any
-    #: estimated error as in `RunReport.error`; None if the decoder estimates none
-    error: float | None
-    #: the same for every block
-    block_error: tuple[float, ...] | None
-    #: number of results it is made from
-    returned: int
-
-
-@dataclass(frozen=True, eq=False)
-class Decided:
-    """A run whose results decode."""
-
-    solved: Solved
-    #: the answer; None if results are still on the workers
-    answer: Any = None
-    #: whether they are
-    held: bool = False
 
 
 class Work:

@@ -260,8 +260,12 @@ def some_values(array: Any) -> AnyArray:
     >>> some_values(np.array([[1, 2], [3, 4]]))
     array([1., 2., 3., 4.])
     """
+    step = sample_step(array.size)
+    if not is_foreign(array):
+        some: AnyArray = array.reshape(-1)[::step]
+        return some.astype(np.result_type(array, np.float64), copy=False)
     flat = namespace(array).reshape(array, (-1,))
-    return to_numpy(as_double(as_inexact(flat[:: sample_step(array.size)])))
+    return to_numpy(as_double(as_inexact(flat[::step])))
 
 
 def sample_step(size: int) -> int:

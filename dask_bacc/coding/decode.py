@@ -218,7 +218,7 @@ def count_outputs(result: AnyArray) -> int:
 
 def _values(arrays: Sequence[Any]) -> FloatArray:
     """``(m, s)`` some numbers of every result."""
-    return np.stack([as_rows(some_values(array)[None], 0)[0] for array in arrays])
+    return as_rows(np.stack([some_values(array) for array in arrays]), 0)
 
 
 def _checked_rows(code: Code, rows: ArrayLike) -> FloatArray:

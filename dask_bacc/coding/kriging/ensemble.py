@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from scipy.linalg import lapack
 
 from dask_bacc.coding._typing import FloatArray, IndexArray
 from dask_bacc.coding.kriging.fit import (
+    HOPELESS,
     NOISE_EVIDENCE,
     Fit,
     fit_family,
@@ -24,9 +26,8 @@ from dask_bacc.coding.kriging.observations import Observations
 SMALLEST_SHARE = 1e-3
 #: Eigenvalues below this share of the largest are rounding.
 RANK_TOLERANCE = 1e-13
-#: Families this much less likely than the best, in nats, are not fitted again as results arrive,
-#: until their number has grown by this factor.
-HOPELESS, GROWTH = 20.0, 1.5
+#: Hopeless families are not fitted again as results arrive, until their number has grown by this.
+GROWTH = 1.5
 
 
 @dataclass(frozen=True)
@@ -100,22 +101,33 @@ def fit_ensemble(
         or not any(fit.family in families for fit in previous.fits)
     ):
         considered = frozenset(families)
-        fits = [fit_family(family, observations, count) for family in families]
+        fits = _fit_all(observations, count, dict.fromkeys(families))
     else:
         count, fitted_all = previous.effective_outputs, previous.fitted_all
         considered = previous.families
         kept = [fit for fit in previous.fits if fit.family in families]
-        fits = [fit_family(f.family, observations, count, f.parameters) for f in kept]
+        fits = _fit_all(observations, count, {f.family: f.parameters for f in kept})
     effective = effective_outputs(min(fits, key=_cost), observations)
     fits = _within_reach(fits, effective)
     if effective < count / 2:
         # Outputs that move together say less than their number; the prior then has more to say.
-        fits = [fit_family(f.family, observations, effective, f.parameters) for f in fits]
+        fits = _fit_all(observations, effective, {f.family: f.parameters for f in fits})
     fits = _with_noise(fits, observations, effective) or fits
     costs = np.array([fit.cost for fit in fits])
     shares = np.exp(-effective * (costs - costs.min()))
     shares[shares < SMALLEST_SHARE * shares.sum()] = 0
     return Ensemble(tuple(fits), shares / shares.sum(), effective, considered, fitted_all)
+
+
+def _fit_all(
+    observations: Observations, outputs: float, starts: Mapping[Family, FloatArray | None]
+) -> list[Fit]:
+    """One fit for each family; those that are hopeless beside an earlier one end early."""
+    fits: list[Fit] = []
+    for family, start in starts.items():
+        lowest = min(map(_cost, fits), default=math.inf)
+        fits.append(fit_family(family, observations, outputs, start, lowest))
+    return fits
 
 
 def effective_outputs(fit: Fit, observations: Observations) -> float:

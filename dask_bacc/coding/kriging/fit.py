@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import exp, log
@@ -30,6 +31,9 @@ EXACT_EVIDENCE = 0.5
 NOISE_START, NOISE_EVIDENCE = -6.0, 3.0
 #: Gain in the log posterior of a step after which the search ends: nobody would see the next one.
 LAST_GAIN = 0.1
+#: Nats by which a family is behind the best without which it has a share, and steps like the last
+#: one by which it might catch up that are too many.
+HOPELESS, TOO_MANY = 20.0, 8.0
 #: Most results that hyper-parameters are searched on.
 LARGEST = 128
 #: Cost where rounding leaves no positive definite covariance; the search turns back from it.
@@ -141,13 +145,20 @@ class Posterior:
         cost = 0.5 * sum(a * pull for a, pull in zip(away, pulls, strict=True))
         return cost, [pulls[0], pulls[1], -pulls[0] - pulls[1], pulls[2]]
 
-    def minimise(self, start: FloatArray, noise: tuple[float, float]) -> Fit:
-        """The likeliest parameters, with the logarithm of the nugget within bounds."""
+    def minimise(
+        self, start: FloatArray, noise: tuple[float, float], lowest: float = math.inf
+    ) -> Fit:
+        """The likeliest parameters, with the logarithm of the nugget within bounds.
+
+        A search that is far from the lowest cost of other families, and comes no nearer, is ended.
+        """
         if out_of_time():
             return Fit(self.family, start, self.cost(start)[0])
 
-        def enough(gain: float) -> bool:
-            return self.outputs * gain < LAST_GAIN or out_of_time()
+        def enough(gain: float, cost: float) -> bool:
+            behind = cost - lowest
+            hopeless = self.outputs * behind > HOPELESS and TOO_MANY * gain < behind
+            return self.outputs * gain < LAST_GAIN or hopeless or out_of_time()
 
         box = [(LOWEST, HIGHEST)] * 3 + [(SHORTEST, LONGEST), noise]
         found, cost = descend(self.cost, start.tolist(), box, enough)
@@ -159,6 +170,7 @@ def fit_family(
     observations: Observations,
     outputs: float,
     start: FloatArray | None = None,
+    lowest: float = math.inf,
 ) -> Fit:
     """Fit one family to the results of a function without noise.
 
@@ -171,11 +183,13 @@ def fit_family(
         Independent outputs of the function.
     start : (5,) ndarray, optional
         Parameters to start from.
+    lowest : float
+        Cost of the best family so far.
     """
     whole = Posterior(family, observations, outputs)
     if start is None:
         start = np.array([0.0, 0.0, 0.0, family.log_length, NO_NOISE])
-    found = _search(whole, np.append(start[:4], NO_NOISE), (NO_NOISE, NO_NOISE))
+    found = _search(whole, np.append(start[:4], NO_NOISE), (NO_NOISE, NO_NOISE), lowest)
     exact = np.append(found.parameters[:4], LOWEST)
     without = whole.cost(exact)[0]
     # Even a trace of noise would cost exact functions their digits.
@@ -256,11 +270,13 @@ class Explained:
         return cls(fit, factor, inverse, scale / observations.outputs, residuals)
 
 
-def _search(whole: Posterior, start: FloatArray, noise: tuple[float, float]) -> Fit:
+def _search(
+    whole: Posterior, start: FloatArray, noise: tuple[float, float], lowest: float = math.inf
+) -> Fit:
     """The likeliest parameters, found on evenly spaced results where there are many."""
     observations = whole.observations
     if observations.count <= LARGEST:
-        return whole.minimise(start, noise)
+        return whole.minimise(start, noise, lowest)
     # A handful of parameters need not all of the results; they are judged on all.
     some = observations.among(np.linspace(0, observations.count - 1, LARGEST).astype(np.intp))
     found = replace(whole, observations=some).minimise(start, noise)

@@ -208,11 +208,12 @@ def arc_sine(geometry: Geometry, log_length: float) -> tuple[FloatArray, FloatAr
 #: fewer it explains whatever has come.
 AFFINE = Family("linear", straight, 0.0, finite=True)
 
+#: Those that are often the likeliest come first, so that searches of others may end early.
 FAMILIES = (
     Family("rational quadratic", rational_quadratic, 0.5),
-    Family("Matérn 3/2", matern_3_2, 1.0),
-    Family("Matérn 5/2", matern_5_2, 0.7),
-    Family("quadratic", quadratic, 0.0, finite=True),
-    Family("arc-cosine", arc_cosine, -1.0),
     Family("arc-sine", arc_sine, 0.0),
+    Family("arc-cosine", arc_cosine, -1.0),
+    Family("Matérn 5/2", matern_5_2, 0.7),
+    Family("Matérn 3/2", matern_3_2, 1.0),
+    Family("quadratic", quadratic, 0.0, finite=True),
 )

@@ -28,7 +28,7 @@ def descend(
     cost: Cost,
     start: Sequence[float],
     box: Sequence[tuple[float, float]],
-    enough: Callable[[float], bool],
+    enough: Callable[[float, float], bool],
 ) -> tuple[list[float], float]:
     """The parameters to which a cost falls from a start, and the cost there.
 
@@ -42,7 +42,7 @@ def descend(
     box : sequence of pairs of float
         Least and largest value of every parameter.
     enough : callable
-        Says of a gain whether it is not worth a step.
+        Says of the gain of a step and of the cost after it whether there need be no further one.
 
     References
     ----------
@@ -53,7 +53,7 @@ def descend(
     --------
     >>> def bowl(x):
     ...     return sum((a - 1) ** 2 for a in x), [2 * (a - 1) for a in x]
-    >>> there, _ = descend(bowl, [-2.0, 0.0], [(-3, 3), (-3, 0.5)], lambda gain: gain < 1e-12)
+    >>> there, _ = descend(bowl, [-2.0, 0.0], [(-3, 3), (-3, 0.5)], lambda gain, _: gain < 1e-12)
     >>> [round(number, 6) for number in there]
     [1.0, 0.5]
     """
@@ -80,8 +80,9 @@ def descend(
         gain = value - after
         here, value, slope = there, after, slope_after
         # Where the cost still slopes, one small gain may be a short step's.
-        small = small + 1 if enough(gain) else 0
-        if small > 1 or (small and enough(PER_UNIT * max(map(abs, _free(here, slope, box))))):
+        small = small + 1 if enough(gain, value) else 0
+        steepest = max(map(abs, _free(here, slope, box)))
+        if small > 1 or (small and enough(PER_UNIT * steepest, value)):
             break
     return here, value
 
