@@ -144,3 +144,18 @@ def test_a_second_run_has_the_rows_of_the_first(client):
         run = coded.map(unless_lost, rtol=1e-9, combine="stack", client=client)
         answer = run.result(timeout=60)
         assert relative_error(answer, network(blocks)) < 0.6 * by_blocks(blocks)
+
+
+@pytest.mark.filterwarnings("ignore:the estimate is above rtol")
+@pytest.mark.parametrize("width", [3, 30, 300])
+def test_estimates_by_rows_do_not_depend_on_how_many_outputs_are_sketched(client, width):
+    """Of more than a thousand outputs, random combinations stand for all."""
+    blocks = sample(rows=40)
+    run = dask_bacc.encode(blocks.reshape(-1, 8), k=8, n=12).map(
+        unless_lost, width, rtol=1e-9, client=client
+    )
+    answer = run.result(timeout=60)
+    assert run.report.kernel.endswith("of rows")
+    truth = network(blocks.reshape(-1, 8), width)
+    ratio = relative_error(answer, truth) / run.report.error
+    assert 0.4 < ratio < 2.5

@@ -8,10 +8,10 @@ from scipy.integrate import solve_ivp
 
 from dask_bacc import coding
 from dask_bacc.coding import decode
-from dask_bacc.coding.kriging.by_rows import _predict
 from dask_bacc.coding.kriging.fitted import Fitted
 from dask_bacc.coding.kriging.kernels import Geometry
 from dask_bacc.coding.kriging.metric import fit_stretched
+from dask_bacc.coding.kriging.row_prediction import predict_rows
 from dask_bacc.coding.rows import RowWeights, as_rows
 from tests.coding.test_kriging import relative_error, sample
 
@@ -201,7 +201,7 @@ def test_left_out_results_are_predicted_as_without_them():
     ensemble = Fitted.to(
         geometry, 12, values.reshape(15, 4) @ values.reshape(15, 4).T, 4, None
     ).ensemble
-    found = _predict(ensemble, geometry, values.reshape(15, 4), 5, np.zeros(4))
+    found = predict_rows(ensemble, geometry, values.reshape(15, 4), 5, np.zeros(4))
     for result in range(5):
         others = np.delete(given, result, axis=0).reshape(-1, 2)
         there = np.concatenate([given[result], others])

@@ -126,7 +126,10 @@ class Kriging(Decoder):
         if not noise > 0 and not doubt.any():
             by_rows = _by_rows(evidence, fitted, blur)
         if by_rows is not None:
-            variance[by_rows.weights.blocks] = by_rows.variance
+            assert evidence.rows is not None
+            # The results' inner products may be of sketches that have fewer and larger numbers.
+            numbers = evidence.rows.count * evidence.rows.results.shape[2]
+            variance[by_rows.weights.blocks] = by_rows.variance * numbers / evidence.outputs
             unforeseen = 0.0
             kernel = f"{by_rows.fit.fitted.ensemble.best.family.name} of rows"
         return Solution(

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.linalg import lapack
 
 from dask_bacc.coding._typing import FloatArray, IndexArray
 from dask_bacc.coding.kriging.conditioned import (
     TINY,
     local_variance,
     steepness_outside,
-    variance_of_moving,
 )
-from dask_bacc.coding.kriging.ensemble import Ensemble
-from dask_bacc.coding.kriging.fit import LARGEST, Fit
+from dask_bacc.coding.kriging.fit import LARGEST
 from dask_bacc.coding.kriging.fitted import FEWEST
 from dask_bacc.coding.kriging.kernels import Geometry, is_far
 from dask_bacc.coding.kriging.metric import Stretched, fit_stretched
+from dask_bacc.coding.kriging.row_prediction import predict_rows
+from dask_bacc.coding.kriging.sketch import sketch_each
 from dask_bacc.coding.patience import out_of_time
 from dask_bacc.coding.rows import Rows, RowWeights
 
@@ -29,6 +28,8 @@ BATCH = 640
 #: Times that batches grow with the cube of their size: where there are many rows they are smaller,
 #: so that all together do not take seconds.
 WORK = 2e9
+#: Numbers of a row of results, of more of which random combinations are as good: a prime.
+COLUMNS = 127
 #: Lost rows that say whether what a finite family is asked for is known.
 ASKED = 16
 #: Results that are left out must be predicted with an error smaller by this factor, of all
@@ -44,9 +45,6 @@ COMMON, LEAST = 2.0, 0.05
 WIDENING = 600.0
 #: Share of the mean squared distance below which rows are in the same place.
 SAME = 1e-9
-#: Growth of the nugget while rounding leaves no positive definite covariance, and its first value
-#: over the mean variance.
-STEADIER, STEADIEST = 10.0, 1e-13
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,22 +56,6 @@ class ByRows:
     variance: FloatArray
     #: what it was made with
     fit: Stretched
-
-
-@dataclass(frozen=True, eq=False)
-class _Prediction:
-    """Of the lost rows, and of the rows of each result from those of the others."""
-
-    #: ``(l s, m s)`` for batches of ``s`` rows, ``l`` blocks and ``m`` results
-    weights: FloatArray
-    #: ``(l s,)`` variance that is left, mean over outputs
-    variance: FloatArray
-    #: ``(l s,)`` variance for rows that may be elsewhere
-    moved: FloatArray
-    #: ``(m s, p)`` errors of the left-out results
-    left_out: FloatArray
-    #: ``(m s,)`` their variance, sum over outputs
-    expected: FloatArray
 
 
 def krige_rows(
@@ -118,10 +100,14 @@ def krige_rows(
         return None
     if by_blocks.sum() <= EXACT**2 * float((rows.results**2).sum()):
         return None
+    columns = rows.results.shape[2]
+    if columns > COLUMNS:
+        flat = sketch_each(rows.results.reshape(m * count, columns), COLUMNS)
+        rows = replace(rows, results=flat.reshape(m, count, COLUMNS))
     points = _points(rows, generator, lost)
     fit = _fit(points, rows.results, len(lost), previous)
-    points = points @ fit.stretch
-    unit, ensemble = np.eye(points.shape[2]), fit.fitted.ensemble
+    points = fit.of(points)
+    ensemble = fit.fitted.ensemble
     squared = np.zeros(m)
     variance = np.zeros((len(lost), count))
     batches = []
@@ -129,9 +115,9 @@ def krige_rows(
         if out_of_time():
             return None
         size = part.stop - part.start
-        geometry = Geometry.of(points[:, part].reshape(-1, points.shape[2]), unit)
+        geometry = Geometry.of(points[:, part].reshape(-1, points.shape[2]))
         values = rows.results[:, part].reshape(m * size, -1)
-        found = _predict(ensemble, geometry, values, m, blur)
+        found = predict_rows(ensemble, geometry, values, m, blur)
         of_rows = (found.left_out**2).sum(axis=1)
         squared += of_rows.reshape(m, -1).sum(axis=1)
         unforeseen = of_rows / np.maximum(found.expected, TINY)
@@ -161,7 +147,7 @@ def krige_rows(
     widening = 1 + 2 / (ensemble.effective_outputs * fitted_rows) + WIDENING / m**4
     return ByRows(
         RowWeights(lost, np.arange(m), tuple(batches)),
-        widening * variance.mean(axis=1),
+        widening * variance.mean(axis=1) * rows.results.shape[2] / columns,
         fit,
     )
 
@@ -198,88 +184,6 @@ def _batches(rows: int, results: int) -> Iterator[slice]:
     count = min(int(np.ceil(rows * results / size)), rows)
     edges = [rows * i // count for i in range(count + 1)]
     return (slice(*edges[i : i + 2]) for i in range(count))
-
-
-def _predict(
-    ensemble: Ensemble, geometry: Geometry, values: FloatArray, results: int, blur: FloatArray
-) -> _Prediction:
-    """Averaged over families; the lost rows are the first points, those of the results follow."""
-    count, outputs = values.shape
-    asked = len(geometry.inner) - count
-    there, given = np.arange(asked), np.arange(asked, asked + count)
-    cross, among = geometry.between(there, given), geometry.among(given)
-    parts = [
-        _predict_one(fit, geometry.among(there), cross, among, values, results, blur)
-        for share, fit in zip(ensemble.shares, ensemble.fits, strict=True)
-        if share > 0
-    ]
-    shares = ensemble.shares[ensemble.shares > 0]
-    weights = sum(share * part.weights for share, part in zip(shares, parts, strict=True))
-    variance = np.zeros(asked)
-    for share, part in zip(shares, parts, strict=True):
-        apart = (part.weights - weights) @ values
-        variance += share * (part.variance + (apart**2).sum(axis=1) / outputs)
-    return _Prediction(
-        np.asarray(weights),
-        variance,
-        np.asarray(sum(s * part.moved for s, part in zip(shares, parts, strict=True))),
-        np.asarray(sum(s * part.left_out for s, part in zip(shares, parts, strict=True))),
-        np.asarray(sum(s * part.expected for s, part in zip(shares, parts, strict=True))),
-    )
-
-
-def _predict_one(
-    fit: Fit,
-    there: Geometry,
-    cross: Geometry,
-    among: Geometry,
-    values: FloatArray,
-    results: int,
-    blur: FloatArray,
-) -> _Prediction:
-    """Of one family.
-
-    References
-    ----------
-    Rasmussen and Williams, "Gaussian Processes for Machine Learning" (2006), eqs. 5.10 to 5.12,
-    with the rows of a result in place of a single one.
-    """
-    count, outputs = values.shape
-    factor = _factor(fit.results_covariance(among))
-    explained, _ = lapack.dpotrs(factor, values, lower=1)
-    scale = max(float(np.vdot(values, explained)), 0.0) / values.size
-    covariance = fit.covariance(cross)
-    solved, _ = lapack.dpotrs(factor, covariance.T, lower=1)
-    weights = solved.T
-    left = np.diag(fit.covariance(there)) - np.einsum("ij,ij->i", weights, covariance)
-    # What differs for no reason, or for one that lies in other rows, differs in the lost ones too.
-    nugget = fit.nugget(among) if fit.noisy else 0.0
-    inverse, _ = lapack.dpotri(factor, lower=1)
-    inverse = np.tril(inverse) + np.tril(inverse, -1).T
-    size = count // results
-    left_out, expected = np.empty_like(values), np.empty(count)
-    for result in range(results):
-        part = slice(result * size, (result + 1) * size)
-        own = np.linalg.inv(inverse[part, part])
-        left_out[part] = own @ explained[part]
-        expected[part] = scale * outputs * np.diag(own)
-    norms = there.left.reshape(len(blur), -1)
-    moved = scale * np.repeat(variance_of_moving(fit, norms.mean(axis=1), blur), norms.shape[1])
-    return _Prediction(
-        weights, scale * (np.maximum(left, 0.0) + nugget), moved, left_out, expected
-    )
-
-
-def _factor(covariance: FloatArray) -> FloatArray:
-    """Cholesky factor of a covariance that rounding may have left indefinite."""
-    nugget = STEADIEST * float(np.trace(covariance)) / len(covariance)
-    while True:
-        factor: FloatArray
-        factor, failed = lapack.dpotrf(covariance, lower=1)
-        if not failed:
-            return factor
-        covariance[np.diag_indices(len(covariance))] += nugget
-        nugget *= STEADIER
 
 
 def _closeness(geometry: Geometry, given: int) -> FloatArray:

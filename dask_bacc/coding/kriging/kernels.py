@@ -36,7 +36,10 @@ class Geometry:
 
     @classmethod
     def of(
-        cls, points: FloatArray, gram: FloatArray, before: FloatArray | None = None
+        cls,
+        points: FloatArray,
+        gram: FloatArray | None = None,
+        before: FloatArray | None = None,
     ) -> Geometry:
         """The geometry of linear combinations of blocks.
 
@@ -44,12 +47,12 @@ class Geometry:
         ----------
         points : (a, k) ndarray
             Coefficients of every point.
-        gram : (k, k) ndarray
-            Inner products of the blocks.
+        gram : (k, k) ndarray, optional
+            Inner products of the blocks; by default they are orthonormal.
         before : (k, k) ndarray, optional
             The same before anything was taken off the blocks, which leaves its rounding behind.
         """
-        inner = points @ gram @ points.T
+        inner = (points if gram is None else points @ gram) @ points.T
         norms = np.diag(inner).copy()
         distance = np.maximum(norms[:, None] + norms - 2 * inner, 0.0)
         sizes = norms if before is None else np.einsum("ij,jk,ik->i", points, before, points)

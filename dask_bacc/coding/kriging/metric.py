@@ -28,9 +28,13 @@ STEP = 1e-5
 class Stretched:
     """Covariances fitted to results at points whose space is stretched."""
 
-    #: ``(d, d)`` matrix that points are multiplied by from the right
-    stretch: FloatArray
+    #: ``(d, d)`` matrix that points are multiplied by from the right; None for the identity
+    stretch: FloatArray | None
     fitted: Fitted
+
+    def of(self, points: FloatArray) -> FloatArray:
+        """Points of the space as it was, where they are in the stretched one."""
+        return points if self.stretch is None else points @ self.stretch
 
 
 def fit_stretched(
@@ -62,9 +66,10 @@ def fit_stretched(
         # As many outputs as there are results have the same inner products.
         values = _root(gram, 0.0)
 
-    def fit(stretch: FloatArray, before: Ensemble | None, step: int = 1) -> Stretched:
-        points = np.concatenate([asked, given[::step]]) @ stretch
-        geometry = Geometry.of(points, np.eye(size))
+    def fit(stretch: FloatArray | None, before: Ensemble | None, step: int = 1) -> Stretched:
+        points = np.concatenate([asked, given[::step]])
+        points = points if stretch is None else points @ stretch
+        geometry = Geometry.of(points)
         some = gram[::step, ::step]
         return Stretched(stretch, Fitted.to(geometry, len(asked), some, outputs, before))
 
@@ -72,22 +77,23 @@ def fit_stretched(
         rough = None
         if len(given) >= ENOUGH:
             # Half of the points tell as well which families are hopeless.
-            rough = fit(np.eye(size), None, step=2).fitted.ensemble
+            rough = fit(None, None, step=2).fitted.ensemble
             rough = replace(rough, fitted_all=len(given))
-        best = fit(np.eye(size), rough)
+        best = fit(None, rough)
     else:
         best = fit(previous.stretch, previous.fitted.ensemble)
     if size > MOST_COORDINATES:
         return best
     numbers = size * (size + 1) / 2
     for _ in range(ROUNDS):
-        points, ensemble = given @ best.stretch, best.fitted.ensemble
+        points, ensemble = best.of(given), best.fitted.ensemble
         if ensemble.best.family.finite:
             break
         steepness = _steepness(ensemble, points, values)
         if not np.trace(steepness) > 0:
             break
-        stretch = best.stretch @ _root(steepness, FLATTEST)
+        root = _root(steepness, FLATTEST)
+        stretch = root if best.stretch is None else best.stretch @ root
         stretch /= np.sqrt(np.mean(((given @ stretch) ** 2).sum(axis=1)))
         found = fit(stretch, ensemble)
         after = found.fitted.ensemble
@@ -108,7 +114,7 @@ def _root(matrix: FloatArray, least: float) -> FloatArray:
 
 def _steepness(ensemble: Ensemble, points: FloatArray, values: FloatArray) -> FloatArray:
     """``(d, d)`` mean outer product of the estimate's gradients, sum over outputs."""
-    geometry = Geometry.of(points, np.eye(points.shape[1]))
+    geometry = Geometry.of(points)
     gradients = np.zeros((len(points), values.shape[1], points.shape[1]))
     for share, fit in zip(ensemble.shares, ensemble.fits, strict=True):
         if share > 0:
