@@ -332,7 +332,7 @@ class _Scene:
         if report.error is None or answer.shape != (draw.k * ROWS, OUTPUTS):
             yield f"an answer of shape {answer.shape} and error {report.error}"
             return
-        good = [chunk for chunk in report.returned if chunk not in report.suspects]
+        good = list(report.returned)
         mixed = np.tensordot(code.generator[good], self.blocks, axes=1)
         results = compute(mixed, draw.function, *self.arguments[1])
         actual = relative_error(answer.reshape(self.truth.shape), self.truth, results)
