@@ -7,6 +7,14 @@ import pytest
 from distributed import Client, Event, get_worker
 
 import dask_bacc
+from dask_bacc import coding
+from dask_bacc.cluster.combine import combine_results
+from dask_bacc.cluster.joining import Cut, Joining
+from dask_bacc.cluster.ledger import Ledger
+from dask_bacc.cluster.solutions import Solutions
+from dask_bacc.cluster.solver import Solver
+from dask_bacc.cluster.structure import flatten
+from dask_bacc.coding.kriging.row_sketch import sketch_rows
 from tests.conftest import local_cluster, wait_until
 
 
@@ -108,3 +116,51 @@ def test_rounding_of_parity_is_in_the_bar(threads, dtype, k, n, lost):
     error = np.linalg.norm(answer - truth) / np.linalg.norm(truth)
     assert error < 3 * run.report.error
     assert error < 0.2
+
+
+def network(blocks):
+    """A layer of a network with every row an input of its own."""
+    weights = np.random.default_rng(0).normal(size=(blocks.shape[-1], 5))
+    return np.tanh(blocks @ weights / np.sqrt(blocks.shape[-1]) + 0.3)
+
+
+@pytest.mark.parametrize("combine", ["concat", "stack", "sum"])
+def test_more_results_do_not_make_an_answer_worse_where_rows_are_not_looked_at(combine):
+    """Those that came later are on their workers, or there is no time for them."""
+    rng = np.random.default_rng(1)
+    blocks = rng.normal(size=(8, 12, 6))
+    truth = network(blocks)
+    code = coding.Berrut(8, 16, systematic=True)
+    chunks = code.encode(blocks)
+    results = {i: flatten(network(chunks[i])) for i in (0, 3, 5, 6, 8, 9, 10, 12, 15, 4, 11)}
+    sketches = {i: [sketch_rows(chunks[i], 0)] for i in results}
+    joining = Joining(combine, (Cut((12, 6), 0),))
+    decoder = coding.get_decoder(None, code)
+    solutions = Solutions(Solver(code, decoder, joining), Ledger(8, 16, "kriging"))
+
+    def best_of(count, here):
+        outlines = {i: results[i].outline() for i in list(results)[:count]}
+        values = {i: results[i] for i in list(results)[:here]}
+        solved = solutions.best(outlines, sketches, values, insist=True)
+        answer = combine_results(solved, results, joining)
+        expected = {"concat": np.concatenate(truth), "stack": truth, "sum": truth.sum(axis=0)}
+        difference = answer - expected[combine]
+        return solved, np.linalg.norm(difference) / np.linalg.norm(expected[combine])
+
+    before, error_before = best_of(9, 9)
+    assert before.by_rows
+    after, error_after = best_of(11, 9)
+    assert after.count == 11
+    assert after.chunks == sorted(results)
+    if combine == "sum":
+        # Of a sum one weighted sum is made, and of fewer results another.
+        assert not after.by_rows
+    else:
+        assert after.overall <= before.overall
+        assert error_after <= error_before
+    assert error_after < 3 * after.overall
+    everything, _ = best_of(11, 11)
+    assert everything.by_rows
+    if combine == "stack":
+        answer = combine_results(after, results, joining)
+        np.testing.assert_array_equal(answer[[0, 3, 4, 5, 6]], truth[[0, 3, 4, 5, 6]])
