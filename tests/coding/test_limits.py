@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from dask_bacc import coding
 from dask_bacc.coding.kriging import fit
+from dask_bacc.coding.kriging.explained import factorised
 from dask_bacc.coding.kriging.fit import HIGHEST, LOWEST, NO_NOISE, Posterior
 from dask_bacc.coding.kriging.kernels import FAMILIES, Geometry
 from dask_bacc.coding.kriging.observations import Observations
@@ -139,3 +140,18 @@ def test_searches_end_as_low_as_those_of_scipy(family):
         # In nats; the search ends with the step that gains less than a tenth of one.
         worse += 4 * (ours.cost - theirs.fun) > 0.5
     assert worse <= 2
+
+
+@pytest.mark.parametrize("excess", [1e-15, 1e-12, 1e-9])
+def test_a_covariance_that_rounding_left_indefinite_is_factorised(excess):
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(12, 4))
+    covariance = points @ points.T - excess * np.eye(12)
+    factor = np.tril(factorised(covariance))
+    np.testing.assert_allclose(factor @ factor.T, covariance, atol=1e3 * excess + 1e-10)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_covariance_that_is_not_finite_is_refused(bad):
+    with pytest.raises(np.linalg.LinAlgError, match="not finite"):
+        factorised(np.full((3, 3), bad))

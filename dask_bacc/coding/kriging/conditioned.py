@@ -9,7 +9,8 @@ from scipy.linalg import lapack
 
 from dask_bacc.coding._typing import FloatArray
 from dask_bacc.coding.kriging.ensemble import Ensemble
-from dask_bacc.coding.kriging.fit import Explained, Fit
+from dask_bacc.coding.kriging.explained import Explained
+from dask_bacc.coding.kriging.fit import Fit
 from dask_bacc.coding.kriging.kernels import Geometry
 from dask_bacc.coding.kriging.observations import Observations
 

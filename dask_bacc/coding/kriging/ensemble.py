@@ -10,6 +10,7 @@ import numpy as np
 from scipy.linalg import lapack
 
 from dask_bacc.coding._typing import FloatArray, IndexArray
+from dask_bacc.coding.kriging.explained import factorised
 from dask_bacc.coding.kriging.fit import (
     HOPELESS,
     NOISE_EVIDENCE,
@@ -146,7 +147,7 @@ def effective_outputs(fit: Fit, observations: Observations) -> float:
     True
     """
     gram, m = observations.gram, observations.count
-    lower, _ = lapack.dpotrf(fit.results_covariance(observations.geometry), lower=1, clean=1)
+    lower = factorised(fit.results_covariance(observations.geometry))
     half, _ = lapack.dtrtrs(lower, gram, lower=1)
     white, _ = lapack.dtrtrs(lower, half.T, lower=1)
     total = float(np.trace(white)) ** 2

@@ -222,54 +222,6 @@ def unknown_variance(fit: Fit, observations: Observations) -> FloatArray:
     return np.asarray(1 / np.diag(np.linalg.inv(fit.results_covariance(observations.geometry))))
 
 
-def factorised(covariance: FloatArray) -> FloatArray:
-    """Lower Cholesky factor of a covariance of results.
-
-    Raises
-    ------
-    LinAlgError
-        If rounding left it indefinite.
-    """
-    factor, failed = lapack.dpotrf(covariance, lower=1)
-    if failed:
-        raise np.linalg.LinAlgError(f"the covariance of {len(covariance)} results is indefinite")
-    return np.asarray(factor)
-
-
-@dataclass(frozen=True, eq=False)
-class Explained:
-    """Results as one fit explains them.
-
-    References
-    ----------
-    Rasmussen and Williams, "Gaussian Processes for Machine Learning" (2006), eqs. 5.10 to 5.12.
-    """
-
-    fit: Fit
-    #: ``(m, m)`` lower Cholesky factor of the results' covariance, and its inverse
-    factor: FloatArray
-    inverse: FloatArray
-    #: variance, mean over outputs, in units of the fit's covariance
-    scale: float
-    #: ``(m,)`` leave-one-out residuals, squared, in units of their variances; about 1 in the mean
-    residuals: FloatArray
-
-    @classmethod
-    def by(cls, fit: Fit, observations: Observations) -> Explained:
-        """Factorise the covariance once for all that is asked of it."""
-        factor = factorised(fit.results_covariance(observations.geometry))
-        explained, _ = lapack.dpotrs(factor, observations.gram, lower=1)
-        twice, _ = lapack.dpotrs(factor, explained.T, lower=1)
-        lower, _ = lapack.dpotri(factor, lower=1)
-        inverse = np.tril(lower) + np.tril(lower, -1).T
-        scale = float(np.trace(explained)) / observations.count
-        residuals = np.ones(observations.count)
-        # Where a function is exact, rounding leaves anything.
-        if scale > 0:
-            residuals = np.maximum(np.diag(twice) / np.diag(inverse) / scale, 0.0)
-        return cls(fit, factor, inverse, scale / observations.outputs, residuals)
-
-
 def _search(
     whole: Posterior, start: FloatArray, noise: tuple[float, float], lowest: float = math.inf
 ) -> Fit:

@@ -10,7 +10,8 @@ from dask_bacc.coding._typing import FloatArray, IndexArray
 from dask_bacc.coding.kriging.alike import say_little
 from dask_bacc.coding.kriging.conditioned import Conditioned
 from dask_bacc.coding.kriging.ensemble import Ensemble, fit_ensemble
-from dask_bacc.coding.kriging.fit import Explained, fit_family, fit_noise
+from dask_bacc.coding.kriging.explained import Explained
+from dask_bacc.coding.kriging.fit import fit_family, fit_noise
 from dask_bacc.coding.kriging.kernels import FAMILIES, Family
 from dask_bacc.coding.kriging.observations import Observations
 from dask_bacc.coding.patience import out_of_time

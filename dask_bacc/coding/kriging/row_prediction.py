@@ -10,12 +10,9 @@ from scipy.linalg import lapack
 from dask_bacc.coding._typing import FloatArray
 from dask_bacc.coding.kriging.conditioned import variance_of_moving
 from dask_bacc.coding.kriging.ensemble import Ensemble
+from dask_bacc.coding.kriging.explained import factorised
 from dask_bacc.coding.kriging.fit import Fit
 from dask_bacc.coding.kriging.kernels import Geometry
-
-#: Growth of the nugget while rounding leaves no positive definite covariance, and its first value
-#: over the mean variance.
-STEADIER, STEADIEST = 10.0, 1e-13
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +76,7 @@ def _predict_one(
     with the rows of a result in place of a single one.
     """
     count, outputs = values.shape
-    factor = _factor(fit.results_covariance(among))
+    factor = factorised(fit.results_covariance(among))
     explained, _ = lapack.dpotrs(factor, values, lower=1)
     scale = max(float(np.vdot(values, explained)), 0.0) / values.size
     covariance = fit.covariance(cross)
@@ -100,15 +97,3 @@ def _predict_one(
     norms = there.left.reshape(len(blur), -1)
     moved = scale * np.repeat(variance_of_moving(fit, norms.mean(axis=1), blur), norms.shape[1])
     return Prediction(weights, scale * (np.maximum(left, 0.0) + nugget), moved, left_out, expected)
-
-
-def _factor(covariance: FloatArray) -> FloatArray:
-    """Cholesky factor of a covariance that rounding may have left indefinite."""
-    nugget = STEADIEST * float(np.trace(covariance)) / len(covariance)
-    while True:
-        factor: FloatArray
-        factor, failed = lapack.dpotrf(covariance, lower=1)
-        if not failed:
-            return factor
-        covariance[np.diag_indices(len(covariance))] += nugget
-        nugget *= STEADIER
