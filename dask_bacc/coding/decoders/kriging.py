@@ -32,9 +32,10 @@ class Kriging(Decoder):
     Give the blocks' inner products to `dask_bacc.coding.decode` as `gram`. Without them blocks are
     taken for unrelated and equally large. With `p` outputs the error estimate is widened by
     ``sqrt(1 + 2 / p)``, since hyper-parameters that few outputs choose are themselves uncertain,
-    and with `m` results of no more than as many blocks by ``sqrt(1 + 30 / m**2)``. The variance of
-    a block that is not wholly known is at least what results differ by, times twice the share that
-    is not known. Given as `rows`, the rows of blocks are points where every result is predicted
+    and with `m` results of no more than as many blocks by ``sqrt(1 + 30 / m**2 + 600 / m**4)``.
+    The variance of a block that is not wholly known is at least what results differ by, times twice
+    the share that is not known. Results that are alike say little of others: see
+    `dask_bacc.coding.kriging.alike`. Given as `rows`, the rows of blocks are points where every result is predicted
     clearly better from the others so; the name of the kernel then ends in "of rows".
 
     References
