@@ -33,10 +33,11 @@ class Kriging(Decoder):
     taken for unrelated and equally large. With `p` outputs the error estimate is widened by
     ``sqrt(1 + 2 / p)``, since hyper-parameters that few outputs choose are themselves uncertain,
     and with `m` results of no more than as many blocks by ``sqrt(1 + 30 / m**2 + 600 / m**4)``.
-    The variance of a block that is not wholly known is at least what results differ by, times twice
-    the share that is not known. Results that are alike say little of others: see
-    `dask_bacc.coding.kriging.alike`. Given as `rows`, the rows of blocks are points where every result is predicted
-    clearly better from the others so; the name of the kernel then ends in "of rows".
+    The variance of a block that is not wholly known is at least what results differ by, times
+    twice the share that is not known. Results that are alike say little of others
+    (`dask_bacc.coding.kriging.alike`). Given as `rows`, the rows of blocks are points where every
+    result is predicted clearly better from the others so; the name of the kernel then ends in
+    "of rows".
 
     References
     ----------
@@ -79,7 +80,7 @@ class Kriging(Decoder):
     def solve(self, evidence: Evidence) -> Solution:
         """Weights and RMS errors, averaged over families."""
         assert evidence.results_gram is not None
-        k, m = evidence.code.k, len(evidence.chunks)
+        k = evidence.code.k
         if not np.trace(evidence.results_gram) > 0:
             return _from_zeros(evidence)
         geometry, unit = _geometry(evidence)
@@ -94,28 +95,9 @@ class Kriging(Decoder):
             evidence.memory.get(self.name),
             evidence.values,
         )
+        found = _beyond_doubt(evidence, fitted, unknown, blur)
+        fitted, weights, variance = found.fitted, found.weights, found.variance
         evidence.memory[self.name] = fitted.ensemble
-        most = _most_suspects(evidence.code, fitted.observations.count)
-        aside = fitted.outliers(most, trusting=evidence.replace)
-        weights, variance = fitted.estimates(unknown, blur)
-        suspects, doubt = np.zeros(0, dtype=np.intp), np.zeros(m)
-        if len(aside):
-            looks_corrupted = np.flatnonzero(fitted.merging[aside].any(axis=0))
-            clean = fitted.without(aside)
-            others, of_others = clean.estimates(unknown, blur)
-            skewed = fitted.may_be_skewed(aside)
-            if not skewed:
-                suspects = looks_corrupted
-            if skewed or not evidence.replace:
-                # Whether they are the function's own or not, the answer is within its bar.
-                wrong = np.eye(m)[looks_corrupted] - clean.weights(k + looks_corrupted)
-                doubt[looks_corrupted] = np.sqrt(fitted.mean_square(wrong))
-                variance = np.maximum(variance, of_others)
-                variance += fitted.mean_square(weights - others) / 4
-                weights = (weights + others) / 2
-            else:
-                fitted, weights, variance = clean, others, of_others
-                evidence.memory[self.name] = fitted.ensemble
         # What differs where blocks are the same is noise, or blocks differ by less than rounding.
         scatter = fitted.returned.scatter(fitted.merging)
         noise = np.sqrt(max(fitted.conditioned.noise_variance(), scatter))
@@ -124,7 +106,7 @@ class Kriging(Decoder):
         variance = np.maximum(variance, unforeseen)
         variance = variance + evidence.rounding**2 / 4 * _square_of_rounded(weights, evidence)
         by_rows = None
-        if not noise > 0 and not doubt.any():
+        if not noise > 0 and not found.doubt.any():
             by_rows = _by_rows(evidence, fitted, blur)
         if by_rows is not None:
             assert evidence.rows is not None
@@ -138,11 +120,49 @@ class Kriging(Decoder):
             np.sqrt(variance + scatter),
             kernel=kernel,
             noise=noise,
-            suspects=suspects,
-            doubt=doubt,
+            suspects=found.suspects,
+            doubt=found.doubt,
             alike=float(np.sqrt(unforeseen)),
             rows=None if by_rows is None else by_rows.weights,
         )
+
+
+@dataclass(frozen=True, eq=False)
+class _Estimates:
+    """Of the blocks, with results that look corrupted put aside or reckoned with."""
+
+    fitted: Fitted
+    weights: FloatArray
+    variance: FloatArray
+    #: positions of results that look corrupted
+    suspects: IndexArray
+    #: ``(m,)`` RMS by which each result itself may be off
+    doubt: FloatArray
+
+
+def _beyond_doubt(
+    evidence: Evidence, fitted: Fitted, unknown: FloatArray, blur: FloatArray
+) -> _Estimates:
+    """Estimates that are right whether or not some results are corrupted, or without those."""
+    k, m = evidence.code.k, len(evidence.chunks)
+    most = _most_suspects(evidence.code, fitted.observations.count)
+    aside = fitted.outliers(most, trusting=evidence.replace)
+    nobody, doubt = np.zeros(0, dtype=np.intp), np.zeros(m)
+    weights, variance = fitted.estimates(unknown, blur)
+    if not len(aside):
+        return _Estimates(fitted, weights, variance, nobody, doubt)
+    suspects = np.flatnonzero(fitted.merging[aside].any(axis=0))
+    clean = fitted.without(aside)
+    others, of_others = clean.estimates(unknown, blur)
+    skewed = fitted.may_be_skewed(aside)
+    if evidence.replace and not skewed:
+        return _Estimates(clean, others, of_others, suspects, doubt)
+    # Whether they are the function's own or not, the answer is within its bar.
+    wrong = np.eye(m)[suspects] - clean.weights(k + suspects)
+    doubt[suspects] = np.sqrt(fitted.mean_square(wrong))
+    variance = np.maximum(variance, of_others) + fitted.mean_square(weights - others) / 4
+    weights = (weights + others) / 2
+    return _Estimates(fitted, weights, variance, nobody if skewed else suspects, doubt)
 
 
 def _by_rows(evidence: Evidence, fitted: Fitted, blur: FloatArray) -> ByRows | None:
