@@ -58,6 +58,8 @@ class Solver:
         self._reduced = joining.reduces
         self._grams: list[GrowingGram] = []
         self._taken: list[int] = []
+        #: share of their size to which the coarsest of these results are rounded
+        self._coarsest = 0.0
         #: what the decoder left for its next call, for every leaf and group
         self._memories: dict[int, dict[int, dict[str, Any]]] = {}
 
@@ -145,7 +147,6 @@ class Solver:
             inner = [grown.matrix[np.ix_(places, places)] for grown in self._grams]
         matrices = []
         error, noise, of_sum, alike = np.zeros(code.k), 0.0, 0.0, 0.0
-        rounded = rounding(dtype for chunk in chunks for dtype in results[chunk].dtypes)
         for leaf, (array, products) in enumerate(zip(leaves, inner, strict=True)):
             outputs = count_outputs(array)
             rows, known = None, None
@@ -162,7 +163,7 @@ class Solver:
                 located=located,
                 rows=rows,
                 values=known,
-                rounding=rounded,
+                rounding=self._coarsest,
                 replace=self._replace,
                 memory=self._memories.setdefault(leaf, {}),
             )
@@ -197,6 +198,7 @@ class Solver:
                 self._grams = [GrowingGram() for _ in result.sketches]
             for gram, leaf in zip(self._grams, result.sketches, strict=True):
                 gram.add(leaf)
+            self._coarsest = max(self._coarsest, rounding(result.dtypes))
             self._taken.append(chunk)
 
 

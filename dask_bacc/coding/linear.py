@@ -10,8 +10,10 @@ import numpy as np
 
 from dask_bacc.coding._typing import AnyArray, FloatArray, IndexArray
 from dask_bacc.coding.arrays import (
+    WIDEST,
     as_inexact,
     astype,
+    has_wide_integers,
     is_foreign,
     namespace,
     numpy_dtype,
@@ -22,8 +24,6 @@ from dask_bacc.coding.arrays import (
 #: threads below 2 ** 18, so many worker threads in one process do not get in each other's way;
 #: and the operands stay in the cache.
 _PRODUCT = 2**18
-#: Up to this size float64 holds every integer.
-EXACT = 2**53
 
 
 def combine_rows(matrix: FloatArray, arrays: Sequence[AnyArray], out: Sequence[AnyArray]) -> None:
@@ -143,13 +143,13 @@ def too_large(array: Any) -> str | None:
     >>> too_large(np.array([0, 2**60 + 1])).partition(",")[0]
     'has integers beyond 2**53 such as 1152921504606846977'
     """
-    dtype = numpy_dtype(array)
-    if dtype.kind not in "iu" or dtype.itemsize < 8 or 0 in array.shape:
+    if not has_wide_integers(array):
         return None
     xp = namespace(array)
     ends = [to_numpy(end).item() for end in (xp.min(array), xp.max(array))]
     largest = max(ends, key=abs)
-    if abs(largest) <= EXACT:
+    # Other libraries' integers have been looked at as floats.
+    if abs(largest) <= WIDEST:
         return None
     return (
         f"has integers beyond 2**53 such as {largest}, and integers are encoded as float64, which "
