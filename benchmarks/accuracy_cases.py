@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from time import perf_counter
+
 import numpy as np
 
+from benchmarks.busy import fit_times
 from benchmarks.workloads import Network, draw
 from dask_bacc import coding
 from dask_bacc.coding.kriging.fit import LOWEST, Fit
@@ -149,33 +152,19 @@ def honest(network: Network, draws: int) -> None:
 
 def fitting_time() -> None:
     """One fit and decoder against one eigenvalue decomposition of the same size."""
-    from time import perf_counter
-
-    def best(call, repeats: int) -> float:
-        times = []
-        for _ in range(repeats):
-            begin = perf_counter()
-            call()
-            times.append(perf_counter() - begin)
-        return min(times)
-
     rng = np.random.default_rng(0)
     print("\nwhole fit and decoder, in milliseconds and in eigendecompositions of (n, n); by rows")
     for k, n, repeats in ((8, 12, 20), (32, 40, 20), (64, 80, 10), (400, 512, 2)):
+        time, unit = fit_times(k, n, repeats)
         code = coding.Berrut(k, n, systematic=True)
-        blocks = rng.normal(size=300) + 0.5 * rng.normal(size=(k, 300))
-        results = np.tanh(code.encode(blocks) @ rng.normal(size=(300, 200)) / 17)
-        returned = dict(enumerate(results))
-        del returned[1]
-        gram = blocks @ blocks.T
-        square = rng.normal(size=(n, n))
-        square = square @ square.T
-        unit = best(lambda s=square: np.linalg.eigh(s), repeats)
-        time = best(lambda c=code, r=returned, g=gram: coding.decode(c, r, "kriging", g), repeats)
-        cut = blocks.reshape(k, 15, 20)
+        cut = rng.normal(size=(15, 20)) + 0.5 * rng.normal(size=(k, 15, 20))
         lines = _by_rows(code, cut)
-        by_rows = best(lambda c=code, r=lines, x=cut: coding.decode(c, r, rows=x), repeats // 2)
-        print(f"  k={k:4} n={n:4} {1e3 * time:9.1f} {time / unit:9.0f} {1e3 * by_rows:9.1f}")
+        times = []
+        for _ in range(repeats // 2):
+            begin = perf_counter()
+            coding.decode(code, lines, rows=cut)
+            times.append(perf_counter() - begin)
+        print(f"  k={k:4} n={n:4} {1e3 * time:9.1f} {time / unit:9.0f} {1e3 * min(times):9.1f}")
 
 
 def _by_rows(code: coding.Code, blocks: Array) -> dict[int, Array]:

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from dask_bacc import coding
 from dask_bacc.coding.kriging import fit
-from dask_bacc.coding.kriging.explained import factorised
+from dask_bacc.coding.kriging.cholesky import factorised
 from dask_bacc.coding.kriging.fit import HIGHEST, LOWEST, NO_NOISE, Posterior
 from dask_bacc.coding.kriging.kernels import FAMILIES, Geometry
 from dask_bacc.coding.kriging.observations import Observations

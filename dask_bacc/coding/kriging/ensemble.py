@@ -10,7 +10,7 @@ import numpy as np
 from scipy.linalg import lapack
 
 from dask_bacc.coding._typing import FloatArray, IndexArray
-from dask_bacc.coding.kriging.explained import factorised
+from dask_bacc.coding.kriging.cholesky import factorised
 from dask_bacc.coding.kriging.fit import (
     HOPELESS,
     NOISE_EVIDENCE,

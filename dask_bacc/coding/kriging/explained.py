@@ -8,36 +8,9 @@ import numpy as np
 from scipy.linalg import lapack
 
 from dask_bacc.coding._typing import FloatArray
+from dask_bacc.coding.kriging.cholesky import factorised, inverse_of
 from dask_bacc.coding.kriging.fit import Fit
 from dask_bacc.coding.kriging.observations import Observations
-
-#: Growth of the nugget while rounding leaves no positive definite covariance, and its first value
-#: over the mean variance.
-STEADIER, STEADIEST = 10.0, 1e-13
-
-
-def factorised(covariance: FloatArray) -> FloatArray:
-    """Lower Cholesky factor of a covariance, with a nugget where rounding left it indefinite.
-
-    Raises
-    ------
-    LinAlgError
-        If it has a NaN or an infinity.
-
-    Examples
-    --------
-    >>> bool(np.isfinite(factorised(np.array([[1.0, 1.0], [1.0, 1.0 - 1e-13]]))).all())
-    True
-    """
-    nugget = STEADIEST * float(np.trace(covariance)) / len(covariance)
-    nugget = max(nugget, float(np.finfo(float).tiny))
-    while np.isfinite(nugget):
-        factor, failed = lapack.dpotrf(covariance, lower=1)
-        if not failed:
-            return np.asarray(factor)
-        covariance = covariance + nugget * np.eye(len(covariance))
-        nugget *= STEADIER
-    raise np.linalg.LinAlgError("the covariance is not finite")
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,8 +37,7 @@ class Explained:
         factor = factorised(fit.results_covariance(observations.geometry))
         explained, _ = lapack.dpotrs(factor, observations.gram, lower=1)
         twice, _ = lapack.dpotrs(factor, explained.T, lower=1)
-        lower, _ = lapack.dpotri(factor, lower=1)
-        inverse = np.tril(lower) + np.tril(lower, -1).T
+        inverse = inverse_of(factor)
         scale = float(np.trace(explained)) / observations.count
         residuals = np.ones(observations.count)
         # Where a function is exact, rounding leaves anything.

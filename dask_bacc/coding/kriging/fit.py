@@ -11,6 +11,7 @@ import numpy as np
 from scipy.linalg import lapack
 
 from dask_bacc.coding._typing import FloatArray
+from dask_bacc.coding.kriging.cholesky import diagonal, inverse_of
 from dask_bacc.coding.kriging.kernels import Family, Geometry
 from dask_bacc.coding.kriging.observations import Observations
 from dask_bacc.coding.kriging.search import descend
@@ -104,19 +105,17 @@ class Posterior:
         covariance = weight * value
         covariance += linear * geometry.inner
         covariance += constant
-        diagonal = _diagonal(covariance)
-        variance = float(diagonal.sum())
-        diagonal += (nugget + JITTER) * variance / m
+        variances = diagonal(covariance)
+        variance = float(variances.sum())
+        variances += (nugget + JITTER) * variance / m
         # It is symmetric, so that its transpose, which LAPACK need not copy, is the same.
         factor, failed = lapack.dpotrf(covariance.T, lower=1, overwrite_a=1)
         if failed:
             return IMPOSSIBLE, [0.0] * 5
         log_determinant = 2 * float(np.log(np.diag(factor)).sum())
-        lower, _ = lapack.dpotri(factor, lower=1, overwrite_c=1)
-        inverse = lower + lower.T
-        _diagonal(inverse)[:] *= 0.5
+        inverse = inverse_of(factor, overwrite=True)
         explained = inverse @ gram
-        trace = float(_diagonal(explained).sum())
+        trace = float(diagonal(explained).sum())
         if not trace > 0:
             return IMPOSSIBLE, [0.0] * 5
         # Summed against a derivative of the covariance, this gives the derivative of the cost.
@@ -124,9 +123,9 @@ class Posterior:
         pull *= -m / trace
         pull += inverse
         pull *= 0.5
-        diagonal = _diagonal(pull)
-        by_mean_variance = nugget * float(diagonal.sum()) / m
-        diagonal += by_mean_variance
+        by_variance = diagonal(pull)
+        by_mean_variance = nugget * float(by_variance.sum()) / m
+        by_variance += by_mean_variance
         prior, slope = self._prior(parameters)
         gradient = [
             constant * float(pull.sum()) + slope[0],
@@ -233,11 +232,6 @@ def _search(
     some = observations.among(np.linspace(0, observations.count - 1, LARGEST).astype(np.intp))
     found = replace(whole, observations=some).minimise(start, noise)
     return replace(found, cost=whole.cost(found.parameters)[0])
-
-
-def _diagonal(matrix: FloatArray) -> FloatArray:
-    """A view of the diagonal of a contiguous matrix, which `numpy.diagonal` does not let write."""
-    return matrix.ravel(order="K")[:: len(matrix) + 1]
 
 
 def _with_nugget(covariance: FloatArray, share: float) -> FloatArray:

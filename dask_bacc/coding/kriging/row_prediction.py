@@ -8,9 +8,9 @@ import numpy as np
 from scipy.linalg import lapack
 
 from dask_bacc.coding._typing import FloatArray
+from dask_bacc.coding.kriging.cholesky import factorised, inverse_of
 from dask_bacc.coding.kriging.conditioned import variance_of_moving
 from dask_bacc.coding.kriging.ensemble import Ensemble
-from dask_bacc.coding.kriging.explained import factorised
 from dask_bacc.coding.kriging.fit import Fit
 from dask_bacc.coding.kriging.kernels import Geometry
 
@@ -85,8 +85,7 @@ def _predict_one(
     left = np.diag(fit.covariance(there)) - np.einsum("ij,ij->i", weights, covariance)
     # What differs for no reason, or for one that lies in other rows, differs in the lost ones too.
     nugget = fit.nugget(among) if fit.noisy else 0.0
-    inverse, _ = lapack.dpotri(factor, lower=1)
-    inverse = np.tril(inverse) + np.tril(inverse, -1).T
+    inverse = inverse_of(factor)
     size = count // results
     left_out, expected = np.empty_like(values), np.empty(count)
     for result in range(results):
