@@ -19,7 +19,7 @@ from distributed import Client, LocalCluster, futures_of, wait
 
 import dask_bacc
 from benchmarks.movement import WORKERS, sent
-from dask_bacc.cluster import lazy
+from dask_bacc.graphs import decode as lazy
 
 WAYS = {"direct": 0, "gathered": 1, "split": 8, "chosen": None}
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import time
 
-from dask_bacc.cluster.events import EventLog, Listener, RunEvent
-from dask_bacc.cluster.ledger import Ledger
+from dask_bacc.records.events import EventLog, Listener, RunEvent
+from dask_bacc.records.state import Ledger
 
 CHUNKS, ROUNDS = 2560, 15
 

@@ -27,7 +27,7 @@ from distributed import Client, LocalCluster, futures_of, wait
 import dask_bacc
 from benchmarks import memory
 from dask_bacc import coding
-from dask_bacc.cluster import parity
+from dask_bacc.graphs import encode as parity
 
 WORKERS = 8
 WAYS = {"direct": 0, "gathered": 1, "split": None, "chosen": None}

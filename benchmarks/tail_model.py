@@ -20,9 +20,9 @@ from benchmarks.tail_systems import (
     rounds_of,
 )
 from dask_bacc import coding
-from dask_bacc.cluster.simulator import simulate
-from dask_bacc.cluster.stragglers import Patience
 from dask_bacc.coding import needs_solving
+from dask_bacc.policy.backups import Patience
+from dask_bacc.policy.simulator import simulate
 
 
 class Overhead(NamedTuple):

@@ -15,7 +15,7 @@ from distributed import Client, LocalCluster, get_worker
 
 import dask_bacc
 from benchmarks.peers import CUBED, SPARK, Duplicates, run_duplicates
-from dask_bacc.cluster.watch import watch
+from dask_bacc.runtime.monitor import watch
 
 #: Seconds after which a round counts as never answered.
 GIVE_UP = 8.0

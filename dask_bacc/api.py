@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from dask_bacc.cluster.array import CodedArray
-from dask_bacc.cluster.encode import encode_arrays
+from dask_bacc.array import CodedArray
 from dask_bacc.coding import Code
+from dask_bacc.encode import encode_arrays
 
 
 def encode(

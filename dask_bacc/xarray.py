@@ -9,8 +9,8 @@ from typing import Any
 
 import xarray
 
-from dask_bacc.cluster.labels import OwnLabels
 from dask_bacc.coding._typing import AnyArray
+from dask_bacc.results.labels import OwnLabels
 
 
 def check_aligned(arrays: Sequence[xarray.DataArray]) -> None:

@@ -50,7 +50,7 @@ def client(processes: LocalCluster) -> Iterator[Client]:
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine may hold up a chunk's news for longer than runs wait for them."""
     for limit in ("COMES_WITHIN", "FETCH_AFTER"):
-        monkeypatch.setattr(f"dask_bacc.cluster.ahead.{limit}", 30.0)
+        monkeypatch.setattr(f"dask_bacc.runtime.inline.{limit}", 30.0)
 
 
 def wait_until(condition: Callable[[], object], timeout: float = 30.0) -> None:

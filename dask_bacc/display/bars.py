@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dask_bacc.cluster.report import RunReport
+    from dask_bacc.records.report import RunReport
 
 
 @dataclass(frozen=True)

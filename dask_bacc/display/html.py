@@ -13,8 +13,8 @@ from dask_bacc.display.palette import COLOURS
 from dask_bacc.display.states import late_now
 
 if TYPE_CHECKING:
-    from dask_bacc.cluster.array import CodedArray
-    from dask_bacc.cluster.report import ChunkRecord, RunReport
+    from dask_bacc.array import CodedArray
+    from dask_bacc.records.report import ChunkRecord, RunReport
 
 #: Lines from blocks to chunks beyond this number would be a grey smear.
 MOST_LINKS = 600

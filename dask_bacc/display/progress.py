@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, TextIO
 from dask.utils import format_time
 from distributed.utils import is_kernel
 
-from dask_bacc.cluster.answer import Answer
-from dask_bacc.cluster.run import CodedRun
 from dask_bacc.display.states import late_now
+from dask_bacc.run import CodedRun
+from dask_bacc.runtime.answer import Answer
 
 if TYPE_CHECKING:
-    from dask_bacc.cluster.ledger import Ledger
-    from dask_bacc.cluster.report import RunReport
+    from dask_bacc.records.report import RunReport
+    from dask_bacc.records.state import Ledger
 
 #: Seconds between two looks at a run; in a notebook there are longer ones for many chunks.
 INTERVAL, NOTEBOOK_INTERVAL, PER_CHUNK = 0.1, 0.25, 5e-4

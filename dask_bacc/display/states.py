@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dask_bacc.cluster.report import RunReport
-from dask_bacc.cluster.stragglers import Patience, late_chunks
+from dask_bacc.policy.backups import Patience, late_chunks
+from dask_bacc.records.report import RunReport
 
 
 def late_now(report: RunReport) -> set[int]:

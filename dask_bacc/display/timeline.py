@@ -11,7 +11,7 @@ from dask_bacc.display.palette import COLOURS, LOST
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from dask_bacc.cluster.report import RunReport
+    from dask_bacc.records.report import RunReport
 
 #: Rows beyond this number are not named, and are drawn without gaps.
 MOST_NAMES = 60

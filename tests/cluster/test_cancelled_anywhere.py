@@ -15,7 +15,7 @@ import pytest
 from distributed import Client
 
 import dask_bacc
-from dask_bacc.cluster import answer
+from dask_bacc.runtime import answer
 from tests.conftest import local_cluster, wait_until
 
 

@@ -19,8 +19,8 @@ import pytest
 from distributed import Client, Event
 
 import dask_bacc
-from dask_bacc.cluster.ledger import Ledger
-from dask_bacc.cluster.news import TOPIC
+from dask_bacc.records.state import Ledger
+from dask_bacc.worker.messages import TOPIC
 from tests.conftest import local_cluster, wait_until
 
 #: Varies smoothly from block to block.

@@ -11,10 +11,10 @@ import xarray as xr
 from distributed import Client
 
 import dask_bacc
-from dask_bacc.cluster.errors import DecodeError
-from dask_bacc.cluster.joining import Cut, Joining
-from dask_bacc.cluster.local import lazy_copy
-from dask_bacc.cluster.structure import flatten
+from dask_bacc.graphs.local import lazy_copy
+from dask_bacc.records.errors import DecodeError
+from dask_bacc.results.joining import Cut, Joining
+from dask_bacc.results.result import flatten
 from tests.conftest import local_cluster
 from tests.gpu import LIBRARIES, fetched, is_there, on_gpu, tanh
 
@@ -292,7 +292,7 @@ def test_sparse_blocks_and_results():
 @pytest.mark.parametrize("slices", [0, 1, 2, 3])
 @pytest.mark.parametrize("axis", [0, 1])
 def test_every_way_to_encode(client, monkeypatch, library, slices, axis):
-    monkeypatch.setattr("dask_bacc.cluster.parity.choose_slices", lambda *_, **__: slices)
+    monkeypatch.setattr("dask_bacc.graphs.encode.choose_slices", lambda *_, **__: slices)
     array = np.random.default_rng(0).normal(size=(24, 24))
     chunks = (3, 24) if axis == 0 else (24, 3)
     coded = dask_bacc.encode(lazy(library, array, chunks), n=11, axis=axis)

@@ -9,7 +9,7 @@ import pytest
 from distributed import Event, get_worker
 
 import dask_bacc
-from dask_bacc.cluster.joining import Cut, Joining
+from dask_bacc.results.joining import Cut, Joining
 
 ROWS, COLUMNS = Cut((2, 3), 0, "time"), Cut((3, 2), 1, "time")
 

@@ -14,9 +14,9 @@ from distributed import Client, Event, futures_of
 
 import dask_bacc
 from dask_bacc import coding
-from dask_bacc.cluster.arrivals import Arrivals
-from dask_bacc.cluster.watch import watch
-from dask_bacc.cluster.work import Work
+from dask_bacc.runtime.fetch import Arrivals
+from dask_bacc.runtime.monitor import watch
+from dask_bacc.runtime.work import Work
 from tests.cluster.test_run import assert_nothing_is_left, relative
 from tests.conftest import wait_until
 
@@ -77,7 +77,7 @@ def test_the_answer_is_the_same_as_here(client, gate, combine, code):
 @pytest.mark.parametrize("code", ["berrut", "systematic"])
 def test_every_way_decodes_the_same(client, gate, monkeypatch, slices, combine, code):
     """Against the decoder itself, applied to the same results on this side."""
-    monkeypatch.setattr("dask_bacc.cluster.lazy.choose_slices", lambda *_, **__: slices)
+    monkeypatch.setattr("dask_bacc.graphs.decode.choose_slices", lambda *_, **__: slices)
 
     def both(block, gate):
         whole = all_but(block, gate, {2, 5})
@@ -236,7 +236,7 @@ def test_results_that_are_fetched_while_they_are_left(client, monkeypatch):
     async def look_while_somebody_fetches(client):
         await asyncio.to_thread(run.result)
 
-    monkeypatch.setattr("dask_bacc.cluster.answer.look", look_while_somebody_fetches)
+    monkeypatch.setattr("dask_bacc.runtime.answer.look", look_while_somebody_fetches)
     np.testing.assert_array_equal(run.to_dask_array(timeout=60).compute(), wide(X))
 
 

@@ -11,11 +11,11 @@ from distributed import get_worker
 
 import dask_bacc
 from dask_bacc import coding
-from dask_bacc.cluster.combine import combine_results
-from dask_bacc.cluster.gram import GrowingGram
-from dask_bacc.cluster.joining import Cut, Joining
-from dask_bacc.cluster.solver import Solver
-from dask_bacc.cluster.structure import flatten
+from dask_bacc.results.combine import combine_results
+from dask_bacc.results.gram import GrowingGram
+from dask_bacc.results.joining import Cut, Joining
+from dask_bacc.results.result import flatten
+from dask_bacc.results.solver import Solver
 
 LOST = (2, 5)
 ARRAY = np.random.default_rng(0).normal(size=(48, 4))

@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 
 from dask_bacc import coding
-from dask_bacc.cluster.ahead import Ahead
-from dask_bacc.cluster.combine import combine_results
-from dask_bacc.cluster.containers import rebuild, take_apart
-from dask_bacc.cluster.errors import RefusedError, ResultError
-from dask_bacc.cluster.gram import GrowingGram
-from dask_bacc.cluster.joining import Cut, Joining
-from dask_bacc.cluster.ledger import Ledger
-from dask_bacc.cluster.policy import Stop, why_stop
-from dask_bacc.cluster.solver import Solver
-from dask_bacc.cluster.structure import flatten
-from dask_bacc.cluster.task import ChunkResult
+from dask_bacc.policy.stop import Stop, why_stop
+from dask_bacc.records.errors import RefusedError, ResultError
+from dask_bacc.records.state import Ledger
+from dask_bacc.results.combine import combine_results
+from dask_bacc.results.gram import GrowingGram
+from dask_bacc.results.joining import Cut, Joining
+from dask_bacc.results.pytree import rebuild, take_apart
+from dask_bacc.results.result import flatten
+from dask_bacc.results.solver import Solver
+from dask_bacc.runtime.inline import Ahead
+from dask_bacc.worker.task import ChunkResult
 
 Pair = namedtuple("Pair", "left right")
 

@@ -16,9 +16,9 @@ from distributed import Client, Event, get_worker
 
 import dask_bacc
 from dask_bacc import coding
-from dask_bacc.cluster.arrivals import Arrivals
-from dask_bacc.cluster.news import TOPIC
-from dask_bacc.cluster.work import Work
+from dask_bacc.runtime.fetch import Arrivals
+from dask_bacc.runtime.work import Work
+from dask_bacc.worker.messages import TOPIC
 from tests.conftest import wait_until
 
 #: Varies smoothly from block to block, so that Berrut's decoder does well.

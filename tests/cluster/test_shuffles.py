@@ -13,8 +13,8 @@ from dask.task_spec import DataNode, Task, TaskRef
 from distributed.shuffle._core import p2p_barrier
 
 import dask_bacc
-from dask_bacc.cluster.shuffles import is_shuffle, shuffle_keys
-from dask_bacc.cluster.submit import run_graph
+from dask_bacc.graphs.shuffles import is_shuffle, shuffle_keys
+from dask_bacc.runtime.submit import run_graph
 
 X = np.random.default_rng(0).normal(size=(48, 12))
 

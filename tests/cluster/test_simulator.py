@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dask_bacc import coding
-from dask_bacc.cluster.simulator import simulate
-from dask_bacc.cluster.stragglers import Patience
+from dask_bacc.policy.backups import Patience
+from dask_bacc.policy.simulator import simulate
 from tests.strategies import SYSTEMATIC
 
 PATIENCE = Patience(quantile=0.5, multiple=1.5, minimum=0.0)

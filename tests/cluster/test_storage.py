@@ -43,7 +43,7 @@ def stored(tmp_path):
 def test_stored_chunks_are_read_once_in_a_run(
     client, stored, tmp_path, monkeypatch, slices, launch
 ):
-    monkeypatch.setattr("dask_bacc.cluster.parity.choose_slices", lambda *_, **__: slices)
+    monkeypatch.setattr("dask_bacc.graphs.encode.choose_slices", lambda *_, **__: slices)
     log = tmp_path / "log"
     log.touch()
     lazy = da.from_array(Logged(stored, log), chunks=(6, 40), meta=X[:0])

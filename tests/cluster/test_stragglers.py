@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 import dask_bacc
 from dask_bacc import ChunkRecord, coding
-from dask_bacc.cluster.stragglers import Patience, backups, late_chunks, usual_limit
-from dask_bacc.cluster.watch import Watch
+from dask_bacc.policy.backups import Patience, backups, late_chunks, usual_limit
+from dask_bacc.runtime.monitor import Watch
 from tests.strategies import SYSTEMATIC
 
 PATIENCE = Patience(quantile=0.5, multiple=2.0, minimum=0.5)
@@ -173,7 +173,7 @@ def test_workers_are_named_only_if_that_is_fresh_and_leaves_a_choice(monkeypatch
     assert watch.trusted(fewest=1) == ["a"]
     watch.look(dict.fromkeys("abc", 1), silence={"b": 9.0})
     assert watch.trusted() == ["a", "c"]
-    monkeypatch.setattr("dask_bacc.cluster.watch.STALE_AFTER", 0.0)
+    monkeypatch.setattr("dask_bacc.runtime.monitor.STALE_AFTER", 0.0)
     assert watch.trusted() == []
 
 

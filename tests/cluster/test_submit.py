@@ -17,7 +17,7 @@ from distributed import Event, wait
 from distributed.utils import nbytes
 
 import dask_bacc
-from dask_bacc.cluster.submit import run_graph
+from dask_bacc.runtime.submit import run_graph
 from tests.conftest import wait_until
 
 X = np.random.default_rng(0).normal(size=(24, 20))
@@ -47,7 +47,7 @@ def priorities(client):
 def test_what_serves_only_parity_gives_way_unless_it_takes_no_time(
     client, gate, monkeypatch, slices
 ):
-    monkeypatch.setattr("dask_bacc.cluster.parity.choose_slices", lambda *_, **__: slices)
+    monkeypatch.setattr("dask_bacc.graphs.encode.choose_slices", lambda *_, **__: slices)
     array = da.from_array(X, chunks=(3, -1)).map_blocks(waiting, gate, dtype=float, meta=X[:0])
     run = dask_bacc.encode(array, n=12).map(np.negative, enough=12)
     wait_until(lambda: any(str(key[0]).startswith("bacc-") for key in priorities(client)))
@@ -97,7 +97,7 @@ TWO = {
 @pytest.mark.parametrize("kind", TWO)
 def test_arguments_of_every_kind(client, gate, monkeypatch, launch, kind):
     """Backups come when all that they share with other chunks has been on the cluster before."""
-    monkeypatch.setattr("dask_bacc.cluster.parity.choose_slices", lambda *_, **__: 2)
+    monkeypatch.setattr("dask_bacc.graphs.encode.choose_slices", lambda *_, **__: 2)
     coded = dask_bacc.encode(da.from_array(X, chunks=(3, -1)), n=12)
     held = {2} if launch == "backup" else set()
     with dask.config.set({"bacc.backup.minimum": 0.5}):

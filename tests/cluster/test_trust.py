@@ -8,13 +8,13 @@ from distributed import Client, Event, get_worker
 
 import dask_bacc
 from dask_bacc import coding
-from dask_bacc.cluster.combine import combine_results
-from dask_bacc.cluster.joining import Cut, Joining
-from dask_bacc.cluster.ledger import Ledger
-from dask_bacc.cluster.solutions import Solutions
-from dask_bacc.cluster.solver import Solver
-from dask_bacc.cluster.structure import flatten
 from dask_bacc.coding.kriging.row_sketch import sketch_rows
+from dask_bacc.records.state import Ledger
+from dask_bacc.results.combine import combine_results
+from dask_bacc.results.joining import Cut, Joining
+from dask_bacc.results.result import flatten
+from dask_bacc.results.solutions import Solutions
+from dask_bacc.results.solver import Solver
 from tests.conftest import local_cluster, wait_until
 
 

@@ -10,10 +10,10 @@ import pytest
 
 import dask_bacc
 from dask_bacc import coding
-from dask_bacc.cluster.ledger import Ledger
-from dask_bacc.cluster.report import ChunkRecord, ChunkState
 from dask_bacc.display.html import run_html
 from dask_bacc.display.palette import COLOURS
+from dask_bacc.records.report import ChunkRecord, ChunkState
+from dask_bacc.records.state import Ledger
 
 
 class Balance(HTMLParser):

@@ -13,8 +13,8 @@ import pytest
 from distributed import Client
 
 import dask_bacc
-from dask_bacc.cluster.ledger import Ledger
 from dask_bacc.display.progress import progress_line
+from dask_bacc.records.state import Ledger
 from tests.conftest import local_cluster, wait_until
 
 X = np.sin(np.arange(48)[:, None] / 30 + np.arange(3))

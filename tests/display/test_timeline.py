@@ -11,10 +11,10 @@ from matplotlib import pyplot as plt
 from matplotlib.colors import to_hex
 
 import dask_bacc
-from dask_bacc.cluster.ledger import Ledger
-from dask_bacc.cluster.report import ChunkRecord
 from dask_bacc.display.palette import COLOURS
 from dask_bacc.display.timeline import timeline
+from dask_bacc.records.report import ChunkRecord
+from dask_bacc.records.state import Ledger
 
 
 @pytest.fixture(autouse=True)

@@ -27,7 +27,7 @@ def test_a_worker_is_killed_while_an_answer_is_decoded(
     start, nothing_left, tmp_path, monkeypatch, slices, prefix
 ):
     """Results that are lost with it are computed again, and decode to the same."""
-    monkeypatch.setattr("dask_bacc.cluster.lazy.choose_slices", lambda *_, **__: slices)
+    monkeypatch.setattr("dask_bacc.graphs.decode.choose_slices", lambda *_, **__: slices)
     struck = tmp_path / "struck"
     with start(4).client() as client, nothing_left(client):
         coded = dask_bacc.encode(source(), k=8, n=12, code="berrut")

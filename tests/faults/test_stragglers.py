@@ -14,7 +14,7 @@ import pytest
 from distributed import Event
 
 import dask_bacc
-from dask_bacc.cluster.watch import Watch, watch
+from dask_bacc.runtime.monitor import Watch, watch
 from tests.conftest import wait_until
 
 #: Varies smoothly from block to block.
@@ -245,8 +245,8 @@ def takes_a_while(block):
 
 def test_chunks_that_ask_for_resources_are_not_sent_where_there_are_none(start, monkeypatch):
     """However idle those workers are."""
-    monkeypatch.setattr("dask_bacc.cluster.consume.LOOK_EVERY", 0.05)
-    monkeypatch.setattr("dask_bacc.cluster.rescue.HUNG_AFTER", 0.05)
+    monkeypatch.setattr("dask_bacc.runtime.collect.LOOK_EVERY", 0.05)
+    monkeypatch.setattr("dask_bacc.runtime.recover.HUNG_AFTER", 0.05)
     nodes = start(2)
     nodes.add(1, "--resources", "GPU=1")
     with nodes.client() as client:

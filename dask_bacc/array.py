@@ -1,0 +1,294 @@
+"""The coded array: a dask collection of coded chunks over which functions are mapped."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import dask
+import dask.array as da
+import dask.threaded
+import numpy as np
+from dask.base import DaskMethodsMixin
+from dask.highlevelgraph import HighLevelGraph
+from dask.task_spec import Task, TaskRef
+from dask.typing import Key
+from distributed import Client
+
+from dask_bacc.coding import Code, Decoder
+from dask_bacc.coding._typing import AnyArray
+from dask_bacc.coding.arrays import namespace, single
+from dask_bacc.coding.linear import rounding
+from dask_bacc.graphs.encode import alone_key
+from dask_bacc.graphs.local import specimen
+from dask_bacc.graphs.pinned import is_pinned
+from dask_bacc.policy.options import RunOptions
+from dask_bacc.results.joining import Cut
+from dask_bacc.results.labels import Dress
+from dask_bacc.run import CodedRun, start_run
+
+
+@dataclass(frozen=True)
+class Part:
+    """What became of one encoded array."""
+
+    #: chunk ``i`` has the key ``(name, i)``
+    name: str
+    #: shape of every chunk
+    shape: tuple[int, ...]
+    #: dtype of the chunks that are combined from blocks, and of all once they are stacked
+    dtype: np.dtype[np.generic]
+    #: dtype of the chunks that are blocks as they stand; another one for half precision alone
+    own_dtype: np.dtype[np.generic]
+    #: axis along which the array was cut
+    axis: int
+    #: library of every chunk; see `dask_bacc.coding.arrays.library`
+    library: str
+    #: that axis's dimension, if the array was labelled
+    dim: Hashable | None = None
+    #: whether the array was of integers or booleans
+    integers: bool = False
+
+
+class CodedArray(DaskMethodsMixin):
+    """Coded chunks of one or several arrays; made by `dask_bacc.encode`.
+
+    A dask collection: ``persist()`` makes the chunks once for many runs, ``compute()`` gives them
+    stacked on a new first axis (a tuple, if several arrays were encoded).
+
+    Attributes
+    ----------
+    code : Code
+        The code that made the chunks.
+    parts : tuple of Part
+        One for every encoded array.
+    """
+
+    def __init__(
+        self,
+        graph: Mapping[Key, Any],
+        parts: tuple[Part, ...],
+        code: Code,
+        dress: Dress | None = None,
+        sketches: dict[int, list[AnyArray]] | None = None,
+    ) -> None:
+        self._graph = graph
+        # They tell what blocks are like, and later runs need not make them once more.
+        self._known_sketches = {} if sketches is None else sketches
+        self._dress = dress
+        self.parts = parts
+        self.code = code
+
+    @property
+    def k(self) -> int:
+        """Number of blocks."""
+        return self.code.k
+
+    @property
+    def n(self) -> int:
+        """Number of coded chunks."""
+        return self.code.n
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all chunks of all arrays."""
+        own = int(np.count_nonzero(self.code.own_blocks >= 0))
+        return sum(
+            math.prod(p.shape) * (own * p.own_dtype.itemsize + (self.n - own) * p.dtype.itemsize)
+            for p in self.parts
+        )
+
+    def __repr__(self) -> str:
+        arrays = ", ".join(f"{part.shape} {part.dtype}" for part in self.parts)
+        return f"CodedArray<{self.code}, chunks {arrays}>"
+
+    def _repr_html_(self) -> str:
+        # Display builds on this module, so it is looked up only when something is shown.
+        from dask_bacc.display.html import coded_array_html
+
+        return coded_array_html(self)
+
+    def __dask_graph__(self) -> Mapping[Key, Any]:
+        return self._graph
+
+    def __dask_keys__(self) -> list[list[tuple[str, int]]]:
+        return [[(part.name, i) for i in range(self.n)] for part in self.parts]
+
+    def __dask_tokenize__(self) -> tuple[str, ...]:
+        return (type(self).__name__, *(part.name for part in self.parts))
+
+    __dask_optimize__ = None
+    __dask_scheduler__ = staticmethod(dask.threaded.get)
+
+    def __dask_postcompute__(self) -> tuple[Callable[..., Any], tuple[()]]:
+        return _stack, ()
+
+    def __dask_postpersist__(self) -> tuple[Callable[..., CodedArray], tuple[()]]:
+        return self._rebuild, ()
+
+    def _rebuild(
+        self, graph: Mapping[Key, Any], *, rename: Mapping[str, str] | None = None
+    ) -> CodedArray:
+        names = rename or {}
+        parts = tuple(replace(p, name=names.get(p.name, p.name)) for p in self.parts)
+        return CodedArray(graph, parts, self.code, self._dress, self._sketches())
+
+    @cached_property
+    def _is_pinned(self) -> bool:
+        return is_pinned(self._graph)
+
+    def _sketches(self) -> dict[int, list[AnyArray]]:
+        """Those of earlier runs, to which a run adds; none if the data may have changed since."""
+        return self._known_sketches if self._is_pinned else {}
+
+    def _key_of(self, part: Part, chunk: int, single: bool) -> Key:
+        # Chunks that are made together are too much to make when only one is wanted.
+        alone = alone_key(part.name, chunk)
+        return alone if single and alone in self._graph else (part.name, chunk)
+
+    def to_dask_array(self) -> da.Array | tuple[da.Array, ...]:
+        """The chunks as a dask array, stacked on a new first axis.
+
+        Returns
+        -------
+        dask.array.Array, or a tuple of them if several arrays were encoded
+
+        Raises
+        ------
+        NotImplementedError
+            With ``array.query-planning``, whose arrays cannot be made from a graph.
+        """
+        if da.array_expr_enabled():
+            raise NotImplementedError(
+                "with array.query-planning a dask array cannot be made from coded chunks; use "
+                "compute() or map(), or turn query-planning off"
+            )
+        arrays = tuple(self._part_to_dask_array(part) for part in self.parts)
+        return arrays if len(arrays) > 1 else arrays[0]
+
+    def _part_to_dask_array(self, part: Part) -> da.Array:
+        name = f"stacked-{part.name}"
+        rest = (0,) * len(part.shape)
+        graph: dict[Key, Any] = {
+            (name, i, *rest): Task((name, i, *rest), _new_axis, TaskRef((part.name, i)))
+            for i in range(self.n)
+        }
+        layers = HighLevelGraph.from_collections(name, {**self._graph, **graph}, dependencies=())
+        chunks = ((1,) * self.n, *((size,) for size in part.shape))
+        meta = specimen(part.library, part.dtype, len(chunks))
+        return da.Array(layers, name, chunks, meta=meta)
+
+    def map(
+        self,
+        func: Callable[..., Any],
+        *args: Any,
+        enough: int | None = None,
+        rtol: float | None = None,
+        deadline: float | None = None,
+        decoder: str | Decoder | None = None,
+        combine: str = "concat",
+        launch: str = "eager",
+        cancel: str = "cancel",
+        suspects: str = "keep",
+        retries: int = 0,
+        client: Client | None = None,
+        **kwargs: Any,
+    ) -> CodedRun:
+        """Run a function on every coded chunk, and decode from whichever results come first.
+
+        Returns at once. Decoding starts when at least `enough` results are in, every block has an
+        answer and the estimated error is at most `rtol`; when every block's own result is in, so
+        that nothing is estimated; when all chunks have ended; or at the deadline with what has
+        come. What is left is cancelled.
+
+        Parameters
+        ----------
+        func : callable
+            ``func(*blocks, *args, **kwargs)`` gets one block of every encoded array, of NumPy or
+            the library that the array's chunks are of (CuPy, say), and returns an array of
+            numbers, or a tuple, list or dict of them; the answer is of the library that it
+            returns. DataArrays that it returns keep their dimensions. Thousands of numbers in a
+            list cost as little as in an array.
+        *args, **kwargs
+            Passed on; futures and dask collections among them arrive as their values.
+        enough : int, optional
+            Results to wait for at least, 1 to `n`; by default `k`.
+        rtol : float, optional
+            Largest estimated error of the answer, RMS error over the results' RMS value, at which
+            it is good enough; by default the configured one (``bacc.rtol``), ``inf`` for any.
+            Decoders that estimate none stop by `enough` alone.
+        deadline : float, optional
+            Seconds from now after which the answer is decoded from what has come. Fetching results
+            that stayed on workers may take as long again, five seconds at least.
+        decoder : str or Decoder, optional
+            By default the configured one (``bacc.decoder``), or the one that suits the code.
+        combine : {"concat", "stack", "sum", "mean"}
+            How the blocks' answers are put together: along the axis that was cut (of DataArrays
+            that the function returns, the dimension), on a new first axis, or reduced over blocks.
+            Where arrays were cut along different axes, results are joined as the array whose
+            blocks have their shape.
+        launch : {"eager", "backup"}
+            Whether all chunks are submitted at once, or the blocks alone and parity chunks only
+            when some are late (``bacc.backup``), one for each and more if the estimate asks for
+            it.
+        cancel : {"cancel", "keep", "restart"}
+            What happens to chunks that still run when the answer is decoded: they are cancelled
+            and keep their threads until they return; or they go on, and `CodedRun.partials` gives
+            better answers as they return; or they are cancelled and their workers restarted, once
+            they hold nothing else.
+        suspects : {"keep", "replace"}
+            What happens to results that look corrupted. They are kept: no block's own result is
+            ever replaced, the doubt is in its error, and the report and a warning name it. Or they
+            are replaced by what the others say, and linear functions that explain all others are
+            believed in; choose it for functions without kinks, with `enough` above ``k + 4``, so
+            that there are results to compare.
+        retries : int
+            How often a chunk that raises is tried again.
+        client : distributed.Client, optional
+            By default the current one; with none, an in-process cluster is started.
+
+        Returns
+        -------
+        CodedRun
+
+        Raises
+        ------
+        TypeError, ValueError
+            For a `func` that is not callable, and options out of their ranges.
+        """
+        if not callable(func):
+            raise TypeError(f"func must be callable, got {type(func).__name__}")
+        options = RunOptions.checked(
+            self.code,
+            enough=enough,
+            rtol=dask.config.get("bacc.rtol") if rtol is None else rtol,
+            deadline=deadline,
+            decoder=dask.config.get("bacc.decoder") if decoder is None else decoder,
+            combine=combine,
+            cuts=tuple(Cut(part.shape, part.axis, part.dim) for part in self.parts),
+            retries=retries,
+            launch=launch,
+            cancel=cancel,
+            suspects=suspects,
+            dress=self._dress,
+            sketches=self._sketches(),
+            precision=rounding(part.dtype for part in self.parts),
+            integers=any(part.integers for part in self.parts),
+        )
+        single = launch == "backup"
+        keys = [[self._key_of(part, i, single) for part in self.parts] for i in range(self.n)]
+        shapes = [part.shape for part in self.parts]
+        return start_run(self._graph, keys, shapes, func, args, kwargs, self.code, options, client)
+
+
+def _stack(parts: Sequence[Sequence[AnyArray]]) -> AnyArray | tuple[AnyArray, ...]:
+    stacked = tuple(namespace(chunks[0]).stack(list(map(single, chunks))) for chunks in parts)
+    return stacked if len(stacked) > 1 else stacked[0]
+
+
+def _new_axis(chunk: AnyArray) -> AnyArray:
+    stacked: AnyArray = single(chunk)[None, ...]
+    return stacked

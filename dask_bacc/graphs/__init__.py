@@ -1,0 +1,1 @@
+"""Dask graphs of the three stages: encode, map, decode; no client."""

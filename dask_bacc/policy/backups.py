@@ -1,0 +1,169 @@
+"""Who is late, and which chunks to launch in their place: pure functions of records and time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import dask
+import numpy as np
+
+from dask_bacc.coding import Code
+from dask_bacc.records.report import ChunkRecord
+
+
+@dataclass(frozen=True)
+class Patience:
+    """When a chunk is late: see `late_chunks`."""
+
+    #: share of the chunks that must have returned before any is late, not counting backups that
+    #: have not
+    quantile: float
+    #: multiple of that quantile of their durations after which a chunk is late
+    multiple: float
+    #: seconds before which no chunk is late
+    minimum: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.quantile <= 1:
+            raise ValueError(f"bacc.backup.quantile must be above 0, up to 1, got {self.quantile}")
+        for name in ("multiple", "minimum"):
+            if not getattr(self, name) >= 0:
+                value = getattr(self, name)
+                raise ValueError(f"bacc.backup.{name} must be at least 0, got {value}")
+
+    @classmethod
+    def configured(cls) -> Patience:
+        """What ``bacc.backup`` says."""
+        return cls(
+            **{
+                name: float(dask.config.get(f"bacc.backup.{name}"))
+                for name in ("quantile", "multiple", "minimum")
+            }
+        )
+
+
+def late_chunks(
+    records: Sequence[ChunkRecord], now: float, patience: Patience
+) -> tuple[set[int], float]:
+    """The chunks that are late, and when the next one would be.
+
+    A chunk is late when it has run for longer than a multiple of a quantile of the durations so
+    far, those of the chunks still running being taken for endless. A chunk that no worker has
+    started is late when none was launched, started or ended for that long; one that is done, when
+    its result takes longer than that and the same multiple of the longest that one took to come.
+
+    Parameters
+    ----------
+    records : sequence of ChunkRecord
+    now : float
+        Seconds since the run was submitted.
+    patience : Patience
+
+    Returns
+    -------
+    set of int, float
+        The time is infinite while too few have returned.
+
+    Examples
+    --------
+    >>> patience = Patience(quantile=0.5, multiple=2.0, minimum=0.1)
+    >>> done, slow = ChunkRecord("returned", "a", 0.0, 1.0), ChunkRecord("running", "b", 0.0)
+    >>> late_chunks([done, slow], 1.5, patience)
+    (set(), 2.0)
+    >>> late_chunks([done, slow], 2.5, patience)
+    ({1}, inf)
+    """
+    if (limit := usual_limit(records, patience)) is None:
+        return set(), math.inf
+    moved = max(
+        (
+            time
+            for record in records
+            for time in (record.backup, record.started, record.ended)
+            if time is not None
+        ),
+        default=0.0,
+    )
+    # Results that are large come one after the other, each later than the one before.
+    fetching = max(
+        (r.ended - r.done for r in records if r.seconds and r.ended and r.done), default=0
+    )
+    due = {}
+    for chunk, record in enumerate(records):
+        if record.state in ("running", "waiting"):
+            since = record.started if record.started is not None else moved
+            due[chunk] = since + limit
+            if record.done is not None:
+                due[chunk] = record.done + max(limit, patience.multiple * fetching)
+    late = {chunk for chunk, time in due.items() if time <= now}
+    return late, min((time for chunk, time in due.items() if chunk not in late), default=math.inf)
+
+
+def usual_limit(records: Sequence[ChunkRecord], patience: Patience) -> float | None:
+    """Seconds after which a chunk that has started is late; None while too few have returned."""
+    # Backups count once they return: who is late stays late when others are launched for him.
+    counted = sum(
+        record.state == "returned" or (record.state != "spare" and record.backup is None)
+        for record in records
+    )
+    durations = sorted(s for record in records if (s := record.seconds) is not None)
+    needed = max(math.ceil(patience.quantile * counted), 1)
+    if len(durations) < needed:
+        return None
+    return max(patience.minimum, patience.multiple * durations[needed - 1])
+
+
+def backups(
+    code: Code, records: Sequence[ChunkRecord], late: Collection[int], enough: int
+) -> list[int]:
+    """The parity chunks to launch now, when what has returned does not do.
+
+    One for every block that will not come by itself, less those on their way; and if nothing else
+    is on its way, as many as are missing from `enough`, one at least. Of the chunks that are left,
+    those come first that have most of the missing blocks in them.
+
+    Parameters
+    ----------
+    code : Code
+    records : sequence of ChunkRecord
+    late : collection of int
+        Chunks that nobody waits for any more.
+    enough : int
+        Results that are needed at least.
+
+    Examples
+    --------
+    >>> from dask_bacc import coding
+    >>> here, slow = ChunkRecord("returned"), ChunkRecord("running")
+    >>> records = [here, here, here, slow, ChunkRecord("spare"), ChunkRecord("spare")]
+    >>> backups(coding.Local(4, 6), records, {3}, enough=4)
+    [5]
+    """
+    spares = [chunk for chunk, record in enumerate(records) if record.state == "spare"]
+    if not spares:
+        return []
+    coming = {
+        chunk
+        for chunk, record in enumerate(records)
+        if record.state == "returned"
+        or (record.state in ("running", "waiting") and chunk not in late)
+    }
+    own = code.own_blocks
+    there = {int(own[chunk]) for chunk in coming}
+    lost = [block for block in range(code.k) if block not in there]
+    wanted = len(lost) - sum(own[chunk] < 0 for chunk in coming)
+    if all(records[chunk].state == "returned" for chunk in coming):
+        wanted = max(wanted, enough - len(coming), 1)
+    chosen: list[int] = []
+    for _ in range(min(wanted, len(spares))):
+        weights = np.abs(code.generator[spares][:, lost])
+        best = int(np.argmax(weights.sum(axis=1)))
+        if lost:
+            if not weights[best].any():
+                break  # no chunk that is left has anything of the missing blocks
+            # One parity chunk stands in for one block, whichever it has most of.
+            del lost[int(np.argmax(weights[best]))]
+        chosen.append(spares.pop(best))
+    return chosen

@@ -1,0 +1,98 @@
+"""What can go wrong with a run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dask_bacc.policy.stop import Stop
+
+if TYPE_CHECKING:
+    from dask_bacc.policy.options import RunOptions
+    from dask_bacc.records.report import RunReport
+    from dask_bacc.results.result import Outline
+
+
+class DecodeError(RuntimeError):
+    """The results that came back give no answer.
+
+    Attributes
+    ----------
+    report : RunReport
+        Who returned, who did not, and what they raised. The first exception of a chunk, if there
+        was one, is this error's ``__cause__``.
+    """
+
+    def __init__(self, message: str, report: RunReport) -> None:
+        super().__init__(message)
+        self.report = report
+
+    def __reduce__(self) -> tuple[type[DecodeError], tuple[str, RunReport]]:
+        return type(self), (str(self), self.report)
+
+
+class ResultError(ValueError):
+    """A chunk's result cannot be decoded, for it has NaN or infinity: it is set aside."""
+
+
+class RefusedError(ValueError):
+    """What no chunk of a run may bring, for arithmetic on it is wrong: the run ends with it."""
+
+
+def refused(report: RunReport, chunk: int, cause: BaseException) -> DecodeError:
+    """The error that says what a chunk brought, with the chunk's own as its cause."""
+    error = DecodeError(f"chunk {chunk} is refused: {cause}", report)
+    error.__cause__ = cause
+    return error
+
+
+def misfit(
+    report: RunReport, first: int, expected: Outline, chunk: int, outline: Outline
+) -> DecodeError:
+    """The error that says how a chunk's result differs from the first in structure."""
+    return DecodeError(
+        "chunks returned results of different structure: "
+        f"chunk {first} {expected}, chunk {chunk} {outline}",
+        report,
+    )
+
+
+def no_answer(report: RunReport, reason: str, options: RunOptions) -> DecodeError:
+    """The error that says why, with the first exception of a chunk as its cause."""
+    message = f"no answer: {len(report.returned)} of {report.n} chunks returned, and {reason}"
+    if report.suspects:
+        message += f"; chunks {', '.join(map(str, report.suspects))} look corrupted"
+    if report.stopped is Stop.ENDED and report.cancelled:
+        message += (
+            f"; the cluster gave up {len(report.cancelled)} chunks, as it does when the client "
+            "closes, the scheduler is lost, or something they need is lost or was cancelled"
+        )
+    if not report.erred:
+        return DecodeError(message, report)
+    chunk, cause = next(iter(report.erred.items()))
+    message += f"; chunk {chunk} raised {type(cause).__name__}: {cause}"
+    if options.integers and isinstance(cause, TypeError | IndexError):
+        message += (
+            "; blocks of integer and boolean arrays arrive as float64: cast them inside the "
+            "function, block.astype(int) or astype(bool); parity chunks are mixtures of blocks, "
+            "so round first, or do without them by code='uncoded' or 'repetition'"
+        )
+    error = DecodeError(message, report)
+    error.__cause__ = cause
+    return error
+
+
+def doubts(report: RunReport, options: RunOptions, enough: bool, error: float) -> str | None:
+    """What to warn of in an answer, whether for too few results or the error; None for nothing."""
+    found = []
+    if not enough and report.stopped is Stop.DEADLINE:
+        found.append(
+            f"decoded from {len(report.returned)} results, fewer than enough={options.enough}, "
+            f"because {options.deadline} s have passed"
+        )
+    if report.suspects:
+        names = ", ".join(map(str, report.suspects))
+        done = "put aside" if options.suspects == "replace" else "kept"
+        found.append(f"results of chunks {names} look corrupted and were {done}")
+    if error > options.rtol:
+        found.append(f"the estimate is above rtol={options.rtol:g}")
+    return f"{'; '.join(found)}: {report.error_text}" if found else None

@@ -1,0 +1,128 @@
+"""What happened in a run, for its users to read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from dask_bacc.policy.stop import Stop
+from dask_bacc.records.events import RunEvent
+
+ChunkState = Literal["spare", "waiting", "running", "returned", "erred", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkRecord:
+    """One chunk's way through a run; times in seconds since the run was submitted."""
+
+    #: ``"spare"`` for a parity chunk that is not launched unless needed; ``"waiting"``,
+    #: ``"running"``, ``"returned"``, ``"erred"`` or ``"cancelled"``
+    state: ChunkState = "waiting"
+    #: address of the worker that started it last
+    worker: str | None = None
+    #: when that worker started it
+    started: float | None = None
+    #: when its outcome was known here, or when it was cancelled
+    ended: float | None = None
+    #: when that worker was through with it
+    done: float | None = None
+    #: when it was launched because others were late or failed; None if it was launched at once
+    backup: float | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        """How long its worker took for it, or for lack of its word, until it was here."""
+        end = self.done if self.done is not None else self.ended
+        if self.state != "returned" or end is None or self.started is None:
+            return None
+        return end - self.started
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """Who returned, who did not, and how good the answer is.
+
+    Chunks are named by their index. A straggler is a chunk whose result was not in when decoding
+    started, whatever the reason.
+    """
+
+    #: number of blocks and of coded chunks
+    k: int
+    n: int
+    #: chunks whose results are in, in order of arrival
+    returned: tuple[int, ...]
+    #: chunks that were launched and whose results are not in
+    missing: tuple[int, ...]
+    #: exception of every chunk that raised, or whose result could not be used
+    erred: dict[int, BaseException]
+    #: chunks that were given up
+    cancelled: tuple[int, ...]
+    #: of those, the chunks that had started, with the worker that may still be at it: a running
+    #: function keeps its thread until it returns
+    still_running: dict[int, str]
+    #: name of the decoder
+    decoder: str
+    #: estimated RMS error of the whole answer over the RMS value of the results. Arrays of one
+    #: shape count as one, in which each is weighed by its own size; of several shapes it is for
+    #: each block that of the shape where it is worst; with ``combine="sum"`` and ``"mean"`` the
+    #: most that it may be, over the RMS value of the answer; 0 if nothing is estimated, None if
+    #: the decoder estimates none or there is no answer
+    error: float | None
+    #: estimated RMS error of every block in the same unit, or None
+    block_error: tuple[float, ...] | None
+    #: why decoding started; None while the run goes on
+    stopped: Stop | None
+    #: seconds from submission to the answer, or until now
+    seconds: float
+    #: every chunk's record
+    chunks: tuple[ChunkRecord, ...]
+    #: covariance that explains the results best, or several for several groups of the code or
+    #: shapes of the answer; "of rows" if the rows of blocks were its points; None if the decoder
+    #: has none or nothing is estimated
+    kernel: str | None = None
+    #: RMS of what differs between results of the same block, in the unit of `error`; 0 unless the
+    #: function is found to be noisy
+    noise: float = 0.0
+    #: chunks whose results look corrupted; in the answer unless the run was to replace them
+    suspects: tuple[int, ...] = ()
+    #: seconds of the run that went into decoding matrices and error estimates; results that came
+    #: meanwhile were not kept waiting
+    solving: float = 0.0
+    #: what happened, in order
+    events: tuple[RunEvent, ...] = field(default=(), repr=False)
+
+    @property
+    def state(self) -> str:
+        """Why decoding started, or that it did not."""
+        if self.stopped is not None:
+            return str(self.stopped)
+        waiting = any(chunk.state in ("waiting", "running") for chunk in self.chunks)
+        return "still waiting" if waiting else "given up"
+
+    @property
+    def error_text(self) -> str:
+        """The error of the answer in words."""
+        if self.error is None:
+            return "its error is not estimated"
+        if self.error == 0:
+            return "nothing is estimated"
+        if self.kernel == "zero":
+            return "all results are zero, which says nothing of those that are missing"
+        text = f"its estimated relative error is {self.error:.2g}"
+        return f"{text}, and the function is noisy by {self.noise:.2g}" if self.noise else text
+
+    def __str__(self) -> str:
+        lines = [
+            f"{len(self.returned)} of {self.n} chunks returned (k={self.k}) "
+            f"in {self.seconds:.2f} s; {self.state}",
+            f"decoder {self.decoder}; {self.error_text}",
+        ]
+        if self.suspects:
+            lines.append(f"corrupted, it seems: {', '.join(map(str, self.suspects))}")
+        if self.missing:
+            lines.append(f"missing: {', '.join(map(str, self.missing))}")
+        lines += [f"chunk {i}: {type(e).__name__}: {e}" for i, e in sorted(self.erred.items())]
+        if self.still_running:
+            places = [f"{i} on {worker}" for i, worker in self.still_running.items()]
+            lines.append(f"may still be running: {', '.join(places)}")
+        return "\n".join(lines)

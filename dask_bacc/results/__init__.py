@@ -1,0 +1,1 @@
+"""Results of a run and their decoding; no Dask."""

@@ -1,0 +1,235 @@
+"""Decoding matrices of a run, kept up with the results as they arrive."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from dask_bacc.coding import Code, Decoder, DecodingMatrix, decoding_matrix, needs_solving
+from dask_bacc.coding._typing import AnyArray, FloatArray
+from dask_bacc.coding.arrays import sample_step
+from dask_bacc.coding.decode import count_outputs
+from dask_bacc.coding.kriging.row_sketch import rows_of_sketches
+from dask_bacc.coding.kriging.sketch import locate
+from dask_bacc.coding.linear import rounding
+from dask_bacc.coding.patience import out_of_time, search_until
+from dask_bacc.coding.rows import Rows, as_rows
+from dask_bacc.coding.threads import one_thread
+from dask_bacc.results.gram import GrowingGram
+from dask_bacc.results.joining import Joining
+from dask_bacc.results.result import FlatResult, Outline
+from dask_bacc.results.rows import ResultRows
+from dask_bacc.results.solved import Solved
+
+
+class Solver:
+    """Solves for the decoding matrices of the results that have come so far.
+
+    Parameters
+    ----------
+    code, decoder
+        Of the run.
+    joining : Joining
+        How the blocks' answers are put together.
+    rounding : float
+        Share of their size to which mixed chunks are rounded.
+    replace : bool
+        Whether results that look corrupted are put aside.
+    """
+
+    def __init__(
+        self,
+        code: Code,
+        decoder: Decoder,
+        joining: Joining,
+        *,
+        rounding: float = 0.0,
+        replace: bool = False,
+    ) -> None:
+        self._rounding = rounding
+        self._replace = replace
+        self._code = code
+        self._decoder = decoder
+        self._lines = ResultRows(joining)
+        self._reduced = joining.reduces
+        self._grams: list[GrowingGram] = []
+        self._taken: list[int] = []
+        #: share of their size to which the coarsest of these results are rounded
+        self._coarsest = 0.0
+        #: what the decoder left for its next call, for every leaf and group
+        self._memories: dict[int, dict[int, dict[str, Any]]] = {}
+
+    def solve(
+        self,
+        results: Mapping[int, Outline],
+        sketches: Mapping[int, Sequence[AnyArray]],
+        *,
+        values: Mapping[int, FlatResult] | None = None,
+        thorough: bool = False,
+        until: float = math.inf,
+    ) -> Solved:
+        """Solve with what is new among the results.
+
+        Parameters
+        ----------
+        results : mapping of int to Outline
+            At least one, in order of arrival; those of earlier calls first.
+        sketches : mapping of int to sequence of ndarrays
+            Sketches of chunks, as `locate` takes them; empty if there are none.
+        values : mapping of int to FlatResult, optional
+            All of the results themselves, to look at rows too.
+        thorough : bool
+            Whether to forget what earlier calls found, so that the order of arrival does not
+            matter.
+        until : float
+            When searches have to end, on the monotonic clock.
+        """
+        with one_thread(), search_until(until):
+            return self._solve(results, sketches, values, thorough)
+
+    def better(self, solved: Solved, before: Solved) -> Solved:
+        """The one with the smaller error, of a solution and one that was made of fewer results."""
+        if self._reduced or solved.suspects or not before.overall < solved.overall:
+            return solved
+        if not set(before.chunks) <= set(solved.chunks):
+            return solved
+        extended = before.extended(self._code, solved.chunks, solved.count)
+        return extended if extended.overall < solved.overall else solved
+
+    def _solve(
+        self,
+        results: Mapping[int, Outline],
+        sketches: Mapping[int, Sequence[AnyArray]],
+        values: Mapping[int, FlatResult] | None,
+        thorough: bool,
+    ) -> Solved:
+        if thorough:
+            self._memories.clear()
+        afresh = not self._memories
+        aside: tuple[int, ...] = ()
+        while True:
+            kept = [chunk for chunk in results if chunk not in aside]
+            solved = self._solve_once(results, kept, sketches, values)
+            if not solved.suspects or not self._replace:
+                suspects = aside or solved.suspects
+                # A search that was broken off may have ended elsewhere.
+                thorough = afresh and not out_of_time()
+                return replace(solved, count=len(results), suspects=suspects, thorough=thorough)
+            # A result that is corrupted in one leaf is not to be trusted in the others.
+            aside = tuple(sorted((*aside, *solved.suspects)))
+
+    def _solve_once(
+        self,
+        results: Mapping[int, Outline],
+        kept: list[int],
+        sketches: Mapping[int, Sequence[AnyArray]],
+        values: Mapping[int, FlatResult] | None,
+    ) -> Solved:
+        code, decoder = self._code, self._decoder
+        chunks = sorted(kept)
+        leaves = results[kept[0]].sketches
+        # Where every block's own result is in and no other, nothing is estimated and nothing is
+        # multiplied.
+        estimated = needs_solving(code, chunks, decoder)
+        located, lines = None, None
+        if estimated and decoder.uses_gram and sketches:
+            located = locate(code, sketches, self._rounding)
+            lines = None if values is None else rows_of_sketches(code, sketches)
+        inner: list[FloatArray | None] = [None] * len(leaves)
+        if estimated and decoder.uses_results:
+            self._grow(results)
+            place = {chunk: row for row, chunk in enumerate(self._taken)}
+            places = [place[chunk] for chunk in chunks]
+            inner = [grown.matrix[np.ix_(places, places)] for grown in self._grams]
+        matrices = []
+        error, noise, of_sum, alike = np.zeros(code.k), 0.0, 0.0, 0.0
+        for leaf, (array, products) in enumerate(zip(leaves, inner, strict=True)):
+            outputs = count_outputs(array)
+            rows, known = None, None
+            if products is not None:
+                known = _values([results[i] for i in chunks], leaf, self._grams[leaf], places)
+            if lines is not None and values is not None:
+                rows = self._lines.of(leaf, lines, values, chunks, self._grams[leaf].units)
+            matrix = decoding_matrix(
+                code,
+                chunks,
+                decoder,
+                inner=products,
+                outputs=outputs,
+                located=located,
+                rows=rows,
+                values=known,
+                rounding=self._coarsest,
+                replace=self._replace,
+                memory=self._memories.setdefault(leaf, {}),
+            )
+            size = 0.0
+            if products is not None:
+                size = np.sqrt(np.trace(products) / len(products) / outputs)
+            unit = size if size > 0 else 1.0
+            error = np.maximum(error, matrix.error / unit)
+            noise = max(noise, matrix.noise / unit)
+            alike = max(alike, matrix.alike / unit)
+            if self._reduced:
+                of_sum = np.maximum(of_sum, _error_of_sum(matrix, products, outputs, rows))
+            matrices.append(matrix)
+        kernels = {kernel for matrix in matrices for kernel in matrix.kernels}
+        suspects = {chunk for matrix in matrices for chunk in matrix.suspects}
+        return Solved(
+            len(results),
+            chunks,
+            matrices,
+            error,
+            float(of_sum if self._reduced else np.sqrt(np.mean(error**2))),
+            tuple(sorted(kernels)),
+            noise,
+            tuple(sorted(suspects)),
+            alike,
+        )
+
+    def _grow(self, results: Mapping[int, Outline]) -> None:
+        """Take the results that are new into the inner products."""
+        for chunk, result in list(results.items())[len(self._taken) :]:
+            if not self._grams:
+                self._grams = [GrowingGram() for _ in result.sketches]
+            for gram, leaf in zip(self._grams, result.sketches, strict=True):
+                gram.add(leaf)
+            self._coarsest = max(self._coarsest, rounding(result.dtypes))
+            self._taken.append(chunk)
+
+
+def _values(
+    results: Sequence[Outline], leaf: int, grown: GrowingGram, places: Sequence[int]
+) -> FloatArray:
+    """``(m, s)`` some numbers of a leaf of results at these places, in the units of the gram."""
+    samples = [array for result in results if (array := result.samples[leaf]) is not None]
+    if samples:
+        members = len(grown.units)
+        size = math.prod(results[0].layout.leaves[leaf].shape) * members
+        units = grown.units[np.arange(0, size, sample_step(size)) * members // size]
+        return as_rows(np.stack(samples) / units, 0)
+    values = grown.values
+    return values[places, :: sample_step(values.shape[1])]
+
+
+def _error_of_sum(
+    matrix: DecodingMatrix, products: FloatArray | None, outputs: int, rows: Rows | None
+) -> float:
+    """Error of the blocks' sum over its RMS value, at most: errors may all have one sign."""
+    error = float(matrix.error.sum())
+    if products is None or not error > 0:
+        return error
+    row = matrix.weights.sum(axis=0)
+    square = float(row @ products @ row) / outputs
+    if matrix.rows and rows is not None:
+        total = np.tensordot(row, rows.results, 1)
+        for part in matrix.rows:
+            answers = np.empty((len(part.blocks), *total.shape))
+            part.fill(list(answers), list(rows.results), axis=0)
+            total += answers.sum(axis=0)
+        square = float((total**2).sum()) / outputs
+    return error / np.sqrt(square) if square > 0 else np.inf

@@ -1,0 +1,298 @@
+"""A run: one submission of a function over all chunks, to its decoded answer."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import weakref
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import dask
+import dask.array as da
+from dask.typing import Key
+from dask.utils import parse_bytes
+from distributed import Client
+
+from dask_bacc.coding import Code
+from dask_bacc.policy.options import RunOptions
+from dask_bacc.records.events import Listener, RunEvent
+from dask_bacc.records.report import RunReport
+from dask_bacc.records.state import Ledger
+from dask_bacc.runtime.answer import Answer
+from dask_bacc.runtime.client import resolve_client
+from dask_bacc.runtime.launcher import Launcher
+from dask_bacc.runtime.monitor import subscribe, watch
+from dask_bacc.runtime.partials import Partials
+from dask_bacc.runtime.submit import run_graph
+from dask_bacc.runtime.work import Work
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+class CodedRun:
+    """A function running over the chunks of a coded array; made by `CodedArray.map`.
+
+    Dropping the last reference to it before it has finished cancels it. With an asynchronous
+    client it is awaitable, and so is what `result` returns.
+    """
+
+    def __init__(self, client: Client, name: str, ledger: Ledger, answer: Answer) -> None:
+        self._client = client
+        self._name = name
+        self._ledger = ledger
+        self._answer = answer
+        # The event loop never knows this object.
+        finalizer = weakref.finalize(self, answer.cancel)
+        finalizer.atexit = False
+
+        def ended(decided: concurrent.futures.Future[Any]) -> None:
+            # The traceback of an error may lead back here, and would keep all it leads to.
+            if decided.cancelled() or decided.exception() is not None:
+                finalizer.detach()
+
+        answer.decided.add_done_callback(ended)
+
+    @property
+    def report(self) -> RunReport:
+        """How the run stands, or how it ended."""
+        report = self._ledger.report()
+        zombies = watch(self._client).zombies
+        running = {i: w for i, w in report.still_running.items() if (self._name, i) in zombies}
+        return replace(report, still_running=running)
+
+    @property
+    def status(self) -> str:
+        """``"pending"``, ``"finished"``, ``"error"`` or ``"cancelled"``, as futures have it."""
+        return self._answer.status
+
+    def result(self, timeout: float | None = None) -> Any:
+        """The decoded answer; waits for it.
+
+        Results that stayed on the workers (those above ``bacc.gather-limit``, until somebody asks
+        for them) are fetched.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds to wait. The run goes on after that.
+
+        Returns
+        -------
+        answer
+            Arrays in the containers that the function returned; an awaitable of it with an
+            asynchronous client.
+
+        Raises
+        ------
+        TimeoutError
+            If the answer is not there in time.
+        DecodeError
+            If the results give no answer, or a chunk returned what can never be decoded: no
+            numbers, masked arrays, integers beyond ``2**53``.
+        ValueError
+            If they have no axis to be joined along, as scalars, or if it is not clear which; as
+            soon as the first result is in.
+        OverflowError
+            If the answer is too large for its dtype, or results are for an estimate.
+        CancelledError
+            If the run was cancelled.
+        """
+        if self._client.asynchronous:
+            return self._wait(timeout)
+        answer = self._answer.wait(timeout)
+        self._answer.warn()
+        return answer
+
+    def to_dask_array(self, timeout: float | None = None) -> Any:
+        """The answer as dask arrays, decoded on the cluster from the results that workers hold.
+
+        Waits until it is known how the results decode, and fetches none of them. The answer's
+        blocks are its chunks along the axis that was cut. If there are workers to keep off,
+        decoding starts at once on the others. Results below ``bacc.gather-limit`` come to the
+        client in any case, and are sent back.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds to wait. The run goes on after that.
+
+        Returns
+        -------
+        answer
+            Dask arrays in the containers that the function returned; an awaitable of it with an
+            asynchronous client.
+
+        Raises
+        ------
+        NotImplementedError
+            With ``array.query-planning``, whose arrays cannot be made from a graph.
+        TimeoutError, DecodeError, CancelledError
+            As `result`.
+        """
+        if da.array_expr_enabled():
+            raise NotImplementedError(
+                "with array.query-planning a dask array cannot be made from results; use "
+                "result(), or turn query-planning off"
+            )
+        if self._client.asynchronous:
+            return self._wait_lazily(timeout)
+        answer = self._answer.wait_lazily(timeout)
+        self._answer.warn()
+        return answer
+
+    def partials(self) -> Partials:
+        """Ever better answers while results come in, the last one being the run's.
+
+        Iterate over it, with ``async for`` if the client is asynchronous. The run goes on whether
+        or not anybody looks; with ``rtol=0`` until every block's own result is in or nothing more
+        can come. With ``cancel="keep"`` better ones may follow the run's own.
+
+        Returns
+        -------
+        Partials
+            An iterator over `Partial`.
+
+        Raises
+        ------
+        DecodeError, CancelledError
+            Where `result` would raise them.
+        """
+        self._answer.want()
+        return Partials(self._client, self._answer, self)
+
+    def on_event(self, callback: Callable[[RunEvent], object]) -> Callable[[], None]:
+        """Call back for everything that has happened in the run, and for all that will.
+
+        Parameters
+        ----------
+        callback : callable
+            Called with each `RunEvent` in order, on the thread of the client's event loop: it must
+            be quick and wait for nothing. One that raises is logged and not called again. While
+            the run goes on, the callback and what it refers to are kept.
+
+        Returns
+        -------
+        callable
+            Stops the calls.
+
+        Raises
+        ------
+        TypeError
+            If `callback` cannot be called.
+        """
+        if not callable(callback):
+            raise TypeError(f"callback must be callable, got {type(callback).__name__}")
+        listener = Listener(callback)
+        loop: Any = self._client.loop
+        try:
+            loop.asyncio_loop.call_soon_threadsafe(self._ledger.events.listen, listener)
+        except RuntimeError:
+            # The client is closed and its loop with it: nothing more will happen.
+            self._ledger.events.listen(listener)
+        return listener.stop
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw when each chunk ran, on which worker, and how it ended.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            By default those of a new figure.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        """
+        from dask_bacc.display.timeline import timeline
+
+        return timeline(self.report, ax)
+
+    def cancel(self) -> None:
+        """Give up: cancel all chunks that have not returned and release everything."""
+        self._answer.cancel()
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self._wait(None).__await__()
+
+    async def _wait(self, timeout: float | None) -> Any:
+        answer = await self._answer.here(timeout)
+        self._answer.warn()
+        return answer
+
+    async def _wait_lazily(self, timeout: float | None) -> Any:
+        answer = await self._answer.lazily(timeout)
+        self._answer.warn()
+        return answer
+
+    def __repr__(self) -> str:
+        report = self.report
+        return (
+            f"<CodedRun: {self.status}, {len(report.returned)}/{report.n} returned, k={report.k}>"
+        )
+
+    def _repr_html_(self) -> str:
+        # Display builds on this module, so it is looked up only when something is shown.
+        from dask_bacc.display.html import run_html
+
+        return run_html(self.status, self.report)
+
+
+def start_run(
+    chunks: Mapping[Key, Any],
+    keys: Sequence[Sequence[Key]],
+    shapes: Sequence[tuple[int, ...]],
+    func: Callable[..., Any],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    code: Code,
+    options: RunOptions,
+    client: Client | None,
+) -> CodedRun:
+    """Submit a function over all chunks and start to consume the results.
+
+    Parameters
+    ----------
+    chunks, keys, shapes, func, args, kwargs
+        As in `run_graph`.
+    code, options
+    client : Client, optional
+    """
+    client = resolve_client(client)
+    wanted = range(code.n) if options.decoder.uses_gram else ()
+    axes = [cut.axis for cut in options.joining.cuts]
+    sketched = dict.fromkeys(set(wanted) - options.sketches.keys(), axes)
+    limit = parse_bytes(dask.config.get("bacc.gather-limit"))
+    graph = run_graph(chunks, keys, shapes, func, args, kwargs, sketched, limit)
+    ledger = Ledger(code.k, code.n, options.decoder.name, name=graph.name)
+    parity = [chunk for chunk, own in enumerate(code.own_blocks) if own < 0]
+    launcher = Launcher(client, graph, graph.only_for(parity), options.retries)
+    lost = graph.lost()
+    first: Collection[int] = [chunk for chunk in range(code.n) if chunk not in lost]
+    sources = set[Key]()
+    if options.launch == "backup":
+        spare = set(first).difference(code.first_copies)
+        first = [chunk for chunk in first if chunk not in spare]
+        # Kept, so that parity can be made without making the blocks again.
+        sources = graph.shared_by(spare)
+        ledger.spare(spare)
+    work = Work(code, options, ledger)
+    # What comes after the answer is to refine it here.
+    work.gathering = options.cancel == "keep"
+    known = subscribe(client)
+    # Before the tasks: what is sent to the scheduler arrives in order.
+    ledger.submit(first)
+    ledger.give_up(lost)
+    known.listen(graph.name, work.news)
+    try:
+        launcher.launch(first, known.trusted(patient=True), sources=sources)
+    except BaseException:
+        known.unlisten(graph.name)
+        raise
+    return CodedRun(client, graph.name, ledger, Answer(client, launcher, work))

@@ -1,0 +1,172 @@
+"""Bringing the chunks of a run to the cluster, all at once or some of them later."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from dask.base import annotate, get_annotations
+from dask.typing import Key
+from distributed import Client, Future
+
+from dask_bacc.graphs.map import RunGraph
+from dask_bacc.runtime.submit import submit
+
+#: How often a chunk is launched once more because workers went silent.
+ATTEMPTS = 3
+
+
+class Launcher:
+    """Submits chunks of a run and holds their futures.
+
+    Parameters
+    ----------
+    client : Client
+    run : RunGraph
+        With all chunks.
+    parity : collection of keys
+        Tasks that give way to all others.
+    retries : int
+    """
+
+    def __init__(
+        self, client: Client, run: RunGraph, parity: Collection[Key], retries: int
+    ) -> None:
+        self._client = client
+        #: name of the run
+        self.name = run.name
+        self._run = run
+        self._parity = parity
+        self._retries = retries
+        # Chunks are launched from other threads and in other contexts, too.
+        self._annotations = get_annotations()
+        # Workers that have what chunks ask for are the scheduler's to choose: of those named here
+        # none may have it.
+        self._any_worker = bool(self._annotations.keys() & {"resources", "workers"})
+        #: future of every chunk that was submitted
+        self.futures: dict[int, Future[Any]] = {}
+        self._sources: Mapping[Key, Future[Any]] = {}
+        #: of every chunk, the graph with its keys on the cluster, and the only workers it may use
+        self._sent: dict[int, tuple[RunGraph, Sequence[str]]] = {}
+        self._attempts = Counter[int]()
+        self._again = 0
+        # A run may be cancelled while another thread submits for it.
+        self._lock = threading.Lock()
+        self._over = False
+
+    def launch(
+        self, chunks: Collection[int], workers: Sequence[str], *, sources: Collection[Key] = ()
+    ) -> dict[int, Future[Any]]:
+        """Submit some chunks, none of them lost.
+
+        Parameters
+        ----------
+        chunks : collection of int
+        workers : sequence of str
+            Addresses of the only workers that may run them; none for any.
+        sources : collection of keys
+            What chunks that may follow are made of; kept on the cluster until `release`, and not
+            sent with those that follow.
+
+        Returns
+        -------
+        dict of int to Future
+            Those of `chunks`.
+        """
+        there = {key for key, future in self._sources.items() if not future.cancelled()}
+        part = self._run.part(chunks, sources, there)
+        futures, workers = self._submit(part, workers, self._parity)
+        if sources:
+            self._sources = {key: futures[key] for key in sources}
+        return self._launched(self._run, chunks, futures, workers)
+
+    def relaunch(
+        self, chunks: Collection[int], workers: Sequence[str], *, anew: bool
+    ) -> dict[int, Future[Any]]:
+        """Submit some chunks once more, under new keys.
+
+        Parameters
+        ----------
+        chunks, workers
+            As in `launch`.
+        anew : bool
+            Whether all that they are made of is made once more, too.
+        """
+        self._attempts.update(chunks)
+        self._again += 1
+        again = self._run.again(chunks, f"-again-{self._again}", anew=anew)
+        futures, workers = self._submit(again, workers)
+        return self._launched(again, chunks, futures, workers)
+
+    def lost(self) -> set[int]:
+        """As `RunGraph.lost`, as far as the client knows."""
+        return self._run.lost(self._client.futures)
+
+    def bystanders(self, chunks: Collection[int]) -> list[int]:
+        """Those of the chunks that the cluster gave up only because others are lost."""
+        lost = self.lost()
+        return [c for c in self._with_attempts_left(chunks) if c not in lost] if lost else []
+
+    def stuck(self, chunks: Collection[int], keys: Collection[Key]) -> list[int]:
+        """Those of the chunks that need one of the keys, and can be had without."""
+        left = self._with_attempts_left(chunks)
+        return [chunk for chunk in left if self._sent[chunk][0].can_do_without(chunk, keys)]
+
+    def needed(self, chunks: Collection[int]) -> set[Key]:
+        """All of which those of the chunks are made that were launched."""
+        runs = ((chunk, self._sent[chunk][0]) for chunk in chunks if chunk in self._sent)
+        return {key for chunk, run in runs for key in run.needed(chunk)}
+
+    def queued(self, chunks: Collection[int], keys: Collection[Key]) -> list[int]:
+        """Those of the chunks whose own key is among the keys, and that may run anywhere."""
+        left = [] if self._any_worker else self._with_attempts_left(chunks)
+        return [chunk for chunk in left if self.futures[chunk].key in keys]
+
+    def stranded(self, chunks: Collection[int], workers: Collection[str]) -> list[int]:
+        """Those of the chunks that may run on none of the workers."""
+        return [
+            chunk
+            for chunk in chunks
+            if chunk in self._sent
+            and (allowed := self._sent[chunk][1])
+            and not set(allowed).intersection(workers)
+        ]
+
+    def release(self, keep: Collection[int] = ()) -> None:
+        """Let go of all futures but those of some chunks."""
+        with self._lock:
+            for chunk in self.futures.keys() - set(keep):
+                del self.futures[chunk]
+            self._sources = {}
+            if not self.futures:
+                # The graph may hold futures of what the chunks are made of.
+                self._run = self._run.part(())
+                self._sent.clear()
+                self._over = True
+
+    def _submit(
+        self, run: RunGraph, workers: Sequence[str], parity: Collection[Key] = ()
+    ) -> tuple[dict[Key, Future[Any]], Sequence[str]]:
+        """The futures, and the only workers that may make them."""
+        allowed = () if self._any_worker else workers
+        with annotate(**self._annotations):
+            return submit(self._client, run, parity, self._retries, allowed), allowed
+
+    def _with_attempts_left(self, chunks: Collection[int]) -> list[int]:
+        return [c for c in chunks if c in self._sent and self._attempts[c] < ATTEMPTS]
+
+    def _launched(
+        self,
+        run: RunGraph,
+        chunks: Collection[int],
+        futures: Mapping[Key, Future[Any]],
+        workers: Sequence[str],
+    ) -> dict[int, Future[Any]]:
+        launched = {chunk: futures[run.name, chunk] for chunk in chunks}
+        with self._lock:
+            if not self._over:
+                self._sent |= dict.fromkeys(chunks, (run, workers))
+                self.futures |= launched
+        return launched
