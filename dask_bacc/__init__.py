@@ -4,12 +4,11 @@ from dask_bacc import coding
 from dask_bacc._config import register_defaults
 from dask_bacc.api import encode
 from dask_bacc.array import CodedArray
-from dask_bacc.display.progress import progress
+from dask_bacc.progress import progress
 from dask_bacc.records.errors import DecodeError, ResultError
 from dask_bacc.records.events import RunEvent
-from dask_bacc.records.report import ChunkRecord, RunReport
+from dask_bacc.records.report import ChunkRecord, Partial, RunReport
 from dask_bacc.run import CodedRun
-from dask_bacc.runtime.decided import Partial
 from dask_bacc.worker.task import should_stop
 
 register_defaults()

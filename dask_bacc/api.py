@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Hashable, Sequence
 from typing import Any
 
+import dask
+from dask.array import Array
+from dask.base import tokenize
+from dask.typing import Key
+
 from dask_bacc.array import CodedArray
-from dask_bacc.coding import Code
-from dask_bacc.encode import encode_arrays
+from dask_bacc.coding import Code, get_code
+from dask_bacc.graphs.encode import encode_here, encode_on_cluster
+from dask_bacc.graphs.sources import check_source, number_of_blocks
+from dask_bacc.records.part import Part
+from dask_bacc.results.labels import Label
 
 
 def encode(
@@ -80,22 +89,81 @@ def encode(
     if not any(labelled):
         if dim is not None:
             raise TypeError(f"dim={dim!r} names a dimension of DataArrays; use axis for others")
-        return encode_arrays(arrays, [axis] * len(arrays), n=n, k=k, code=code)
+        return _encode(arrays, [axis] * len(arrays), n=n, k=k, code=code)
     if not all(labelled):
         raise TypeError("DataArrays and plain arrays cannot be encoded together; use .data")
-    from dask_bacc.xarray import Labels, SourceLabels, check_aligned, resolve_axis
+    from dask_bacc.results.labelled import Labels, SourceLabels
+    from dask_bacc.xarray import check_aligned, resolve_axis
 
     check_aligned(arrays)
     axes = [resolve_axis(array, dim, axis) for array in arrays]
-    return encode_arrays(
+    return _encode(
         [array.data for array in arrays],
         axes,
         n=n,
         k=k,
         code=code,
         dims=[array.dims[axis] for array, axis in zip(arrays, axes, strict=True)],
-        dress=Labels(tuple(map(SourceLabels.of, arrays, axes))).dress,
+        label=Labels(tuple(map(SourceLabels.of, arrays, axes))).label,
     )
+
+
+def _encode(
+    arrays: Sequence[Any],
+    axes: Sequence[int],
+    *,
+    n: int,
+    k: int | None,
+    code: str | Code | None,
+    dims: Sequence[Hashable | None] | None = None,
+    label: Label | None = None,
+) -> CodedArray:
+    """Encode dask and NumPy arrays, each along its axis.
+
+    Parameters
+    ----------
+    arrays, axes : sequences of equal length
+    n, k, code
+        As in `encode`.
+    dims : sequence of hashables, optional
+        Names of the axes, if the arrays are labelled.
+    label : callable, optional
+        Gives the answer of a run its labels.
+    """
+    sources = [
+        check_source(array, axis, position)
+        for position, (array, axis) in enumerate(zip(arrays, axes, strict=True))
+    ]
+    k = number_of_blocks(sources, k)
+    code = get_code(
+        dask.config.get("bacc.code") if code is None else code,
+        k,
+        n,
+        group_size=dask.config.get("bacc.group-size"),
+    )
+    graph: dict[Key, Any] = {}
+    parts = []
+    named = zip(sources, dims or [None] * len(sources), strict=True)
+    for position, (source, dim) in enumerate(named):
+        token = tokenize(source.array, source.axis, code)
+        name = f"coded-{token}"
+        if isinstance(source.array, Array):
+            graph.update(encode_on_cluster(token, source, position, code))
+        else:
+            graph.update(encode_here(name, source, code))
+        parts.append(
+            Part(
+                name=name,
+                shape=source.block_shape(k),
+                dtype=source.dtype,
+                own_dtype=source.own_dtype,
+                axis=source.axis,
+                library=source.library,
+                dim=dim,
+                integers=source.integers,
+            )
+        )
+    return CodedArray(graph, tuple(parts), code, label)
 
 
 def _are_labelled(arrays: tuple[Any, ...]) -> list[bool]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -14,43 +14,28 @@ import dask.threaded
 import numpy as np
 from dask.base import DaskMethodsMixin
 from dask.highlevelgraph import HighLevelGraph
-from dask.task_spec import Task, TaskRef
 from dask.typing import Key
 from distributed import Client
 
+from dask_bacc._config import configured
 from dask_bacc.coding import Code, Decoder
 from dask_bacc.coding._typing import AnyArray
 from dask_bacc.coding.arrays import namespace, single
 from dask_bacc.coding.linear import rounding
+from dask_bacc.display.html import coded_array_html
+from dask_bacc.engine.tasks import Task, TaskRef
 from dask_bacc.graphs.encode import alone_key
-from dask_bacc.graphs.local import specimen
+from dask_bacc.graphs.local import empty_meta
+from dask_bacc.graphs.map import Call, Chunks
 from dask_bacc.graphs.pinned import is_pinned
+from dask_bacc.policy.backups import Patience
 from dask_bacc.policy.options import RunOptions
+from dask_bacc.policy.timing import Timing
+from dask_bacc.records.part import Part
+from dask_bacc.results.encoded import Encoded
 from dask_bacc.results.joining import Cut
-from dask_bacc.results.labels import Dress
+from dask_bacc.results.labels import Label
 from dask_bacc.run import CodedRun, start_run
-
-
-@dataclass(frozen=True)
-class Part:
-    """What became of one encoded array."""
-
-    #: chunk ``i`` has the key ``(name, i)``
-    name: str
-    #: shape of every chunk
-    shape: tuple[int, ...]
-    #: dtype of the chunks that are combined from blocks, and of all once they are stacked
-    dtype: np.dtype[np.generic]
-    #: dtype of the chunks that are blocks as they stand; another one for half precision alone
-    own_dtype: np.dtype[np.generic]
-    #: axis along which the array was cut
-    axis: int
-    #: library of every chunk; see `dask_bacc.coding.arrays.library`
-    library: str
-    #: that axis's dimension, if the array was labelled
-    dim: Hashable | None = None
-    #: whether the array was of integers or booleans
-    integers: bool = False
 
 
 class CodedArray(DaskMethodsMixin):
@@ -72,13 +57,13 @@ class CodedArray(DaskMethodsMixin):
         graph: Mapping[Key, Any],
         parts: tuple[Part, ...],
         code: Code,
-        dress: Dress | None = None,
+        label: Label | None = None,
         sketches: dict[int, list[AnyArray]] | None = None,
     ) -> None:
         self._graph = graph
         # They tell what blocks are like, and later runs need not make them once more.
         self._known_sketches = {} if sketches is None else sketches
-        self._dress = dress
+        self._label = label
         self.parts = parts
         self.code = code
 
@@ -106,10 +91,7 @@ class CodedArray(DaskMethodsMixin):
         return f"CodedArray<{self.code}, chunks {arrays}>"
 
     def _repr_html_(self) -> str:
-        # Display builds on this module, so it is looked up only when something is shown.
-        from dask_bacc.display.html import coded_array_html
-
-        return coded_array_html(self)
+        return coded_array_html(self.code, self.parts, self.nbytes)
 
     def __dask_graph__(self) -> Mapping[Key, Any]:
         return self._graph
@@ -134,7 +116,7 @@ class CodedArray(DaskMethodsMixin):
     ) -> CodedArray:
         names = rename or {}
         parts = tuple(replace(p, name=names.get(p.name, p.name)) for p in self.parts)
-        return CodedArray(graph, parts, self.code, self._dress, self._sketches())
+        return CodedArray(graph, parts, self.code, self._label, self._sketches())
 
     @cached_property
     def _is_pinned(self) -> bool:
@@ -144,10 +126,10 @@ class CodedArray(DaskMethodsMixin):
         """Those of earlier runs, to which a run adds; none if the data may have changed since."""
         return self._known_sketches if self._is_pinned else {}
 
-    def _key_of(self, part: Part, chunk: int, single: bool) -> Key:
+    def _key_of(self, part: Part, chunk: int, alone: bool) -> Key:
         # Chunks that are made together are too much to make when only one is wanted.
-        alone = alone_key(part.name, chunk)
-        return alone if single and alone in self._graph else (part.name, chunk)
+        key = alone_key(part.name, chunk)
+        return key if alone and key in self._graph else (part.name, chunk)
 
     def to_dask_array(self) -> da.Array | tuple[da.Array, ...]:
         """The chunks as a dask array, stacked on a new first axis.
@@ -178,7 +160,7 @@ class CodedArray(DaskMethodsMixin):
         }
         layers = HighLevelGraph.from_collections(name, {**self._graph, **graph}, dependencies=())
         chunks = ((1,) * self.n, *((size,) for size in part.shape))
-        meta = specimen(part.library, part.dtype, len(chunks))
+        meta = empty_meta(part.library, part.dtype, len(chunks))
         return da.Array(layers, name, chunks, meta=meta)
 
     def map(
@@ -268,20 +250,27 @@ class CodedArray(DaskMethodsMixin):
             deadline=deadline,
             decoder=dask.config.get("bacc.decoder") if decoder is None else decoder,
             combine=combine,
-            cuts=tuple(Cut(part.shape, part.axis, part.dim) for part in self.parts),
             retries=retries,
             launch=launch,
             cancel=cancel,
             suspects=suspects,
-            dress=self._dress,
-            sketches=self._sketches(),
+            patience=configured(Patience, "bacc.backup"),
+            timing=configured(Timing, "bacc.timing"),
+        )
+        encoded = Encoded(
+            cuts=tuple(Cut(part.shape, part.axis, part.dim) for part in self.parts),
+            label=self._label,
             precision=rounding(part.dtype for part in self.parts),
             integers=any(part.integers for part in self.parts),
         )
-        single = launch == "backup"
-        keys = [[self._key_of(part, i, single) for part in self.parts] for i in range(self.n)]
-        shapes = [part.shape for part in self.parts]
-        return start_run(self._graph, keys, shapes, func, args, kwargs, self.code, options, client)
+        alone = launch == "backup"
+        chunks = Chunks(
+            self._graph,
+            [[self._key_of(part, i, alone) for part in self.parts] for i in range(self.n)],
+            [part.shape for part in self.parts],
+        )
+        call = Call(func, args, kwargs)
+        return start_run(chunks, call, self.code, options, encoded, self._sketches(), client)
 
 
 def _stack(parts: Sequence[Sequence[AnyArray]]) -> AnyArray | tuple[AnyArray, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import weakref
-from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,17 +15,28 @@ from dask.utils import parse_bytes
 from distributed import Client
 
 from dask_bacc.coding import Code
+from dask_bacc.coding._typing import AnyArray
+from dask_bacc.display.html import run_html
+from dask_bacc.display.timeline import timeline
+from dask_bacc.engine.scheduler import on_event_loop
+from dask_bacc.graphs.map import Call, Chunks, run_graph
+from dask_bacc.policy.backups import late_chunks
 from dask_bacc.policy.options import RunOptions
+from dask_bacc.policy.schedule import Situation
 from dask_bacc.records.events import Listener, RunEvent
 from dask_bacc.records.report import RunReport
-from dask_bacc.records.state import Ledger
+from dask_bacc.records.state import RunState
+from dask_bacc.results.encoded import Encoded
+from dask_bacc.runtime.active import ActiveRun
 from dask_bacc.runtime.answer import Answer
 from dask_bacc.runtime.client import resolve_client
+from dask_bacc.runtime.decide import Decider
+from dask_bacc.runtime.inline import InlineResults
+from dask_bacc.runtime.intake import take_message
 from dask_bacc.runtime.launcher import Launcher
-from dask_bacc.runtime.monitor import subscribe, watch
+from dask_bacc.runtime.monitor import subscribed
 from dask_bacc.runtime.partials import Partials
-from dask_bacc.runtime.submit import run_graph
-from dask_bacc.runtime.work import Work
+from dask_bacc.runtime.store import Store
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,11 +49,10 @@ class CodedRun:
     client it is awaitable, and so is what `result` returns.
     """
 
-    def __init__(self, client: Client, name: str, ledger: Ledger, answer: Answer) -> None:
-        self._client = client
-        self._name = name
-        self._ledger = ledger
+    def __init__(self, answer: Answer) -> None:
         self._answer = answer
+        self._client: Client = answer.run.client
+        self._state: RunState = answer.run.state
         # The event loop never knows this object.
         finalizer = weakref.finalize(self, answer.cancel)
         finalizer.atexit = False
@@ -57,10 +67,7 @@ class CodedRun:
     @property
     def report(self) -> RunReport:
         """How the run stands, or how it ended."""
-        report = self._ledger.report()
-        zombies = watch(self._client).zombies
-        running = {i: w for i, w in report.still_running.items() if (self._name, i) in zombies}
-        return replace(report, still_running=running)
+        return report_of(self._answer)
 
     @property
     def status(self) -> str:
@@ -185,12 +192,10 @@ class CodedRun:
         if not callable(callback):
             raise TypeError(f"callback must be callable, got {type(callback).__name__}")
         listener = Listener(callback)
-        loop: Any = self._client.loop
-        try:
-            loop.asyncio_loop.call_soon_threadsafe(self._ledger.events.listen, listener)
-        except RuntimeError:
+        events = self._state.events
+        if not on_event_loop(self._client, events.listen, listener):
             # The client is closed and its loop with it: nothing more will happen.
-            self._ledger.events.listen(listener)
+            events.listen(listener)
         return listener.stop
 
     def plot(self, ax: Axes | None = None) -> Axes:
@@ -210,8 +215,6 @@ class CodedRun:
         ImportError
             If matplotlib is not installed.
         """
-        from dask_bacc.display.timeline import timeline
-
         return timeline(self.report, ax)
 
     def cancel(self) -> None:
@@ -238,39 +241,50 @@ class CodedRun:
         )
 
     def _repr_html_(self) -> str:
-        # Display builds on this module, so it is looked up only when something is shown.
-        from dask_bacc.display.html import run_html
-
         return run_html(self.status, self.report)
 
 
+def report_of(answer: Answer) -> RunReport:
+    """How a run stands, with the chunks that are late by its own measure."""
+    run = answer.run
+    report = run.state.report()
+    if report.stopped is not None:
+        return report
+    late, _ = late_chunks(report.chunks, report.seconds, run.options.patience)
+    return replace(report, late=tuple(sorted(late)))
+
+
 def start_run(
-    chunks: Mapping[Key, Any],
-    keys: Sequence[Sequence[Key]],
-    shapes: Sequence[tuple[int, ...]],
-    func: Callable[..., Any],
-    args: Sequence[Any],
-    kwargs: Mapping[str, Any],
+    chunks: Chunks,
+    call: Call,
     code: Code,
     options: RunOptions,
+    encoded: Encoded,
+    sketches: dict[int, list[AnyArray]],
     client: Client | None,
 ) -> CodedRun:
-    """Submit a function over all chunks and start to consume the results.
+    """Submit a function over all chunks and start to collect the results.
 
     Parameters
     ----------
-    chunks, keys, shapes, func, args, kwargs
-        As in `run_graph`.
-    code, options
+    chunks : Chunks
+    call : Call
+    code : Code
+    options : RunOptions
+    encoded : Encoded
+    sketches : dict
+        Of chunks, by earlier runs over the same data; added to by this one.
     client : Client, optional
     """
     client = resolve_client(client)
+    # Before the tasks: what is sent to the scheduler arrives in order.
+    monitor, topic = subscribed(client)
     wanted = range(code.n) if options.decoder.uses_gram else ()
-    axes = [cut.axis for cut in options.joining.cuts]
-    sketched = dict.fromkeys(set(wanted) - options.sketches.keys(), axes)
+    axes = [cut.axis for cut in encoded.cuts]
+    sketched = dict.fromkeys(set(wanted) - sketches.keys(), axes)
     limit = parse_bytes(dask.config.get("bacc.gather-limit"))
-    graph = run_graph(chunks, keys, shapes, func, args, kwargs, sketched, limit)
-    ledger = Ledger(code.k, code.n, options.decoder.name, name=graph.name)
+    graph = run_graph(chunks, call, topic=topic, sketched=sketched, limit=limit)
+    state = RunState(code.k, code.n, options.decoder.name, name=graph.name)
     parity = [chunk for chunk, own in enumerate(code.own_blocks) if own < 0]
     launcher = Launcher(client, graph, graph.only_for(parity), options.retries)
     lost = graph.lost()
@@ -281,18 +295,28 @@ def start_run(
         first = [chunk for chunk in first if chunk not in spare]
         # Kept, so that parity can be made without making the blocks again.
         sources = graph.shared_by(spare)
-        ledger.spare(spare)
-    work = Work(code, options, ledger)
-    # What comes after the answer is to refine it here.
-    work.gathering = options.cancel == "keep"
-    known = subscribe(client)
-    # Before the tasks: what is sent to the scheduler arrives in order.
-    ledger.submit(first)
-    ledger.give_up(lost)
-    known.listen(graph.name, work.news)
+        state.spare(spare)
+    due = state.submitted + (options.deadline or float("inf"))
+    run = ActiveRun(
+        client=client,
+        code=code,
+        options=options,
+        encoded=encoded,
+        launcher=launcher,
+        state=state,
+        store=Store(sketches),
+        decider=Decider(code, options, encoded, due),
+        inline=InlineResults(options.timing),
+        situation=Situation(state),
+        # What comes after the answer is to refine it here.
+        wanted_here=options.cancel == "keep",
+    )
+    state.submit(first)
+    state.give_up(lost)
+    monitor.listen(graph.name, lambda *said: take_message(run, *said))
     try:
-        launcher.launch(first, known.trusted(patient=True), sources=sources)
+        launcher.launch(first, monitor.available(patient=True), sources=sources)
     except BaseException:
-        known.unlisten(graph.name)
+        monitor.forget(graph.name)
         raise
-    return CodedRun(client, graph.name, ledger, Answer(client, launcher, work))
+    return CodedRun(Answer(run))

@@ -6,10 +6,8 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from dask_bacc.records.report import RunReport
+from dask_bacc.records.report import RunReport
 
 
 @dataclass(frozen=True)

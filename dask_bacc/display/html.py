@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING
 
 from dask.utils import format_bytes
 from jinja2 import Environment, PackageLoader, Template
 
+from dask_bacc.coding import Code
 from dask_bacc.display.palette import COLOURS
-from dask_bacc.display.states import late_now
-
-if TYPE_CHECKING:
-    from dask_bacc.array import CodedArray
-    from dask_bacc.records.report import ChunkRecord, RunReport
+from dask_bacc.records.part import Part
+from dask_bacc.records.report import ChunkRecord, RunReport
 
 #: Lines from blocks to chunks beyond this number would be a grey smear.
 MOST_LINKS = 600
@@ -28,14 +26,22 @@ MARK_STYLES = {
 }
 
 
-def coded_array_html(coded: CodedArray) -> str:
-    """A table of what the array is, beside a picture of which blocks each chunk is made of."""
-    height = min(max(120, 6 * coded.n), 240)
-    block_height, chunk_height = height / coded.k, height / coded.n
-    block_tops = [10 + j * block_height for j in range(coded.k)]
-    chunk_tops = [10 + i * chunk_height for i in range(coded.n)]
-    own = (coded.code.own_blocks >= 0).tolist()
-    rows = [coded.code.row(i)[0].tolist() for i in range(coded.n)]
+def coded_array_html(code: Code, parts: Sequence[Part], nbytes: int) -> str:
+    """A table of what the array is, beside a picture of which blocks each chunk is made of.
+
+    Parameters
+    ----------
+    code : Code
+    parts : sequence of Part
+    nbytes : int
+        Of all chunks.
+    """
+    height = min(max(120, 6 * code.n), 240)
+    block_height, chunk_height = height / code.k, height / code.n
+    block_tops = [10 + j * block_height for j in range(code.k)]
+    chunk_tops = [10 + i * chunk_height for i in range(code.n)]
+    own = (code.own_blocks >= 0).tolist()
+    rows = [code.row(i)[0].tolist() for i in range(code.n)]
     links = [
         {
             "y1": block_tops[j] + block_height / 2,
@@ -46,9 +52,10 @@ def coded_array_html(coded: CodedArray) -> str:
         for j in row
     ]
     return _template("coded_array.html.j2").render(
-        coded=coded,
-        size=format_bytes(coded.nbytes),
-        block_size=format_bytes(coded.nbytes // coded.n),
+        code=code,
+        parts=parts,
+        size=format_bytes(nbytes),
+        block_size=format_bytes(nbytes // code.n),
         height=height,
         block_height=block_height,
         chunk_height=chunk_height,
@@ -67,7 +74,7 @@ def coded_array_html(coded: CodedArray) -> str:
 
 def run_html(status: str, report: RunReport) -> str:
     """A grid of chunks, coloured by their states, above what the report says."""
-    late = late_now(report) if status == "pending" else set()
+    late = set(report.late) if status == "pending" else set()
     lost = Counter(event.chunk for event in report.events if event.kind == "lost")
     backups = {i for i, chunk in enumerate(report.chunks) if chunk.backup is not None}
     marks = {"backup": backups, "late": late, "suspect": set(report.suspects)}

@@ -12,20 +12,20 @@ import dask.array as da
 import numpy as np
 from dask.base import tokenize
 from dask.highlevelgraph import HighLevelGraph
-from dask.task_spec import Task, TaskRef
 from dask.typing import Key
 from distributed import Future
 
 from dask_bacc.coding._typing import AnyArray, FloatArray, IndexArray
 from dask_bacc.coding.arrays import astype
 from dask_bacc.coding.linear import combined_rows
-from dask_bacc.graphs.cost import Work, choose_slices
-from dask_bacc.graphs.local import specimen
-from dask_bacc.graphs.products import Index, limits, together
+from dask_bacc.engine.tasks import Task, TaskRef
+from dask_bacc.graphs.cost import Work
+from dask_bacc.graphs.local import empty_meta
+from dask_bacc.graphs.products import Index, plan_slices, together
 from dask_bacc.results.combine import check_finite, member_dtypes, narrowed, reducing_row
 from dask_bacc.results.joining import Joining
-from dask_bacc.results.pytree import rebuild
-from dask_bacc.results.result import Leaf, Outline
+from dask_bacc.results.pytree import unflatten
+from dask_bacc.results.result import Leaf, ResultSpec
 from dask_bacc.results.solved import Solved
 from dask_bacc.worker.task import ChunkResult
 
@@ -36,7 +36,7 @@ FAN_IN = 4
 def lazy_answer(
     name: str,
     solved: Solved,
-    outlines: Mapping[int, Outline],
+    specs: Mapping[int, ResultSpec],
     futures: Mapping[int, Future[Any]],
     workers: Mapping[int, str | None],
     joining: Joining,
@@ -49,7 +49,7 @@ def lazy_answer(
         Of the run; keys begin with it.
     solved : Solved
         How the results decode; no block is lost.
-    outlines : mapping of int to Outline
+    specs : mapping of int to ResultSpec
     futures : mapping of int to Future
         The results, on the cluster.
     workers : mapping of int to str or None
@@ -61,16 +61,16 @@ def lazy_answer(
     ValueError
         If results have no such axis to concatenate along.
     """
-    layout = outlines[solved.chunks[0]].layout
+    layout = specs[solved.chunks[0]].layout
     results = [futures[chunk] for chunk in solved.chunks]
-    kinds = [outlines[chunk].dtypes for chunk in solved.chunks]
+    kinds = [specs[chunk].dtypes for chunk in solved.chunks]
     answers: dict[int, da.Array] = {}
     for number, (leaf, matrix) in enumerate(zip(layout.leaves, solved.matrices, strict=True)):
         dtypes = member_dtypes(matrix.weights, leaf.members, kinds)
         dtype = np.result_type(*set(dtypes))
         axis = joining.axis_of(leaf.shape, leaf.dims)
         shape = _shape(leaf)
-        meta = specimen(leaf.library, dtype, len(shape) + (joining.combine == "stack"))
+        meta = empty_meta(leaf.library, dtype, len(shape) + (joining.combine == "stack"))
         single = len(solved.matrices) == 1
         build = _Leaf(f"{name}-{joining.combine}-{number}", number, dtype, meta, results, single)
         if joining.reduces:
@@ -81,7 +81,7 @@ def lazy_answer(
             whole = build.blocks(matrix.weights, shape, place)
         stacked = joining.combine == "stack"
         answers |= zip(leaf.members, _members(whole, leaf, dtypes, stacked), strict=True)
-    return rebuild(layout.skeleton, [answers[member] for member in range(len(answers))])
+    return unflatten(layout.treedef, [answers[member] for member in range(len(answers))])
 
 
 def _shape(leaf: Leaf) -> tuple[int, ...]:
@@ -146,7 +146,7 @@ class _Leaf:
             slices = 0
             if len(used) > 1:
                 work = Work(len(used), [len(used)] * len(members), nbytes, mixed)
-                slices = choose_slices(work, **limits(shape, len(used)))
+                slices = plan_slices(work, shape, len(used))
             sources = self._sources(used.tolist())
             if slices == 0:
                 for block in members:

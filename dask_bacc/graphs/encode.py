@@ -6,14 +6,18 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
-from dask.task_spec import Task, TaskRef
 from dask.typing import Key
 
 from dask_bacc.coding import Code
-from dask_bacc.graphs.cost import Work, choose_slices
-from dask_bacc.graphs.products import limits, together
+from dask_bacc.coding.linear import combined_rows
+from dask_bacc.engine.tasks import Alias, DataNode, Task, TaskRef
+from dask_bacc.graphs.cost import Work
+from dask_bacc.graphs.map import target
+from dask_bacc.graphs.products import plan_slices, together
+from dask_bacc.graphs.sources import Source, dask_blocks, numpy_blocks
 from dask_bacc.worker.blocks import Expected, slice_of, weighted_sum, weighted_sums
 
 
@@ -62,7 +66,6 @@ class Maker:
         """
         wanted = set(chunks)
         parts = [sorted(wanted & set(range(code.n)[part.chunks])) for part in code.groups]
-        within = limits(self.shape, len(self.keys))
         for number, members in enumerate(parts):
             if not members:
                 continue
@@ -71,7 +74,7 @@ class Maker:
             work = Work(
                 len(columns), [len(blocks) for blocks, _ in rows], self.nbytes, len(code.groups)
             )
-            slices = choose_slices(work, **within)
+            slices = plan_slices(work, self.shape, len(self.keys))
             if slices == 0:
                 yield from (self._direct((self.name, chunk), chunk, code) for chunk in members)
                 continue
@@ -110,3 +113,52 @@ def alone_key(name: str, chunk: int) -> Key:
     Chunks that are made together are made together even if only one of them is wanted.
     """
     return (f"alone-{name}", chunk)
+
+
+def encode_on_cluster(token: str, source: Source, position: int, code: Code) -> dict[Key, Any]:
+    """A graph that makes the coded chunks of a dask array.
+
+    Parameters
+    ----------
+    token : str
+        Of array and code; chunk ``i`` has the key ``(f"coded-{token}", i)``.
+    source : Source
+    position : int
+        Of the array among those that are encoded together, for messages.
+    code : Code
+    """
+    graph, keys = dask_blocks(source, code.k)
+    # An alias would need the thread of a block's worker, which its own chunk may have for long.
+    keys = [target(graph, key) for key in keys]
+    shape = source.block_shape(code.k)
+    maker = Maker(token, keys, Expected(position, shape, source.dtype), shape)
+    combined = []
+    for chunk, own in enumerate(code.own_blocks.tolist()):
+        if own < 0:
+            combined.append(chunk)
+        elif source.cast:
+            graph[maker.name, chunk] = maker.cast(chunk, own)
+        else:
+            graph[maker.name, chunk] = Alias((maker.name, chunk), keys[own])
+    graph.update((task.key, task) for task in maker.tasks(code, combined))
+    return graph
+
+
+def encode_here(name: str, source: Source, code: Code) -> dict[Key, Any]:
+    """The coded chunks of a NumPy array as a graph of data; chunk ``i`` has the key ``(name, i)``.
+
+    Parameters
+    ----------
+    name : str
+    source : Source
+    code : Code
+    """
+    blocks = numpy_blocks(source, code.k)
+    graph: dict[Key, Any] = {}
+    for chunk in range(code.n):
+        used, coefficients = code.row(chunk)
+        dtype = source.dtype if code.own_blocks[chunk] < 0 else source.own_dtype
+        # Always a copy: changing the array later must not change some chunks and not others.
+        (data,) = combined_rows(coefficients[None, :], [blocks[j] for j in used], dtype)
+        graph[name, chunk] = DataNode((name, chunk), data)
+    return graph

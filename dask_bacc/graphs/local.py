@@ -12,11 +12,11 @@ from dask.delayed import delayed
 
 from dask_bacc.coding.arrays import as_array, is_foreign, library, numpy_dtype
 from dask_bacc.results.joining import Joining
-from dask_bacc.results.pytree import rebuild, take_apart
+from dask_bacc.results.pytree import flatten, unflatten
 from dask_bacc.results.result import Layout
 
 
-def lazy_copy(answer: Any, k: int, layout: Layout, joining: Joining) -> Any:
+def lazy_copy(answer: Any, k: int, layout: Layout, joining: Joining, name: str) -> Any:
     """Dask arrays of an answer that is here, chunked as if decoded on the cluster.
 
     Parameters
@@ -29,8 +29,10 @@ def lazy_copy(answer: Any, k: int, layout: Layout, joining: Joining) -> Any:
         Of the results.
     joining : Joining
         By which the answer was made.
+    name : str
+        Of the run. Without names, dask would hash arrays.
     """
-    skeleton, members = take_apart(answer)
+    treedef, members = flatten(answer)
     for leaf in layout.leaves:
         axis = 0 if joining.combine == "stack" else joining.axis_of(leaf.shape, leaf.dims)
         for member in leaf.members:
@@ -42,13 +44,15 @@ def lazy_copy(answer: Any, k: int, layout: Layout, joining: Joining) -> Any:
             if is_foreign(array):
                 members[member] = _in_pieces(array, tuple(chunks))
             else:
-                members[member] = da.from_array(array, chunks=tuple(chunks))
-    return rebuild(skeleton, members)
+                members[member] = da.from_array(
+                    array, tuple(chunks), name=f"{name}-answer-{member}"
+                )
+    return unflatten(treedef, members)
 
 
 def _in_pieces(array: Any, size: tuple[int, ...]) -> da.Array:
     """A dask array of another library's, of which `da.from_array` may make NumPy's."""
-    meta = specimen(library(array), numpy_dtype(array), array.ndim)
+    meta = empty_meta(library(array), numpy_dtype(array), array.ndim)
     cut = [axis for axis, part in enumerate(size) if part != array.shape[axis]]
     if not cut:
         one: da.Array = da.from_delayed(delayed(array), size, meta=meta)
@@ -62,7 +66,7 @@ def _in_pieces(array: Any, size: tuple[int, ...]) -> da.Array:
     return whole
 
 
-def specimen(name: str, dtype: np.dtype[np.generic], ndim: int) -> Any:
+def empty_meta(name: str, dtype: np.dtype[np.generic], ndim: int) -> Any:
     """An empty array by which dask knows what the blocks are, NumPy's if it cannot be another."""
     with contextlib.suppress(Exception):  # here may be neither the library nor its device
         xp = importlib.import_module(name)

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from dask.task_spec import DataNode, GraphNode
 from dask.typing import Key
 from distributed import Future
 
 from dask_bacc.coding.arrays import is_foreign
+from dask_bacc.engine.tasks import DataNode, GraphNode
 
 #: Kinds of values that nobody can change.
 _FIXED = (type(None), bool, int, float, complex, str, bytes, np.generic, np.dtype, slice)

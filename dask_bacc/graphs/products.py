@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from operator import getitem
-from typing import Any, TypedDict
+from typing import Any
 
 import dask
 import numpy as np
-from dask.task_spec import Task, TaskRef
 from dask.typing import Key
 from dask.utils import parse_bytes
 
 from dask_bacc.coding._typing import FloatArray
 from dask_bacc.coding.arrays import namespace
+from dask_bacc.engine.tasks import Task, TaskRef
+from dask_bacc.graphs.cost import Work, choose_slices
 
 #: The scheduler sends tasks to their data only if what they depend on has at least this many
 #: tasks; else it takes them for the roots of a graph and spreads them.
@@ -22,17 +23,22 @@ FEWEST_SOURCES = 5
 Index = tuple[Any, ...]
 
 
-class Limits(TypedDict):
-    """What `choose_slices` has to keep to."""
+def plan_slices(work: Work, shape: Sequence[int], sources: int) -> int:
+    """How products are to be made, as is configured or as is cheapest; see `choose_slices`.
 
-    most: int
-    memory: int
-    bandwidth: float
-
-
-def limits(shape: Sequence[int], sources: int) -> Limits:
-    """Those that are configured, for so many arrays of this shape."""
-    return Limits(
+    Parameters
+    ----------
+    work : Work
+    shape : sequence of int
+        Of an array.
+    sources : int
+        Arrays that the scheduler can choose among, for where to make them.
+    """
+    given = dask.config.get("bacc.encode.slices")
+    if given is not None:
+        return int(given)
+    return choose_slices(
+        work,
         most=max(shape, default=1) if sources >= FEWEST_SOURCES else 1,
         memory=parse_bytes(dask.config.get("bacc.encode.memory")),
         bandwidth=parse_bytes(dask.config.get("distributed.scheduler.bandwidth")),

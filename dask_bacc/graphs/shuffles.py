@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Mapping
 from typing import Any
 
-from dask.task_spec import GraphNode, Task
 from dask.typing import Key
 
-#: Where the functions are that tasks of such shuffles call; no public name tells them.
-MODULE = "distributed.shuffle"
+from dask_bacc.engine.tasks import GraphNode, is_shuffle
 
 
 def shuffle_keys(graph: Mapping[Key, Any]) -> set[Key]:
@@ -26,6 +23,7 @@ def shuffle_keys(graph: Mapping[Key, Any]) -> set[Key]:
     Examples
     --------
     >>> from distributed.shuffle._core import p2p_barrier
+    >>> from dask_bacc.engine.tasks import Task
     >>> shuffle_keys({"a": Task("a", p2p_barrier, "an id"), "b": Task("b", abs, -1)})
     {'a'}
     """
@@ -37,27 +35,3 @@ def shuffle_keys(graph: Mapping[Key, Any]) -> set[Key]:
             if isinstance(node := graph.get(key), GraphNode):
                 waiting += node.dependencies
     return found
-
-
-def is_shuffle(node: Any) -> bool:
-    """Whether a node of a graph is a task of such a shuffle, or has one fused into it."""
-    if not isinstance(node, Task):
-        return False
-    if _module(node.func).startswith(MODULE):
-        return True
-    return any(map(is_shuffle, _inside(node)))
-
-
-def _module(func: Callable[..., Any]) -> str:
-    while isinstance(func, partial):
-        func = func.func
-    return getattr(func, "__module__", None) or ""
-
-
-def _inside(task: Task) -> Iterator[Any]:
-    """Arguments of a task that may be tasks, and those that were fused into it."""
-    for argument in (*task.args, *task.kwargs.values()):
-        if isinstance(argument, dict):  # what a fused task executes
-            yield from argument.values()
-        else:
-            yield argument

@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import index
 from typing import Any
 
-import dask
-import dask.array as da
 import numpy as np
-from dask._task_spec import convert_legacy_graph
 from dask.array import Array
-from dask.base import collections_to_expr
-from dask.core import flatten
 from dask.typing import Key
-from distributed import futures_of
 from numpy.lib.array_utils import normalize_axis_index
 
 from dask_bacc.coding._typing import AnyArray
 from dask_bacc.coding.arrays import exceeds_double, library, numpy_dtype
 from dask_bacc.coding.linear import inexact_dtype, mixed_dtype, too_large
+from dask_bacc.engine.tasks import optimised
 from dask_bacc.graphs.advice import instead_of
-
-#: dask's configuration is set for all threads at once, so threads optimise in turn.
-_optimising = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -53,6 +43,11 @@ class Source:
     def own_dtype(self) -> np.dtype[np.generic]:
         """Dtype of the chunks that are blocks as they stand."""
         return inexact_dtype(_dtype(self.array))
+
+    @property
+    def integers(self) -> bool:
+        """Whether it is of integers or booleans, whose blocks arrive as float64."""
+        return _dtype(self.array).kind in "iub"
 
     @property
     def library(self) -> str:
@@ -194,25 +189,7 @@ def dask_blocks(source: Source, k: int) -> tuple[dict[Key, Any], list[Key]]:
     )
     if array.chunks != chunks:
         array = array.rechunk(chunks, method="tasks")
-    with _rechunked_by_tasks():
-        expr = collections_to_expr([array], True).optimize()
-        futures = futures_of(array)
-    graph = convert_legacy_graph(expr.__dask_graph__())
-    keys = list(flatten(expr.__dask_keys__()))
-    # Optimising leaves their keys only, and what nobody has a future of is let go.
-    used = set(keys).union(*(node.dependencies for node in graph.values()))
-    graph |= {future.key: future for future in futures if future.key in used}
-    return graph, keys
-
-
-@contextlib.contextmanager
-def _rechunked_by_tasks() -> Iterator[None]:
-    """With query planning, how to rechunk is decided where an expression is optimised."""
-    if not da.array_expr_enabled():
-        yield
-        return
-    with _optimising, dask.config.set({"array.rechunk.method": "tasks"}):
-        yield
+    return optimised(array)
 
 
 def _dtype(array: Any) -> np.dtype[np.generic]:
@@ -221,7 +198,7 @@ def _dtype(array: Any) -> np.dtype[np.generic]:
 
 
 def _like_chunks(array: Any) -> Any:
-    """Dask's specimen of an array's chunks, or the array itself if it is NumPy's."""
+    """Dask's empty_meta of an array's chunks, or the array itself if it is NumPy's."""
     return getattr(array, "_meta", array)
 
 

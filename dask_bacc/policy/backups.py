@@ -6,7 +6,6 @@ import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-import dask
 import numpy as np
 
 from dask_bacc.coding import Code
@@ -32,16 +31,6 @@ class Patience:
             if not getattr(self, name) >= 0:
                 value = getattr(self, name)
                 raise ValueError(f"bacc.backup.{name} must be at least 0, got {value}")
-
-    @classmethod
-    def configured(cls) -> Patience:
-        """What ``bacc.backup`` says."""
-        return cls(
-            **{
-                name: float(dask.config.get(f"bacc.backup.{name}"))
-                for name in ("quantile", "multiple", "minimum")
-            }
-        )
 
 
 def late_chunks(

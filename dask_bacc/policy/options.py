@@ -8,12 +8,11 @@ from operator import index
 from typing import Any, Literal, get_args
 
 from dask_bacc.coding import Code, Decoder, get_decoder
-from dask_bacc.coding._typing import AnyArray
 from dask_bacc.coding.decode import check_suspects
 from dask_bacc.policy.backups import Patience
-from dask_bacc.results.joining import Cut, Joining, check_combine
-from dask_bacc.results.labels import Dress
+from dask_bacc.policy.timing import Timing
 
+Combine = Literal["concat", "stack", "sum", "mean"]
 Launch = Literal["eager", "backup"]
 Cancel = Literal["cancel", "keep", "restart"]
 
@@ -26,23 +25,17 @@ class RunOptions:
     enough: int
     rtol: float
     deadline: float | None
-    joining: Joining
+    combine: str
     retries: int
-    #: gives arrays of the answer their labels; None if no encoded array had any
-    dress: Dress | None
     #: ``"eager"`` to launch all chunks at once, ``"backup"`` to add parity for those that are late
     launch: str
-    #: when a chunk is late
-    patience: Patience
     cancel: str
     #: ``"keep"`` for results that look corrupted to stay, ``"replace"`` to put them aside
     suspects: str
-    #: sketches of chunks that earlier runs brought, added to by this one; see `locate`
-    sketches: dict[int, list[AnyArray]]
-    #: share of their size to which the blocks are rounded
-    precision: float
-    #: whether arrays were encoded whose integers or booleans arrive as float64
-    integers: bool
+    #: when a chunk is late
+    patience: Patience
+    #: how long the run waits for workers
+    timing: Timing
 
     @classmethod
     def checked(
@@ -54,44 +47,31 @@ class RunOptions:
         rtol: float,
         deadline: float | None,
         combine: str,
-        cuts: tuple[Cut, ...],
         retries: int,
-        dress: Dress | None,
         launch: str,
         cancel: str,
         suspects: str,
-        sketches: dict[int, list[AnyArray]],
-        precision: float,
-        integers: bool,
+        patience: Patience,
+        timing: Timing,
     ) -> RunOptions:
         """Refuse options out of their ranges; see `CodedArray.map`."""
         enough = code.k if enough is None else index(enough)
         if not 1 <= enough <= code.n:
             raise ValueError(f"enough must be 1 to n={code.n} results, got {enough}")
-        try:
-            rtol = float(rtol)
-        except (TypeError, ValueError, OverflowError):
-            raise TypeError(f"rtol must be a number, got {rtol!r}") from None
+        rtol = _number(rtol, "rtol", "a number")
         if not rtol >= 0:
             raise ValueError(f"rtol must be at least 0, or inf for none, got {rtol}")
         if deadline is not None:
-            try:
-                deadline = float(deadline)
-            except (TypeError, ValueError, OverflowError):
-                raise TypeError(
-                    f"deadline must be a number of seconds, got {deadline!r}"
-                ) from None
+            deadline = _number(deadline, "deadline", "a number of seconds")
             if not 0 < deadline < math.inf:
                 raise ValueError(f"deadline must be a positive number of seconds, got {deadline}")
         retries = index(retries)
         if retries < 0:
             raise ValueError(f"retries must be at least 0, got {retries}")
-        check_combine(combine)
-        solver = get_decoder(decoder, code)
-        if launch not in get_args(Launch):
-            raise ValueError(f"unknown launch {launch!r}; use one of {_names(Launch)}")
-        if cancel not in get_args(Cancel):
-            raise ValueError(f"unknown cancel {cancel!r}; use one of {_names(Cancel)}")
+        _check_choice(combine, "combine", Combine)
+        chosen = get_decoder(decoder, code)
+        _check_choice(launch, "launch", Launch)
+        _check_choice(cancel, "cancel", Cancel)
         check_suspects(suspects)
         if launch == "backup" and len(code.first_copies) < code.k:
             raise ValueError(
@@ -99,22 +79,28 @@ class RunOptions:
                 "launch='eager' or a systematic code"
             )
         return cls(
-            decoder=solver,
+            decoder=chosen,
             enough=enough,
             rtol=rtol,
             deadline=deadline,
-            joining=Joining(combine, cuts),
+            combine=combine,
             retries=retries,
-            dress=dress,
             launch=launch,
-            patience=Patience.configured(),
             cancel=cancel,
             suspects=suspects,
-            sketches=sketches,
-            precision=precision,
-            integers=integers,
+            patience=patience,
+            timing=timing,
         )
 
 
-def _names(choice: Any) -> str:
-    return ", ".join(map(repr, get_args(choice)))
+def _number(value: Any, name: str, what: str) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise TypeError(f"{name} must be {what}, got {value!r}") from None
+
+
+def _check_choice(value: str, name: str, choice: Any) -> None:
+    if value not in get_args(choice):
+        names = ", ".join(map(repr, get_args(choice)))
+        raise ValueError(f"unknown {name} {value!r}; use one of {names}")

@@ -1,4 +1,4 @@
-"""Runs on drawn task times, under the policies that drive real ones."""
+"""Runs on drawn task times, by the schedule that real ones go by."""
 
 from __future__ import annotations
 
@@ -6,21 +6,30 @@ import heapq
 import math
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from dask_bacc.coding import Code, Decoder
-from dask_bacc.policy.backups import Patience, backups, late_chunks
-from dask_bacc.policy.stop import why_stop
+from dask_bacc.policy.backups import Patience
+from dask_bacc.policy.schedule import (
+    Estimate,
+    Finish,
+    LaunchBackups,
+    Probe,
+    Rules,
+    Situation,
+    Wait,
+    next_step,
+)
+from dask_bacc.policy.timing import Timing
 from dask_bacc.records.report import ChunkRecord
-from dask_bacc.runtime.recover import HUNG_AFTER, LOOK_EVERY
+from dask_bacc.records.state import RunState
 
 #: ``seconds(chunk, worker)`` that a chunk takes on a worker; inf if it never returns.
 Seconds = Callable[[int, int], float]
 #: ``accurate(returned)``: whether the estimate from these chunks' results is small enough.
 Accurate = Callable[[Sequence[int]], bool]
-#: Seconds after which a chunk that a hung worker was given is launched once more: at the first
-#: look that finds the worker silent for long enough.
-LAUNCHED_ANEW = math.ceil(HUNG_AFTER / LOOK_EVERY) * LOOK_EVERY
+
+DEFAULT_TIMING = Timing()
 
 
 @dataclass(frozen=True)
@@ -48,6 +57,7 @@ def simulate(
     overhead: float = 0.0,
     hung: Collection[int] = (),
     accurate: Accurate | None = None,
+    timing: Timing = DEFAULT_TIMING,
 ) -> SimulatedRun:
     """Simulate a run.
 
@@ -70,6 +80,8 @@ def simulate(
         once it is known.
     accurate : callable, optional
         Asked when at least `enough` results are in; by default any such estimate will do.
+    timing : Timing
+        After which hung workers are known.
 
     Examples
     --------
@@ -81,58 +93,93 @@ def simulate(
     >>> simulate(code, coding.Kriging(), slow_second, workers=1, enough=2).seconds
     10.0
     >>> simulate(code, coding.Kriging(), slow_second, workers=3, enough=2, hung=[0]).seconds
-    7.0
+    6.5
     """
-    records = [ChunkRecord() for _ in range(code.n)]
-    queue = deque(range(code.n))
+    times = _Times(seconds, workers, hung)
+    state = RunState(code.k, code.n, decoder.name, clock=lambda: times.now)
+    first = list(range(code.n))
     if patience is not None:
-        queue = deque(code.first_copies)
-        for chunk in set(range(code.n)).difference(queue):
-            records[chunk] = ChunkRecord("spare")
-    idle = deque(range(workers))
-    running: list[tuple[float, int, int]] = []
-    returned: list[int] = []
-    now = 0.0
+        first = list(code.first_copies)
+        state.spare(set(range(code.n)).difference(first))
+    times.queue.extend(first)
+    rules = Rules(
+        code,
+        decoder,
+        enough,
+        estimates=accurate is not None,
+        deadline=math.inf,
+        patience=patience,
+        timing=timing,
+    )
+    # With nobody to find, nobody is looked for.
+    situation = Situation(state, probed=0.0 if hung else math.inf)
     while True:
-        while queue and idle:
-            chunk, worker = queue.popleft(), idle.popleft()
-            if worker in hung:
-                heapq.heappush(running, (now + LAUNCHED_ANEW, chunk, worker))
+        times.assign(state)
+        match next_step(rules, situation, times.now):
+            case Finish():
+                return _ended(state.records, times.now, times.now + overhead)
+            case Estimate():
+                situation.fresh = False
+                if accurate is not None and accurate(state.returned):
+                    return _ended(state.records, times.now, times.now + overhead)
+            case LaunchBackups(chunks):
+                state.launch(chunks)
+                times.queue.extend(chunks)
+            case Probe():
+                situation.probed = times.now
+                if times.now > timing.unresponsive_after:
+                    state.launch(times.leave_hung())
+                    situation.probed = math.inf
+            case Wait(until):
+                ended = times.advance(until)
+                if math.isinf(times.now):
+                    return _ended(state.records, times.now, times.now)
+                for chunk in ended:
+                    state.take_result(chunk)
+                    situation.arrived(times.now, enough)
+
+
+class _Times:
+    """Workers that take chunks one after the other, and the time."""
+
+    def __init__(self, seconds: Seconds, workers: int, hung: Collection[int]) -> None:
+        self.now = 0.0
+        #: chunks that no worker has taken
+        self.queue = deque[int]()
+        self._seconds = seconds
+        self._idle = deque(range(workers))
+        self._hung = set(hung)
+        #: chunks that hung workers were given
+        self._stuck: list[int] = []
+        #: ends of chunks, with chunk and worker
+        self._running: list[tuple[float, int, int]] = []
+
+    def assign(self, state: RunState) -> None:
+        """Idle workers take what waits."""
+        while self.queue and self._idle:
+            chunk, worker = self.queue.popleft(), self._idle.popleft()
+            if worker in self._hung:
+                self._stuck.append(chunk)
                 continue
-            records[chunk] = ChunkRecord("running", str(worker), started=now)
-            heapq.heappush(running, (now + seconds(chunk, worker), chunk, worker))
-        stop = why_stop(
-            code,
-            decoder,
-            returned=returned,
-            outstanding=1,
-            enough=enough,
-            accurate=accurate is None or len(returned) < enough or accurate(returned),
-            elapsed=now,
-            deadline=None,
-        )
-        if stop is not None:
-            return _ended(records, now, now + overhead)
-        due = math.inf
-        if patience is not None:
-            late, due = late_chunks(records, now, patience)
-            if wanted := backups(code, records, late, enough):
-                for chunk in wanted:
-                    records[chunk] = ChunkRecord(backup=now)
-                queue.extend(wanted)
-                continue
-        now = min(running[0][0] if running else math.inf, due)
-        if math.isinf(now):
-            return _ended(records, now, now)
-        while running and running[0][0] <= now:
-            end, chunk, worker = heapq.heappop(running)
-            if worker in hung:
-                queue.append(chunk)
-                idle = deque(other for other in idle if other not in hung)
-                continue
-            records[chunk] = replace(records[chunk], state="returned", ended=end)
-            returned.append(chunk)
-            idle.append(worker)
+            state.start(chunk, str(worker))
+            heapq.heappush(self._running, (self.now + self._seconds(chunk, worker), chunk, worker))
+
+    def leave_hung(self) -> list[int]:
+        """What hung workers were given, which goes to others; they are given no more."""
+        stuck, self._stuck = self._stuck, []
+        self.queue.extend(stuck)
+        self._idle = deque(worker for worker in self._idle if worker not in self._hung)
+        return stuck
+
+    def advance(self, until: float) -> list[int]:
+        """Go on to this time, or to the next end of a chunk; the chunks that end then."""
+        self.now = min(until, self._running[0][0] if self._running else math.inf)
+        ended = []
+        while self._running and self._running[0][0] <= self.now:
+            _, chunk, worker = heapq.heappop(self._running)
+            ended.append(chunk)
+            self._idle.append(worker)
+        return ended
 
 
 def _ended(records: Collection[ChunkRecord], now: float, seconds: float) -> SimulatedRun:

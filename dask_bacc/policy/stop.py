@@ -3,24 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from enum import StrEnum
 
 import numpy as np
 
 from dask_bacc.coding import Code, Decoder, recovered_blocks
-
-
-class Stop(StrEnum):
-    """Why decoding started."""
-
-    #: every block's own result is in, so nothing is estimated
-    COMPLETE = "every block returned"
-    #: enough results are in and every block has an answer that is good enough
-    ENOUGH = "enough results"
-    #: no chunk is outstanding any more
-    ENDED = "all chunks ended"
-    #: the deadline has passed
-    DEADLINE = "deadline"
+from dask_bacc.records.events import Stop
 
 
 def is_complete(code: Code, returned: Collection[int]) -> bool:
@@ -40,7 +27,7 @@ def why_stop(
     enough: int,
     accurate: bool,
     elapsed: float,
-    deadline: float | None,
+    deadline: float,
 ) -> Stop | None:
     """Why to decode now, or None to wait for more.
 
@@ -57,7 +44,7 @@ def why_stop(
     accurate : bool
         Whether the estimated error is small enough, or none is asked for.
     elapsed, deadline : float
-        Seconds since the run was submitted, and those it was given.
+        Seconds since the run was submitted, and those it was given; inf for any.
 
     Examples
     --------
@@ -74,6 +61,6 @@ def why_stop(
         return Stop.ENOUGH
     if outstanding == 0:
         return Stop.ENDED
-    if deadline is not None and elapsed >= deadline:
+    if elapsed >= deadline:
         return Stop.DEADLINE
     return None

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from dask_bacc.policy.stop import Stop
-
-if TYPE_CHECKING:
-    from dask_bacc.policy.options import RunOptions
-    from dask_bacc.records.report import RunReport
-    from dask_bacc.results.result import Outline
+from dask_bacc.records.events import Stop
+from dask_bacc.records.report import RunReport
 
 
 class DecodeError(RuntimeError):
@@ -45,19 +39,25 @@ def refused(report: RunReport, chunk: int, cause: BaseException) -> DecodeError:
     return error
 
 
-def misfit(
-    report: RunReport, first: int, expected: Outline, chunk: int, outline: Outline
-) -> DecodeError:
+def misfit(report: RunReport, first: int, expected: str, chunk: int, found: str) -> DecodeError:
     """The error that says how a chunk's result differs from the first in structure."""
     return DecodeError(
         "chunks returned results of different structure: "
-        f"chunk {first} {expected}, chunk {chunk} {outline}",
+        f"chunk {first} {expected}, chunk {chunk} {found}",
         report,
     )
 
 
-def no_answer(report: RunReport, reason: str, options: RunOptions) -> DecodeError:
-    """The error that says why, with the first exception of a chunk as its cause."""
+def no_answer(report: RunReport, reason: str, *, integers: bool) -> DecodeError:
+    """The error that says why, with the first exception of a chunk as its cause.
+
+    Parameters
+    ----------
+    report : RunReport
+    reason : str
+    integers : bool
+        Whether blocks are of integers or booleans, which arrive as float64.
+    """
     message = f"no answer: {len(report.returned)} of {report.n} chunks returned, and {reason}"
     if report.suspects:
         message += f"; chunks {', '.join(map(str, report.suspects))} look corrupted"
@@ -70,7 +70,7 @@ def no_answer(report: RunReport, reason: str, options: RunOptions) -> DecodeErro
         return DecodeError(message, report)
     chunk, cause = next(iter(report.erred.items()))
     message += f"; chunk {chunk} raised {type(cause).__name__}: {cause}"
-    if options.integers and isinstance(cause, TypeError | IndexError):
+    if integers and isinstance(cause, TypeError | IndexError):
         message += (
             "; blocks of integer and boolean arrays arrive as float64: cast them inside the "
             "function, block.astype(int) or astype(bool); parity chunks are mixtures of blocks, "
@@ -81,18 +81,34 @@ def no_answer(report: RunReport, reason: str, options: RunOptions) -> DecodeErro
     return error
 
 
-def doubts(report: RunReport, options: RunOptions, enough: bool, error: float) -> str | None:
-    """What to warn of in an answer, whether for too few results or the error; None for nothing."""
+def warning_about(
+    report: RunReport, *, enough: int | None, deadline: float | None, rtol: float, replaced: bool
+) -> str | None:
+    """What to warn of in an answer, whether for too few results or the error; None for nothing.
+
+    Parameters
+    ----------
+    report : RunReport
+        Of a run that has its answer.
+    enough : int or None
+        Results that were asked for at least, if there are fewer.
+    deadline : float or None
+        Seconds that the run was given.
+    rtol : float
+        Error that is all right.
+    replaced : bool
+        Whether results that look corrupted were put aside.
+    """
     found = []
-    if not enough and report.stopped is Stop.DEADLINE:
+    if enough is not None and report.stopped is Stop.DEADLINE:
         found.append(
-            f"decoded from {len(report.returned)} results, fewer than enough={options.enough}, "
-            f"because {options.deadline} s have passed"
+            f"decoded from {len(report.returned)} results, fewer than enough={enough}, "
+            f"because {deadline} s have passed"
         )
     if report.suspects:
         names = ", ".join(map(str, report.suspects))
-        done = "put aside" if options.suspects == "replace" else "kept"
+        done = "put aside" if replaced else "kept"
         found.append(f"results of chunks {names} look corrupted and were {done}")
-    if error > options.rtol:
-        found.append(f"the estimate is above rtol={options.rtol:g}")
+    if report.error is not None and report.error > rtol:
+        found.append(f"the estimate is above rtol={rtol:g}")
     return f"{'; '.join(found)}: {report.error_text}" if found else None

@@ -5,11 +5,24 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Literal
 
-from dask_bacc.policy.stop import Stop
-
 logger = logging.getLogger("dask_bacc")
+
+
+class Stop(StrEnum):
+    """Why decoding started."""
+
+    #: every block's own result is in, so nothing is estimated
+    COMPLETE = "every block returned"
+    #: enough results are in and every block has an answer that is good enough
+    ENOUGH = "enough results"
+    #: no chunk is outstanding any more
+    ENDED = "all chunks ended"
+    #: the deadline has passed
+    DEADLINE = "deadline"
+
 
 EventKind = Literal[
     "submitted",

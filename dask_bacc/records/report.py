@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
-from dask_bacc.policy.stop import Stop
-from dask_bacc.records.events import RunEvent
+from dask_bacc.records.events import RunEvent, Stop
 
 ChunkState = Literal["spare", "waiting", "running", "returned", "erred", "cancelled"]
 
@@ -57,8 +56,8 @@ class RunReport:
     erred: dict[int, BaseException]
     #: chunks that were given up
     cancelled: tuple[int, ...]
-    #: of those, the chunks that had started, with the worker that may still be at it: a running
-    #: function keeps its thread until it returns
+    #: of those, the chunks with the worker that may still be at it: a running function keeps its
+    #: thread until it returns
     still_running: dict[int, str]
     #: name of the decoder
     decoder: str
@@ -85,6 +84,8 @@ class RunReport:
     noise: float = 0.0
     #: chunks whose results look corrupted; in the answer unless the run was to replace them
     suspects: tuple[int, ...] = ()
+    #: chunks that are late by ``bacc.backup``, while the run waits for results
+    late: tuple[int, ...] = ()
     #: seconds of the run that went into decoding matrices and error estimates; results that came
     #: meanwhile were not kept waiting
     solving: float = 0.0
@@ -126,3 +127,17 @@ class RunReport:
             places = [f"{i} on {worker}" for i, worker in self.still_running.items()]
             lines.append(f"may still be running: {', '.join(places)}")
         return "\n".join(lines)
+
+
+@dataclass(frozen=True, eq=False)
+class Partial:
+    """The answer as far as it goes."""
+
+    #: what `CodedRun.result` would return
+    answer: Any
+    #: estimated error as in `RunReport.error`; None if the decoder estimates none
+    error: float | None
+    #: the same for every block
+    block_error: tuple[float, ...] | None
+    #: number of results it is made from
+    returned: int

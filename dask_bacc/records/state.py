@@ -1,55 +1,59 @@
-"""The book that a run keeps while it goes on."""
+"""How a run stands: which chunk is where, what has come, what is known of the answer."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
-import numpy as np
-
-from dask_bacc.coding._typing import FloatArray
-from dask_bacc.policy.stop import Stop
-from dask_bacc.records.events import EventKind, EventLog, RunEvent
+from dask_bacc.records.estimate import ErrorEstimate
+from dask_bacc.records.events import EventKind, EventLog, RunEvent, Stop
 from dask_bacc.records.report import ChunkRecord, RunReport
-from dask_bacc.results.solved import Solved
 
 
 @dataclass
-class Ledger:
-    """The book that a run keeps; written on the event loop, read from any thread."""
+class RunState:
+    """How a run stands; written by one thread, the event loop's, and read from any.
+
+    Every way in which a chunk changes is one method, which keeps counts, records and events of one
+    mind. Times are in seconds since the run was submitted.
+    """
 
     k: int
     n: int
     decoder: str
     #: name of the run in the log
     name: str = "run"
-    #: monotonic time of submission
-    submitted: float = field(default_factory=time.monotonic)
+    #: gives the time; a simulation has its own
+    clock: Callable[[], float] = time.monotonic
+    #: when the run was submitted, by that clock
+    submitted: float = field(init=False)
     records: list[ChunkRecord] = field(init=False)
     #: what happened, in order
     events: EventLog = field(init=False)
     #: chunks whose results are in, in order of arrival
     returned: list[int] = field(default_factory=list)
     erred: dict[int, BaseException] = field(default_factory=dict)
-    stopped: Stop | None = None
-    #: seconds from submission to the answer
-    finished: float | None = None
-    #: what the user must be told with the answer
-    warning: str | None = None
-    #: ``(k,)`` errors of the answer
-    block_error: FloatArray | None = None
-    #: how the results decode
-    solved: Solved | None = None
-    #: seconds spent on that
-    solving: float = 0.0
+    #: cancelled chunks that may still run, with their workers
+    still_running: dict[int, str] = field(default_factory=dict)
     #: number of chunks that may still return
     outstanding: int = field(init=False)
-    #: when a chunk was launched, started or ended last, in seconds since submission
+    #: when a chunk was launched, started or ended last
     moved: float = 0.0
+    stopped: Stop | None = None
+    #: how far off the answer may be, once that is known
+    estimate: ErrorEstimate | None = None
+    #: whether there is an answer
+    answered: bool = False
+    #: what the user must be told with the answer
+    warning: str | None = None
+    #: seconds spent on decoding matrices and estimates
+    solving: float = 0.0
+    #: when the run ended
+    finished: float | None = None
 
     def __post_init__(self) -> None:
+        self.submitted = self.clock()
         self.records = [ChunkRecord() for _ in range(self.n)]
         self.outstanding = self.n
         self.events = EventLog(self.name)
@@ -57,15 +61,15 @@ class Ledger:
     @property
     def elapsed(self) -> float:
         """Seconds since submission."""
-        return time.monotonic() - self.submitted
-
-    def lane(self, chunk: int) -> str:
-        """Whose results to fetch with the chunk's: its worker's; its own if that is not known."""
-        return self.records[chunk].worker or f"chunk {chunk}"
+        return self.clock() - self.submitted
 
     def is_open(self, chunk: int) -> bool:
         """Whether the chunk may still return."""
         return self.records[chunk].state in ("waiting", "running")
+
+    def open_chunks(self) -> list[int]:
+        """All that may still return."""
+        return [chunk for chunk in range(self.n) if self.is_open(chunk)]
 
     def spare(self, chunks: Iterable[int]) -> None:
         """These chunks are not launched for now."""
@@ -76,11 +80,6 @@ class Ledger:
     def submit(self, chunks: Iterable[int]) -> None:
         """The run is submitted with these chunks."""
         self.events.add(RunEvent("submitted", self.elapsed, chunks=tuple(chunks)))
-
-    def give_up(self, chunks: Iterable[int]) -> None:
-        """These chunks cannot be had."""
-        for chunk in chunks:
-            self.end(chunk, "cancelled")
 
     def launch(self, chunks: Iterable[int]) -> None:
         """These chunks are launched after all, or launched again under new keys."""
@@ -95,93 +94,111 @@ class Ledger:
                 self._event("lost", chunk, now)
                 self.records[chunk] = ChunkRecord(backup=record.backup)
 
-    def news(self, chunk: int, worker: str, state: str, ago: float = 0.0) -> None:
-        """A worker has started the chunk, for the first time or again, or is through with it.
-
-        That was `ago` seconds before it said so.
-        """
+    def start(self, chunk: int, worker: str, ago: float = 0.0) -> None:
+        """A worker has started the chunk, for the first time or again, `ago` seconds before."""
         record, now = self.records[chunk], self.elapsed
-        then = max(now - ago, 0.0)
         if not self.is_open(chunk):
-            if state == "done" and record.done is None and worker == record.worker:
-                self.records[chunk] = replace(record, done=then)
-            return
-        if state == "done":
-            # Another worker may have been given the chunk meanwhile.
-            if worker == record.worker:
-                self.records[chunk] = replace(record, done=then)
-                self._event("done", chunk, now)
+            if record.state == "cancelled":
+                # It started while its cancellation was on the way.
+                self.still_running[chunk] = worker
             return
         # A worker that had ended it and starts it again is alive, and retries what raised.
         if record.started is not None and (record.done is None or record.worker != worker):
             self._event("lost", chunk, now)
+        then = max(now - ago, 0.0)
         self.records[chunk] = ChunkRecord("running", worker, started=then, backup=record.backup)
         self.moved = now
         self._event("started", chunk, now)
 
-    def reopen(self, chunk: int) -> None:
-        """A result that had returned is to be had again."""
-        self.returned.remove(chunk)
-        self.outstanding += 1
-        self.records[chunk] = replace(self.records[chunk], state="running", ended=None)
+    def done(self, chunk: int, worker: str, ago: float = 0.0) -> None:
+        """A worker is through with the chunk since `ago` seconds."""
+        if self.still_running.get(chunk) == worker:
+            del self.still_running[chunk]
+        record, now = self.records[chunk], self.elapsed
+        # Another worker may have been given the chunk meanwhile.
+        if worker != record.worker or record.done is not None:
+            return
+        self.records[chunk] = replace(record, done=max(now - ago, 0.0))
+        if self.is_open(chunk):
+            self._event("done", chunk, now)
 
-    def end(self, chunk: int, state: Literal["returned", "erred", "cancelled"]) -> None:
-        """The chunk's outcome is known."""
-        now = self.moved = self.elapsed
-        self.outstanding -= self.is_open(chunk)
-        self.records[chunk] = replace(self.records[chunk], state=state, ended=now)
-        exception = self.erred.get(chunk) if state == "erred" else None
-        self._event(state, chunk, now, exception)
+    def workers_left(self, workers: Collection[str]) -> None:
+        """Only these workers are left."""
+        self.still_running = {c: w for c, w in self.still_running.items() if w in workers}
+
+    def take_result(self, chunk: int) -> None:
+        """The chunk's result is in."""
+        self.returned.append(chunk)
+        self._end(chunk, "returned")
+
+    def take_error(self, chunk: int, exception: BaseException) -> None:
+        """The chunk raised, or its result cannot be used."""
+        self.erred[chunk] = exception
+        self._end(chunk, "erred")
+
+    def give_up(self, chunks: Iterable[int]) -> None:
+        """These chunks cannot be had, or are not wanted any more."""
+        for chunk in chunks:
+            record = self.records[chunk]
+            if record.worker is not None and record.done is None:
+                self.still_running[chunk] = record.worker
+            self._end(chunk, "cancelled")
+
+    def refetch(self, chunks: Iterable[int]) -> None:
+        """Results that had returned are to be had again."""
+        for chunk in chunks:
+            self.returned.remove(chunk)
+            self.outstanding += 1
+            self.records[chunk] = replace(self.records[chunk], state="running", ended=None)
+
+    def answer(self, warning: str | None) -> None:
+        """The answer is as good as the estimate says."""
+        self.answered, self.warning = True, warning
 
     def finish(self) -> None:
         """The run is over, with an answer or without."""
         self.finished = self.elapsed
-        kind: EventKind = "failed" if self.block_error is None else "decoded"
-        self.events.add(RunEvent(kind, self.finished, reason=self.stopped, error=self.error))
-
-    @property
-    def error(self) -> float | None:
-        """Error of the whole answer; None if there is none or it is not estimated."""
-        errors, solved = self.block_error, self.solved
-        if errors is None or solved is None or not np.isfinite(errors).all():
-            return None
-        return solved.overall
-
-    def _event(
-        self, kind: EventKind, chunk: int, now: float, exception: BaseException | None = None
-    ) -> None:
-        worker = self.records[chunk].worker
-        self.events.add(RunEvent(kind, now, chunk, worker, exception=exception))
+        kind: EventKind = "decoded" if self.answered else "failed"
+        error = self.report().error
+        self.events.add(RunEvent(kind, self.finished, reason=self.stopped, error=error))
 
     def report(self) -> RunReport:
         """How things stand."""
         records = tuple(self.records)
-        returned = tuple(self.returned)
-        cancelled = [i for i, record in enumerate(records) if record.state == "cancelled"]
-        errors, solved, error = self.block_error, self.solved, self.error
+        missing = [i for i, r in enumerate(records) if r.state not in ("returned", "spare")]
+        estimate = self.estimate
+        known = estimate if self.answered else None
         return RunReport(
             k=self.k,
             n=self.n,
-            returned=returned,
-            missing=tuple(
-                i for i, record in enumerate(records) if record.state not in ("returned", "spare")
-            ),
+            returned=tuple(self.returned),
+            missing=tuple(missing),
             erred=dict(self.erred),
-            cancelled=tuple(cancelled),
-            still_running={
-                i: worker
-                for i in cancelled
-                if records[i].done is None and (worker := records[i].worker) is not None
-            },
+            cancelled=tuple(i for i, r in enumerate(records) if r.state == "cancelled"),
+            still_running=dict(sorted(self.still_running.items())),
             decoder=self.decoder,
-            error=error,
-            block_error=None if error is None or errors is None else tuple(errors.tolist()),
-            kernel=", ".join(solved.kernels) or None if solved else None,
-            noise=solved.noise if solved else 0.0,
-            suspects=solved.suspects if solved else (),
+            error=known.error if known else None,
+            block_error=known.block_error if known else None,
+            kernel=", ".join(estimate.kernels) or None if estimate else None,
+            noise=estimate.noise if estimate else 0.0,
+            suspects=estimate.suspects if estimate else (),
             solving=self.solving,
             stopped=self.stopped,
             seconds=self.elapsed if self.finished is None else self.finished,
             chunks=records,
             events=self.events.all(),
         )
+
+    def _end(self, chunk: int, state: EventKind) -> None:
+        now = self.moved = self.elapsed
+        self.outstanding -= self.is_open(chunk)
+        assert state in ("returned", "erred", "cancelled")
+        self.records[chunk] = replace(self.records[chunk], state=state, ended=now)
+        exception = self.erred.get(chunk) if state == "erred" else None
+        self._event(state, chunk, now, exception)
+
+    def _event(
+        self, kind: EventKind, chunk: int, now: float, exception: BaseException | None = None
+    ) -> None:
+        worker = self.records[chunk].worker
+        self.events.add(RunEvent(kind, now, chunk, worker, exception=exception))

@@ -13,8 +13,8 @@ from dask_bacc.coding.arrays import all_finite, is_foreign, namespace, numpy_dty
 from dask_bacc.coding.linear import answer_dtype, combine_rows, combined_rows, mixed_dtype
 from dask_bacc.coding.rows import RowWeights, row_axis
 from dask_bacc.results.joining import Joining
-from dask_bacc.results.labels import Dress
-from dask_bacc.results.pytree import rebuild
+from dask_bacc.results.labels import Label
+from dask_bacc.results.pytree import unflatten
 from dask_bacc.results.result import FlatResult, Leaf, join_axes
 from dask_bacc.results.solved import Solved
 
@@ -23,7 +23,7 @@ def combine_results(
     solved: Solved,
     results: Mapping[int, FlatResult],
     joining: Joining,
-    dress: Dress | None = None,
+    label: Label | None = None,
 ) -> Any:
     """Decode every leaf of the results and put the blocks' answers together.
 
@@ -33,7 +33,7 @@ def combine_results(
         The decoding matrices of the results; no block is lost.
     results : mapping of int to FlatResult
     joining : Joining
-    dress : callable, optional
+    label : callable, optional
         Gives arrays of the answer their labels.
 
     Returns
@@ -62,15 +62,15 @@ def combine_results(
         for place, (member, dtype) in enumerate(zip(leaf.members, dtypes, strict=True)):
             answer = narrowed(whole[place, ...], dtype)
             own = None if leaf.dims is None else [r.labels[member] for r in found]
-            if dress is None and own is not None:
+            if label is None and own is not None:
                 # Nobody has needed xarray here so far.
-                from dask_bacc.xarray import Labels
+                from dask_bacc.results.labelled import Labels
 
-                dress = Labels().dress
-            if dress is not None:
-                answer = dress(answer, joining.combine, len(matrix.weights), axis, own)
+                label = Labels().label
+            if label is not None:
+                answer = label(answer, joining.combine, len(matrix.weights), axis, own)
             answers[member] = answer
-    return rebuild(layout.skeleton, [answers[member] for member in range(len(answers))])
+    return unflatten(layout.treedef, [answers[member] for member in range(len(answers))])
 
 
 def member_dtypes(

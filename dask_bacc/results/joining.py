@@ -4,23 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Literal, get_args
-
-Combine = Literal["concat", "stack", "sum", "mean"]
 
 #: What works for results that cannot be concatenated.
 _OTHERS = "combine='stack', 'sum' or 'mean'"
-
-
-def check_combine(combine: str) -> None:
-    """Refuse an unknown way to combine.
-
-    Raises
-    ------
-    ValueError
-    """
-    if combine not in get_args(Combine):
-        raise ValueError(f"unknown combine {combine!r}; use one of {', '.join(get_args(Combine))}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +32,7 @@ class Joining:
     (0, 1)
     """
 
+    #: as `CodedArray.map` has it
     combine: str
     #: one for every encoded array
     cuts: tuple[Cut, ...]

@@ -43,6 +43,6 @@ def read_labels(value: Any) -> OwnLabels | None:
     return OwnLabels(value.dims, coords, value.name, dict(value.attrs))
 
 
-#: ``dress(array, combine, k, axis, own)`` gives an array of the answer, joined along that axis if
+#: ``label(array, combine, k, axis, own)`` gives an array of the answer, joined along that axis if
 #: any, its labels; `own` are those of the results, or None if the function has given none.
-Dress = Callable[[Any, str, int, int | None, Sequence[OwnLabels] | None], Any]
+Label = Callable[[Any, str, int, int | None, Sequence[OwnLabels] | None], Any]

@@ -5,33 +5,33 @@ from __future__ import annotations
 from typing import Any
 
 
-def take_apart(value: Any) -> tuple[Any, list[Any]]:
+def flatten(value: Any) -> tuple[Any, list[Any]]:
     """The containers, with the position of its member in place of every member, and the members.
 
     Members of dicts are numbered by their keys: chunks may fill their dicts in different orders.
 
     Examples
     --------
-    >>> take_apart({"b": 1.5, "a": [1, "x"]})
+    >>> flatten({"b": 1.5, "a": [1, "x"]})
     ({'b': 2, 'a': [0, 1]}, [1, 'x', 1.5])
     """
     members: list[Any] = []
     return _walk(value, members), members
 
 
-def rebuild(skeleton: Any, members: list[Any]) -> Any:
+def unflatten(treedef: Any, members: list[Any]) -> Any:
     """The containers with these members.
 
     Examples
     --------
-    >>> rebuild({"a": (1, 0)}, ["x", "y"])
+    >>> unflatten({"a": (1, 0)}, ["x", "y"])
     {'a': ('y', 'x')}
     """
-    if isinstance(skeleton, int):
-        return members[skeleton]
-    if isinstance(skeleton, dict):
-        return {key: rebuild(part, members) for key, part in skeleton.items()}
-    return _like(skeleton, [rebuild(part, members) for part in skeleton])
+    if isinstance(treedef, int):
+        return members[treedef]
+    if isinstance(treedef, dict):
+        return {key: unflatten(part, members) for key, part in treedef.items()}
+    return _like(treedef, [unflatten(part, members) for part in treedef])
 
 
 def _walk(value: Any, members: list[Any]) -> Any:

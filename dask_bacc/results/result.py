@@ -31,7 +31,7 @@ from dask_bacc.coding.kriging.sketch import SIZE, sketch, sketch_each
 from dask_bacc.records.errors import RefusedError, ResultError
 from dask_bacc.results.joining import Joining
 from dask_bacc.results.labels import OwnLabels, read_labels
-from dask_bacc.results.pytree import rebuild, take_apart
+from dask_bacc.results.pytree import flatten, unflatten
 
 #: Outputs of a leaf of which its sketch is made. Kriging weighs functions by how many outputs they
 #: explain, and more than this tell it nothing new.
@@ -43,7 +43,7 @@ _LENGTHS = (1, 2, 3, 5, 7, 13, 31, 61, 127, 251, 509)
 #: Members of a leaf that are sketched apart; of more, the scale of each matters less.
 _APART = SIZE
 
-#: Characters of an outline in a message.
+#: Characters of an spec in a message.
 _LONG = 200
 
 
@@ -65,12 +65,12 @@ class Layout:
     """Where the arrays of a result belong; the same in all chunks of a run."""
 
     #: the containers, with the position of its member in place of every array
-    skeleton: Any
+    treedef: Any
     leaves: tuple[Leaf, ...]
 
     def __str__(self) -> str:
         members = {m: _Described(leaf) for leaf in self.leaves for m in leaf.members}
-        text = str(rebuild(self.skeleton, [members[m] for m in range(len(members))]))
+        text = str(unflatten(self.treedef, [members[m] for m in range(len(members))]))
         if len(text) <= _LONG:
             return text
         return f"{text[:_LONG]}... ({len(members)} arrays in all)"
@@ -93,18 +93,18 @@ class FlatResult:
         """Bytes of all arrays."""
         return sum(map(nbytes, self.leaves))
 
-    def outline(self) -> Outline:
+    def spec(self) -> ResultSpec:
         """What decoding needs to know of it."""
         sketches = [_sketch(leaf) for leaf in self.leaves]
         samples = [
             None if array.size == math.prod(leaf.shape) else some_values(leaf)
             for leaf, array in zip(self.leaves, sketches, strict=True)
         ]
-        return Outline(self.layout, self.dtypes, sketches, samples)
+        return ResultSpec(self.layout, self.dtypes, sketches, samples)
 
 
 @dataclass(frozen=True, slots=True)
-class Outline:
+class ResultSpec:
     """What decoding needs to know of a result whose arrays may be elsewhere."""
 
     layout: Layout
@@ -116,7 +116,7 @@ class Outline:
     #: some numbers of every leaf as they are; None where its sketch has them all
     samples: list[AnyArray | None]
 
-    def matches(self, other: Outline) -> bool:
+    def matches(self, other: ResultSpec) -> bool:
         """Whether they are alike but for dtypes, as those of all chunks must be."""
         return self.layout == other.layout
 
@@ -124,7 +124,7 @@ class Outline:
         return str(self.layout)
 
 
-def flatten(value: Any) -> FlatResult:
+def flat_result(value: Any) -> FlatResult:
     """Take a result apart and check that it can be decoded.
 
     Which arrays make a leaf depends on their shapes and labels alone, so that chunks agree.
@@ -139,11 +139,11 @@ def flatten(value: Any) -> FlatResult:
 
     Examples
     --------
-    >>> flat = flatten({"b": 1.5, "a": [1, np.zeros(2)]})
-    >>> flat.layout.skeleton, flat.leaves
+    >>> flat = flat_result({"b": 1.5, "a": [1, np.zeros(2)]})
+    >>> flat.layout.treedef, flat.leaves
     ({'b': 2, 'a': [0, 1]}, [array([1. , 1.5]), array([[0., 0.]])])
     """
-    skeleton, members = take_apart(value)
+    treedef, members = flatten(value)
     groups = defaultdict[Hashable, list[int]](list)
     arrays, labels = [], {}
     for member, found in enumerate(members):
@@ -165,7 +165,7 @@ def flatten(value: Any) -> FlatResult:
         if not all_finite(stacked[-1]):
             raise ResultError(f"result of shape {leaf.shape} has NaN or infinity")
     dtypes = tuple(map(numpy_dtype, arrays))
-    return FlatResult(Layout(skeleton, tuple(leaves)), stacked, dtypes, labels)
+    return FlatResult(Layout(treedef, tuple(leaves)), stacked, dtypes, labels)
 
 
 def join_axes(layout: Layout, joining: Joining) -> list[int | None]:

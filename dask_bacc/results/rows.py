@@ -29,8 +29,8 @@ class ResultRows:
     Examples
     --------
     >>> from dask_bacc.results.joining import Cut, Joining
-    >>> from dask_bacc.results.result import flatten
-    >>> blocks, results = np.ones((1, 3, 2)), {0: flatten(np.ones((4, 3)))}
+    >>> from dask_bacc.results.result import flat_result
+    >>> blocks, results = np.ones((1, 3, 2)), {0: flat_result(np.ones((4, 3)))}
     >>> rows = ResultRows(Joining("stack", (Cut((3, 2), 0),)))
     >>> rows.of(0, blocks, results, [0], np.array([2.0])).results
     array([[[0.5, 0.5, 0.5, 0.5],

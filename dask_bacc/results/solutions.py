@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from dask_bacc.coding._typing import AnyArray
-from dask_bacc.records.state import Ledger
-from dask_bacc.results.result import FlatResult, Outline
+from dask_bacc.results.result import FlatResult, ResultSpec
 from dask_bacc.results.solved import Solved
 from dask_bacc.results.solver import Solver
 
@@ -17,46 +18,59 @@ from dask_bacc.results.solver import Solver
 GUESS, SHARE = 0.2, 0.1
 
 
+@dataclass(frozen=True, eq=False)
+class Returned:
+    """What has come of a run at some time; never changed."""
+
+    #: of every chunk that returned, in order of arrival
+    specs: Mapping[int, ResultSpec]
+    #: the results that are here
+    results: Mapping[int, FlatResult]
+    #: sketches of chunks, of others too
+    sketches: Mapping[int, Sequence[AnyArray]]
+    #: seconds since the run was submitted
+    elapsed: float = math.inf
+
+
 class Solutions:
     """What a solver found, and when it is worth asking again.
+
+    One thread at a time asks the solver; those who come meanwhile wait, and find it done.
 
     Parameters
     ----------
     solver : Solver
-    ledger : Ledger
-        Of the run, which knows how long it has taken and is told how long solving takes.
     """
 
-    def __init__(self, solver: Solver, ledger: Ledger) -> None:
+    def __init__(self, solver: Solver) -> None:
         self._solver = solver
-        self._ledger = ledger
+        self._lock = threading.RLock()
         #: the last of each kind and the number of chunks whose sketches it was made with
         self._by_blocks: tuple[Solved, int] | None = None
         self._by_rows: tuple[Solved, int] | None = None
         self._price = GUESS
+        #: seconds that solving took so far
+        self.seconds = 0.0
+
+    @property
+    def rows_affordable(self) -> float:
+        """Seconds since the run's submission from which on rows are looked at."""
+        return self._price / SHARE
 
     def by_blocks(
-        self,
-        results: Mapping[int, Outline],
-        sketches: Mapping[int, Sequence[AnyArray]],
-        *,
-        thorough: bool = False,
-        until: float = math.inf,
+        self, returned: Returned, *, thorough: bool = False, until: float = math.inf
     ) -> Solved:
-        """How the results decode if every block is a point; see `Solver.solve`."""
-        known = self._by_blocks
-        if known is None or _is_old(known, results, sketches, thorough):
-            begin = time.monotonic()
-            solved = self._solver.solve(results, sketches, thorough=thorough, until=until)
-            self._by_blocks = known = solved, len(sketches)
-            self._ledger.solving += time.monotonic() - begin
-        return known[0]
+        """How results decode if every block is a point; see `Solver.solve`."""
+        with self._lock:
+            known = self._by_blocks
+            if known is None or _is_old(known, returned, thorough):
+                solved = self._solve(returned, None, thorough, until)
+                self._by_blocks = known = solved, len(returned.sketches)
+            return known[0]
 
     def best(
         self,
-        results: Mapping[int, Outline],
-        sketches: Mapping[int, Sequence[AnyArray]],
-        values: Mapping[int, FlatResult],
+        returned: Returned,
         *,
         thorough: bool = False,
         insist: bool = False,
@@ -69,37 +83,47 @@ class Solutions:
 
         Parameters
         ----------
-        results, sketches, thorough, until
+        returned, thorough, until
             As before.
-        values : mapping of int to FlatResult
-            The results that are here.
         insist : bool
             Whether it may take more than its share of the run's time.
         """
-        by_blocks = self.by_blocks(results, sketches, thorough=thorough, until=until)
-        known = self._by_rows
-        if known is not None and not _is_old(known, results, sketches, thorough):
-            return known[0]
-        affordable = insist or self._price <= SHARE * self._ledger.elapsed
-        if affordable and by_blocks.overall > 0 and values.keys() >= results.keys():
-            begin = time.monotonic()
-            solved = self._solver.solve(
-                results, sketches, values=values, thorough=thorough, until=until
-            )
-            end = time.monotonic()
-            self._ledger.solving += end - begin
-            if solved.by_rows or end < until:
-                self._by_rows, self._price = (solved, len(sketches)), end - begin
-                return solved
-        return by_blocks if known is None else self._solver.better(by_blocks, known[0])
+        with self._lock:
+            by_blocks = self.by_blocks(returned, thorough=thorough, until=until)
+            known = self._by_rows
+            if known is not None and not _is_old(known, returned, thorough):
+                return known[0]
+            affordable = insist or returned.elapsed >= self.rows_affordable
+            here = returned.results.keys() >= returned.specs.keys()
+            if affordable and here and by_blocks.estimate.overall > 0:
+                before = self.seconds
+                solved = self._solve(returned, returned.results, thorough, until)
+                if solved.by_rows or time.monotonic() < until:
+                    self._by_rows = solved, len(returned.sketches)
+                    self._price = self.seconds - before
+                    return solved
+            return by_blocks if known is None else self._solver.better(by_blocks, known[0])
+
+    def _solve(
+        self,
+        returned: Returned,
+        values: Mapping[int, FlatResult] | None,
+        thorough: bool,
+        until: float,
+    ) -> Solved:
+        begin = time.monotonic()
+        solved = self._solver.solve(
+            returned.specs, returned.sketches, values=values, thorough=thorough, until=until
+        )
+        self.seconds += time.monotonic() - begin
+        return solved
 
 
-def _is_old(
-    known: tuple[Solved, int],
-    results: Mapping[int, Outline],
-    sketches: Mapping[int, Sequence[AnyArray]],
-    thorough: bool,
-) -> bool:
+def _is_old(known: tuple[Solved, int], returned: Returned, thorough: bool) -> bool:
     """Whether there is more to go by now, or it was not thorough enough."""
     solved, sketched = known
-    return solved.count < len(results) or sketched < len(sketches) or thorough > solved.thorough
+    return (
+        solved.count < len(returned.specs)
+        or sketched < len(returned.sketches)
+        or thorough > solved.thorough
+    )

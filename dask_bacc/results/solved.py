@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dask_bacc.coding import Code, DecodingMatrix
-from dask_bacc.coding._typing import FloatArray
+from dask_bacc.records.estimate import ErrorEstimate
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,21 +21,8 @@ class Solved:
     chunks: list[int]
     #: one for every leaf of the results
     matrices: list[DecodingMatrix]
-    #: ``(k,)`` estimated RMS error of every block over the RMS value of the results, members of a
-    #: leaf weighed by their sizes, the worst over leaves; 0, inf and NaN as in `DecodingMatrix`
-    error: FloatArray
-    #: of the whole answer: RMS over blocks, or if they are added up at most this over the RMS
-    #: value of the sum; NaN if it is not estimated
-    overall: float
-    #: covariances that explain the results best
-    kernels: tuple[str, ...]
-    #: RMS noise in the same unit as the error; 0 if the function is not found to be noisy
-    noise: float
-    #: chunks whose results look corrupted, ascending; if suspects are to be replaced, they were
-    #: put aside
-    suspects: tuple[int, ...]
-    #: estimated error of the blocks that have no more behind it than that results are alike
-    alike: float = 0.0
+    #: how well
+    estimate: ErrorEstimate
     #: whether it depends on the results alone and not on the order of their arrival
     thorough: bool = False
 
@@ -57,20 +44,18 @@ class Solved:
         """
         if list(chunks) == self.chunks:
             return replace(self, count=count)
+        before = self.estimate
         own = code.own_blocks[list(chunks)]
         place = np.searchsorted(chunks, self.chunks)
         come = {int(own[i]): i for i in np.flatnonzero(own >= 0)[::-1]}
-        fresh = np.array([j for j in sorted(come) if self.error[j] > 0], dtype=np.intp)
+        fresh = np.array([j for j in sorted(come) if before.by_block[j] > 0], dtype=np.intp)
         matrices = [_extended(matrix, len(chunks), place, fresh, come) for matrix in self.matrices]
-        error = self.error.copy()
-        error[fresh] = self.noise
+        error = before.by_block.copy()
+        error[fresh] = before.noise
+        overall = float(np.sqrt(np.mean(error**2)))
+        estimate = replace(before, by_block=error, overall=overall)
         return replace(
-            self,
-            count=count,
-            chunks=list(chunks),
-            matrices=matrices,
-            error=error,
-            overall=float(np.sqrt(np.mean(error**2))),
+            self, count=count, chunks=list(chunks), matrices=matrices, estimate=estimate
         )
 
 

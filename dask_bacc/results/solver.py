@@ -19,9 +19,10 @@ from dask_bacc.coding.linear import rounding
 from dask_bacc.coding.patience import out_of_time, search_until
 from dask_bacc.coding.rows import Rows, as_rows
 from dask_bacc.coding.threads import one_thread
+from dask_bacc.records.estimate import ErrorEstimate
 from dask_bacc.results.gram import GrowingGram
 from dask_bacc.results.joining import Joining
-from dask_bacc.results.result import FlatResult, Outline
+from dask_bacc.results.result import FlatResult, ResultSpec
 from dask_bacc.results.rows import ResultRows
 from dask_bacc.results.solved import Solved
 
@@ -65,7 +66,7 @@ class Solver:
 
     def solve(
         self,
-        results: Mapping[int, Outline],
+        results: Mapping[int, ResultSpec],
         sketches: Mapping[int, Sequence[AnyArray]],
         *,
         values: Mapping[int, FlatResult] | None = None,
@@ -76,7 +77,7 @@ class Solver:
 
         Parameters
         ----------
-        results : mapping of int to Outline
+        results : mapping of int to ResultSpec
             At least one, in order of arrival; those of earlier calls first.
         sketches : mapping of int to sequence of ndarrays
             Sketches of chunks, as `locate` takes them; empty if there are none.
@@ -93,16 +94,18 @@ class Solver:
 
     def better(self, solved: Solved, before: Solved) -> Solved:
         """The one with the smaller error, of a solution and one that was made of fewer results."""
-        if self._reduced or solved.suspects or not before.overall < solved.overall:
+        if self._reduced or solved.estimate.suspects:
+            return solved
+        if not before.estimate.overall < solved.estimate.overall:
             return solved
         if not set(before.chunks) <= set(solved.chunks):
             return solved
         extended = before.extended(self._code, solved.chunks, solved.count)
-        return extended if extended.overall < solved.overall else solved
+        return extended if extended.estimate.overall < solved.estimate.overall else solved
 
     def _solve(
         self,
-        results: Mapping[int, Outline],
+        results: Mapping[int, ResultSpec],
         sketches: Mapping[int, Sequence[AnyArray]],
         values: Mapping[int, FlatResult] | None,
         thorough: bool,
@@ -114,17 +117,18 @@ class Solver:
         while True:
             kept = [chunk for chunk in results if chunk not in aside]
             solved = self._solve_once(results, kept, sketches, values)
-            if not solved.suspects or not self._replace:
-                suspects = aside or solved.suspects
+            suspects = solved.estimate.suspects
+            if not suspects or not self._replace:
+                estimate = replace(solved.estimate, suspects=aside or suspects)
                 # A search that was broken off may have ended elsewhere.
                 thorough = afresh and not out_of_time()
-                return replace(solved, count=len(results), suspects=suspects, thorough=thorough)
+                return replace(solved, count=len(results), estimate=estimate, thorough=thorough)
             # A result that is corrupted in one leaf is not to be trusted in the others.
-            aside = tuple(sorted((*aside, *solved.suspects)))
+            aside = tuple(sorted((*aside, *suspects)))
 
     def _solve_once(
         self,
-        results: Mapping[int, Outline],
+        results: Mapping[int, ResultSpec],
         kept: list[int],
         sketches: Mapping[int, Sequence[AnyArray]],
         values: Mapping[int, FlatResult] | None,
@@ -179,19 +183,17 @@ class Solver:
             matrices.append(matrix)
         kernels = {kernel for matrix in matrices for kernel in matrix.kernels}
         suspects = {chunk for matrix in matrices for chunk in matrix.suspects}
-        return Solved(
-            len(results),
-            chunks,
-            matrices,
-            error,
-            float(of_sum if self._reduced else np.sqrt(np.mean(error**2))),
-            tuple(sorted(kernels)),
-            noise,
-            tuple(sorted(suspects)),
-            alike,
+        estimate = ErrorEstimate(
+            overall=float(of_sum if self._reduced else np.sqrt(np.mean(error**2))),
+            by_block=error,
+            kernels=tuple(sorted(kernels)),
+            noise=noise,
+            suspects=tuple(sorted(suspects)),
+            alike=alike,
         )
+        return Solved(len(results), chunks, matrices, estimate)
 
-    def _grow(self, results: Mapping[int, Outline]) -> None:
+    def _grow(self, results: Mapping[int, ResultSpec]) -> None:
         """Take the results that are new into the inner products."""
         for chunk, result in list(results.items())[len(self._taken) :]:
             if not self._grams:
@@ -203,7 +205,7 @@ class Solver:
 
 
 def _values(
-    results: Sequence[Outline], leaf: int, grown: GrowingGram, places: Sequence[int]
+    results: Sequence[ResultSpec], leaf: int, grown: GrowingGram, places: Sequence[int]
 ) -> FloatArray:
     """``(m, s)`` some numbers of a leaf of results at these places, in the units of the gram."""
     samples = [array for result in results if (array := result.samples[leaf]) is not None]

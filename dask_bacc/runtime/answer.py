@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import contextlib
 import threading
 import time
 import warnings
 from typing import Any
 
-from distributed import Client
-
+from dask_bacc.engine.scheduler import briefly, on_event_loop
+from dask_bacc.graphs.decode import lazy_answer
+from dask_bacc.graphs.local import lazy_copy
+from dask_bacc.runtime.active import ActiveRun
 from dask_bacc.runtime.client import on_loop
-from dask_bacc.runtime.collect import abandon, consume, gather
-from dask_bacc.runtime.decided import Decided
-from dask_bacc.runtime.launcher import Launcher
-from dask_bacc.runtime.monitor import watch
-from dask_bacc.runtime.release import briefly, look
+from dask_bacc.runtime.monitor import monitor_of
 from dask_bacc.runtime.restrict import persist_on
-from dask_bacc.runtime.work import Work
-from dask_bacc.worker.messages import COMES_WITHIN
+from dask_bacc.runtime.stages import Decided, abandon, fetch_and_decode, run_to_answer
 
 
 class Answer:
@@ -28,26 +24,22 @@ class Answer:
 
     Parameters
     ----------
-    client : Client
-        On whose event loop all goes on; the methods may be called from any thread.
-    launcher : Launcher
-        Of the run, with the chunks that were launched at once.
-    work : Work
+    run : ActiveRun
+        On whose client's event loop all goes on; the methods may be called from any thread.
     """
 
-    def __init__(self, client: Client, launcher: Launcher, work: Work) -> None:
-        self._client = client
-        self._launcher = launcher
-        #: what is made of the results
-        self.work = work
+    def __init__(self, run: ActiveRun) -> None:
+        self._client = run.client
+        #: the parts of the run
+        self.run = run
         #: done when it is known how the results decode
-        self.decided = on_loop(client, consume(client, launcher, work))
-        self._gathered: concurrent.futures.Future[Decided] | None = None
+        self.decided = on_loop(run.client, run_to_answer(run))
+        self._fetched: concurrent.futures.Future[Decided] | None = None
         self._lock = threading.Lock()
 
         def ended(decided: concurrent.futures.Future[Decided]) -> None:
             if decided.cancelled():
-                on_loop(client, abandon(client, launcher, work))
+                on_loop(run.client, abandon(run))
 
         self.decided.add_done_callback(ended)
 
@@ -62,17 +54,21 @@ class Answer:
 
     def want(self) -> None:
         """Results are wanted here from now on."""
-        if not self.decided.done() and not self.work.gathering:
-            self._call(self.work.gather)
+        if not self.decided.done() and not self.run.wanted_here:
+            on_event_loop(self._client, self._want)
+
+    def _want(self) -> None:
+        self.run.wanted_here = True
+        self.run.wake()
 
     def wait(self, timeout: float | None) -> Any:
         """The answer, with its results fetched; blocks."""
         begin = time.monotonic()
         self.want()
         decided = self.decided.result(timeout)
-        if decided.held:
+        if decided.on_workers:
             left = None if timeout is None else max(begin + timeout - time.monotonic(), 0)
-            decided = self._gather().result(left)
+            decided = self._fetch().result(left)
         return decided.answer
 
     async def here(self, timeout: float | None = None) -> Any:
@@ -80,8 +76,8 @@ class Answer:
         self.want()
         async with asyncio.timeout(timeout):
             decided = await _shielded(self.decided)
-            if decided.held:
-                decided = await _shielded(self._gather())
+            if decided.on_workers:
+                decided = await _shielded(self._fetch())
         return decided.answer
 
     def wait_lazily(self, timeout: float | None) -> Any:
@@ -90,60 +86,69 @@ class Answer:
 
     async def lazily(self, timeout: float | None) -> Any:
         """The answer as dask arrays."""
+        monitor = monitor_of(self._client)
         async with asyncio.timeout(timeout):
-            decided = await _shielded(self._gathered or self.decided)
-            await self._news_of_cancelled()
+            decided = await _shielded(self._fetched or self.decided)
+            await self._messages_of_cancelled()
             async with briefly():
-                await look(self._client)
+                await monitor.refresh(self._client)
             # Somebody may have begun to fetch the results, and lets go of them afterwards.
-            if self._gathered is not None:
-                decided = await _shielded(self._gathered)
-        answer = self.work.lazily(decided, self._launcher.name, self._launcher.futures)
-        if trusted := watch(self._client).trusted():
-            answer = await persist_on(self._client, answer, trusted)
+            if self._fetched is not None:
+                decided = await _shielded(self._fetched)
+        # What it refers to is there for as long as the run keeps it, or is copied.
+        answer = await asyncio.to_thread(self._as_dask_arrays, decided)
+        if available := monitor.available():
+            answer = await persist_on(self._client, answer, available)
         return answer
+
+    def _as_dask_arrays(self, decided: Decided) -> Any:
+        run = self.run
+        specs, joining = run.store.specs, run.decider.joining
+        if not decided.on_workers:
+            layout = next(iter(specs.values())).layout
+            return lazy_copy(decided.answer, run.code.k, layout, joining, run.name)
+        workers = {chunk: run.state.records[chunk].worker for chunk in decided.solved.chunks}
+        futures = run.launcher.futures
+        return lazy_answer(run.name, decided.solved, specs, futures, workers, joining)
 
     def warn(self) -> None:
         """Tell what the answer lacks to who called the caller of this."""
-        if message := self.work.ledger.warning:
+        if message := self.run.state.warning:
             warnings.warn(message, RuntimeWarning, stacklevel=3)
 
     def cancel(self) -> None:
         """Give up, stop refining or fetching, or let go of results that are still on workers."""
         if not self.decided.cancel():
-            self._call(self._let_go)
+            # If the loop is closed, nothing is left to do.
+            on_event_loop(self._client, self._let_go)
 
     def _let_go(self) -> None:
-        if (refining := self.work.refining) is not None:
+        if (refining := self.run.refining) is not None:
             refining.cancel()
-        if self.status == "finished" and self.decided.result().held:
+        if self.status == "finished" and self.decided.result().on_workers:
             with self._lock:
-                if self._gathered is None:
-                    self._gathered = concurrent.futures.Future()
-                    self._launcher.release()
-                self._gathered.cancel()
+                if self._fetched is None:
+                    self._fetched = concurrent.futures.Future()
+                    self.run.launcher.let_go()
+                self._fetched.cancel()
 
-    async def _news_of_cancelled(self) -> None:
+    async def _messages_of_cancelled(self) -> None:
         """Wait until chunks that started while they were being cancelled have said so."""
-        ledger = self.work.ledger
-        unheard = [r for r in ledger.records if r.state == "cancelled" and r.worker is None]
-        if unheard and ledger.finished is not None:
-            await asyncio.sleep(ledger.finished + COMES_WITHIN - ledger.elapsed)
+        state = self.run.state
+        unheard = [r for r in state.records if r.state == "cancelled" and r.worker is None]
+        if unheard and state.finished is not None:
+            until = state.finished + self.run.options.timing.messages_within
+            await asyncio.sleep(until - state.elapsed)
 
-    def _gather(self) -> concurrent.futures.Future[Decided]:
+    def _fetch(self) -> concurrent.futures.Future[Decided]:
         with self._lock:
-            if self._gathered is None:
-                self.work.gathering = True
-                self._gathered = on_loop(
-                    self._client, gather(self._client, self._launcher, self.work)
-                )
-            return self._gathered
+            if self._fetched is None:
+                self._fetched = on_loop(self._client, self._fetch_here())
+            return self._fetched
 
-    def _call(self, function: Any) -> None:
-        loop: Any = self._client.loop
-        # It may be closed already, and nothing is left to do.
-        with contextlib.suppress(RuntimeError):
-            loop.add_callback(function)
+    async def _fetch_here(self) -> Decided:
+        self.run.wanted_here = True
+        return await fetch_and_decode(self.run)
 
 
 async def _shielded(future: concurrent.futures.Future[Decided]) -> Decided:

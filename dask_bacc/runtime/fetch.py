@@ -17,6 +17,8 @@ from typing import Any, Self
 from dask.typing import Key
 from distributed import Client, Future
 
+from dask_bacc.engine.scheduler import fetch, report_again, state_of
+
 #: Results of one worker that are fetched together; more would delay the first of them.
 LANE_BATCH = 64
 
@@ -31,7 +33,7 @@ class Outcome:
     cancelled: bool = False
 
 
-class Arrivals:
+class Fetcher:
     """Watches futures from a coroutine on their client's event loop.
 
     Parameters
@@ -50,8 +52,8 @@ class Arrivals:
     >>> async def nothing(index, *, failed):
     ...     return None
     >>> async def first(client, futures):
-    ...     async with Arrivals(client, futures, lambda index: "", nothing) as arrivals:
-    ...         return await arrivals.take()
+    ...     async with Fetcher(client, futures, lambda index: "", nothing) as fetcher:
+    ...         return await fetcher.take()
     """
 
     def __init__(
@@ -66,7 +68,7 @@ class Arrivals:
         self._lane_of = lane_of
         self._known = known
         self._outcomes: deque[Outcome] = deque()
-        self._stirred = asyncio.Event()
+        self._woken = asyncio.Event()
         self._lanes: defaultdict[str, list[tuple[Key, int]]] = defaultdict(list)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -107,21 +109,21 @@ class Arrivals:
         return [o.index for o in self._outcomes if not o.cancelled and o.exception is None]
 
     async def wait(self, timeout: float | None = None) -> None:
-        """Wait until an outcome is at hand or somebody stirs, `timeout` seconds at most."""
+        """Wait until an outcome is at hand or somebody wakes this, `timeout` seconds at most."""
         if not self._outcomes:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(timeout):
-                    await self._stirred.wait()
-        self._stirred.clear()
+                    await self._woken.wait()
+        self._woken.clear()
 
-    def stir(self) -> None:
+    def wake(self) -> None:
         """Wake who waits."""
-        self._stirred.set()
+        self._woken.set()
 
     def _put(self, outcome: Outcome, key: Key) -> None:
         if self._is_current(outcome.index, key):
             self._outcomes.append(outcome)
-            self._stirred.set()
+            self._woken.set()
 
     def _is_current(self, index: int, key: Key) -> bool:
         """Whether no other future has taken the place of this one's meanwhile."""
@@ -135,8 +137,7 @@ class Arrivals:
     # No local variable below is a future: frames of what is cancelled live on for a while.
 
     async def _watch(self, index: int) -> None:
-        key, state = self._futures[index].key, self._futures[index]._state
-        assert state is not None
+        key, state = self._futures[index].key, state_of(self._futures[index])
         # A result that is lost with its worker makes the future wait again.
         while state.status in ("pending", "lost"):
             await state.wait()
@@ -166,9 +167,7 @@ class Arrivals:
 
     async def _fetch(self, batch: dict[Key, int]) -> None:
         try:
-            scheduler = self._client.scheduler
-            assert scheduler is not None
-            response = await scheduler.gather(keys=list(batch))
+            values, lost = await fetch(self._client, list(batch))
         except OSError:
             # The scheduler's connection broke; the client reconnects or cancels its futures.
             await asyncio.sleep(0.05)
@@ -183,21 +182,15 @@ class Arrivals:
                 for key, index in batch.items():
                     await self._fetch({key: index})
         else:
-            if response["status"] == "OK":
-                for key, value in response["data"].items():
-                    self._put(Outcome(batch[key], value=value), key)
-                return
-            for key in response["keys"]:
+            for key, value in values.items():
+                self._put(Outcome(batch[key], value=value), key)
+            for key in lost:
                 self._again(key, batch.pop(key))
-            if batch:
+            if lost and batch:
                 await self._fetch(batch)
 
     def _again(self, key: Key, index: int) -> None:
-        """Wait for a result anew after it was lost, as the client's own gather does."""
-        if not self._is_current(index, key):
-            return
-        state = self._client.futures.get(key)
-        if state is not None and state.status == "finished":
-            self._client._send_to_scheduler({"op": "report-key", "key": key})
-            state.reset()
-        self._spawn(self._watch(index))
+        """Wait for a result anew after it was lost."""
+        if self._is_current(index, key):
+            report_again(self._client, key)
+            self._spawn(self._watch(index))

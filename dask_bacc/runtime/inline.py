@@ -1,54 +1,60 @@
-"""What chunks sent ahead of their results."""
+"""What chunks sent with their messages."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import Mapping
-from typing import Any
 
-from dask_bacc.worker.messages import COMES_WITHIN
+from dask_bacc.policy.timing import Timing
+from dask_bacc.worker.messages import Message
 from dask_bacc.worker.task import ChunkResult
 
-#: Seconds without news of a result after which it is fetched as it is, however large.
-FETCH_AFTER = 2.0
 
+class InlineResults:
+    """Results that come with messages, on the client's event loop.
 
-class Ahead:
-    """News of results, on the client's event loop."""
+    Parameters
+    ----------
+    timing : Timing
+        How long to wait for a message.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, timing: Timing) -> None:
+        self._timing = timing
         self._brought: dict[int, ChunkResult] = {}
         #: chunks that have said that they are done
-        self._told: set[int] = set()
+        self._done: set[int] = set()
         #: set when that is said by one that is waited for
         self._awaited: defaultdict[int, asyncio.Event] = defaultdict(asyncio.Event)
 
-    def news(self, news: Mapping[str, Any]) -> None:
+    def take(self, message: Message) -> None:
         """Take in what a chunk says of itself."""
-        chunk = news["chunk"]
-        if news["state"] == "running":
+        chunk = message.chunk
+        if message.state == "running":
             # What an earlier attempt said of its end is not of this one's.
-            self._told.discard(chunk)
-        if "ahead" in news:
-            # What cannot be read here is fetched instead, and raises for the run that wants it.
-            with contextlib.suppress(Exception):
-                self._brought[chunk] = ChunkResult.unpacked(news["ahead"])
-        if news["state"] == "done":
-            self._told.add(chunk)
+            self._done.discard(chunk)
+        if message.state == "done":
+            if message.payload is not None:
+                # What cannot be read here is fetched, and raises for the run that wants it.
+                with contextlib.suppress(Exception):
+                    self._brought[chunk] = ChunkResult.unpacked(message.payload)
+            self._done.add(chunk)
             if chunk in self._awaited:
                 self._awaited.pop(chunk).set()
 
     async def of(self, chunk: int, *, failed: bool) -> ChunkResult | None:
-        """What a chunk that has ended sent ahead; None if nothing, or if its news were lost.
+        """What a chunk that has ended brought; None if nothing, or if its message was lost.
 
         It is given away, so that this does not keep results that the run has let go of.
         """
-        if chunk not in self._told:
+        if chunk not in self._done:
+            timing = self._timing
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(COMES_WITHIN if failed else FETCH_AFTER):
+                async with asyncio.timeout(
+                    timing.messages_within if failed else timing.fetch_after
+                ):
                     await self._awaited[chunk].wait()
-        # Should it run once more, there will be news again.
-        self._told.discard(chunk)
+        # Should it run once more, there will be messages again.
+        self._done.discard(chunk)
         return self._brought.pop(chunk, None)

@@ -11,6 +11,7 @@ from dask.base import annotate, get_annotations
 from dask.typing import Key
 from distributed import Client, Future
 
+from dask_bacc.engine.scheduler import states_of
 from dask_bacc.graphs.map import RunGraph
 from dask_bacc.runtime.submit import submit
 
@@ -67,7 +68,7 @@ class Launcher:
         workers : sequence of str
             Addresses of the only workers that may run them; none for any.
         sources : collection of keys
-            What chunks that may follow are made of; kept on the cluster until `release`, and not
+            What chunks that may follow are made of; kept on the cluster until `let_go`, and not
             sent with those that follow.
 
         Returns
@@ -102,7 +103,7 @@ class Launcher:
 
     def lost(self) -> set[int]:
         """As `RunGraph.lost`, as far as the client knows."""
-        return self._run.lost(self._client.futures)
+        return self._run.lost(states_of(self._client))
 
     def bystanders(self, chunks: Collection[int]) -> list[int]:
         """Those of the chunks that the cluster gave up only because others are lost."""
@@ -134,7 +135,7 @@ class Launcher:
             and not set(allowed).intersection(workers)
         ]
 
-    def release(self, keep: Collection[int] = ()) -> None:
+    def let_go(self, keep: Collection[int] = ()) -> None:
         """Let go of all futures but those of some chunks."""
         with self._lock:
             for chunk in self.futures.keys() - set(keep):

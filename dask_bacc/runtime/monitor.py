@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 import math
-import pickle
 import threading
 import time
+import weakref
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
+from typing import NamedTuple
 
 from distributed import Client
 
-from dask_bacc.worker.messages import TOPIC
+from dask_bacc.engine.scheduler import WorkerInfo, subscribe, usual_heartbeat, workers_of
+from dask_bacc.records.state import RunState
+from dask_bacc.worker.messages import Message, unpacked
 
-#: Called on the client's event loop with what a chunk says of itself: ``chunk``, the address of
-#: its ``worker``, ``state``, ``"running"``, ``"slow"`` or ``"done"``, and perhaps ``ahead``: its
-#: result or what is to be known of it, or sketches of its blocks if it is slow.
-OnNews = Callable[[Mapping[str, Any]], None]
+#: Called on the client's event loop with a message and the address of its worker.
+OnMessage = Callable[[Message, str], None]
 
+#: Heartbeats that a worker may be behind the others before it counts as unresponsive.
+HEARTBEATS = 3
 #: Seconds after which nobody relies on what the scheduler said of its workers.
 STALE_AFTER = 30.0
-#: Runs for whose news there is time after they are over.
+#: Runs that are over for whose messages there is time.
 REMEMBERED = 100
 
 _lock = threading.Lock()
-_watches: WeakKeyDictionary[Client, Watch] = WeakKeyDictionary()
+_monitors: weakref.WeakKeyDictionary[Client, Monitor] = weakref.WeakKeyDictionary()
 
 
-class Zombie(NamedTuple):
+class StillRunning(NamedTuple):
     """A cancelled chunk that still runs."""
 
     worker: str
@@ -37,8 +38,16 @@ class Zombie(NamedTuple):
     due: float
 
 
-class Watch:
-    """News of chunks that start and end, one subscription per client for all its runs.
+class Over(NamedTuple):
+    """A run that is over."""
+
+    #: seconds that a chunk of it takes at most
+    limit: float
+    state: weakref.ref[RunState]
+
+
+class Monitor:
+    """Messages of chunks that start and end, one subscription for all runs of a client.
 
     A function that was cancelled while it ran keeps its thread until it returns; its worker is
     occupied although the scheduler thinks it idle. A worker whose heartbeats stay away hangs, or
@@ -46,51 +55,60 @@ class Watch:
     """
 
     def __init__(self) -> None:
-        self._listeners: dict[str, OnNews] = {}
-        #: the last runs that are over, with the seconds that a chunk of theirs takes at most
-        self._over: dict[str, float] = {}
+        self._listeners: dict[str, OnMessage] = {}
+        #: the last runs that are over
+        self._over: dict[str, Over] = {}
         #: cancelled chunks that still run, by run and chunk
-        self._zombies: dict[tuple[str, int], Zombie] = {}
-        #: seconds by which silent workers were behind the others, when last looked at
-        self._silence: dict[str, float] = {}
-        #: threads of every worker, when last looked at
-        self._threads: dict[str, int] = {}
-        #: workers that took tasks, when last looked at
-        self.running: set[str] = set()
-        #: when that was, on the monotonic clock
-        self._looked = -math.inf
+        self._still_running: dict[tuple[str, int], StillRunning] = {}
+        #: what the scheduler said of its workers, and when, on the monotonic clock
+        self._workers: Mapping[str, WorkerInfo] = {}
+        self._refreshed = -math.inf
+        #: seconds by which unresponsive workers were behind the others then
+        self._behind: dict[str, float] = {}
 
-    def listen(self, run: str, on_news: OnNews) -> None:
-        """Call `on_news` for every chunk of the run that starts or ends, until `unlisten`."""
+    def listen(self, run: str, on_message: OnMessage) -> None:
+        """Call `on_message` for every message of the run's chunks, until it is over."""
         self._over.pop(run, None)
-        self._listeners[run] = on_news
+        self._listeners[run] = on_message
 
-    def unlisten(self, run: str, limit: float = 0.0) -> None:
-        """Stop listening to a run that is over; its chunks take up to `limit` seconds each."""
+    def forget(self, run: str) -> None:
+        """The run has never begun."""
         self._listeners.pop(run, None)
-        self._over[run] = limit
+
+    def over(self, run: str, limit: float, state: RunState) -> None:
+        """The run is over; its chunks take up to `limit` seconds each.
+
+        The state is told which of them still run, for as long as somebody else has it.
+        """
+        self._listeners.pop(run, None)
+        self._over[run] = Over(limit, weakref.ref(state))
         if len(self._over) > REMEMBERED:
             del self._over[next(iter(self._over))]
 
-    def dispatch(self, event: tuple[float, Any]) -> None:
-        """Take in a message of a worker about its chunks."""
-        message = event[1]
-        self._silence.pop(message["worker"], None)
-        for news in pickle.loads(message["news"]):
-            self._take({**news, "worker": message["worker"]})
+    def receive(self, worker: str, payload: bytes) -> None:
+        """Take in the messages of a worker."""
+        self._behind.pop(worker, None)
+        for message in unpacked(payload):
+            self._take(message, worker)
 
-    def _take(self, news: Mapping[str, Any]) -> None:
-        run, chunk, worker = news["run"], news["chunk"], news["worker"]
-        if news["state"] == "done":
+    def _take(self, message: Message, worker: str) -> None:
+        place = message.run, message.chunk
+        over = self._over.get(message.run)
+        if message.state == "done":
             # Another worker may have been given the chunk since.
-            zombie = self._zombies.get((run, chunk))
-            if zombie is not None and zombie.worker == worker:
-                del self._zombies[run, chunk]
-        elif news["state"] == "running" and run in self._over:
+            running = self._still_running.get(place)
+            if running is not None and running.worker == worker:
+                del self._still_running[place]
+        elif message.state == "running" and over is not None:
             # It started while its cancellation was on the way.
-            self._zombies[run, chunk] = Zombie(worker, time.monotonic() + self._over[run])
-        if (listener := self._listeners.get(run)) is not None:
-            listener(news)
+            self._still_running[place] = StillRunning(worker, time.monotonic() + over.limit)
+        if over is not None and (state := over.state()) is not None:
+            if message.state == "done":
+                state.done(message.chunk, worker, message.ago)
+            elif message.state == "running":
+                state.start(message.chunk, worker, message.ago)
+        if (listener := self._listeners.get(message.run)) is not None:
+            listener(message, worker)
 
     def abandon(
         self, run: str, running: Mapping[int, str], due: Mapping[int, float] | None = None
@@ -101,62 +119,74 @@ class Watch:
         """
         times = due or {}
         for chunk, worker in running.items():
-            self._zombies[run, chunk] = Zombie(worker, times.get(chunk, 0.0))
+            self._still_running[run, chunk] = StillRunning(worker, times.get(chunk, 0.0))
 
-    def look(
-        self,
-        threads: Mapping[str, int],
-        silence: Mapping[str, float],
-        running: Collection[str] | None = None,
-    ) -> None:
-        """Take in what the scheduler says of its workers.
+    async def refresh(self, client: Client) -> None:
+        """Ask the scheduler for its workers.
 
-        Parameters
-        ----------
-        threads : mapping
-            Threads of all workers.
-        silence : mapping
-            For how many seconds some have been silent.
-        running : collection of str, optional
-            Those that take tasks, neither paused nor about to leave; by default all.
+        Raises
+        ------
+        OSError
+            While the scheduler is away.
         """
-        self._looked = time.monotonic()
-        self._threads = dict(threads)
-        self.running = set(threads if running is None else running)
-        self._silence = dict(silence)
-        self._zombies = {c: z for c, z in self._zombies.items() if z.worker in threads}
+        if workers := await workers_of(client):
+            self.update(workers)
 
-    @property
-    def zombies(self) -> dict[tuple[str, int], str]:
-        """Cancelled chunks that still run, by run and chunk, with their worker."""
+    def update(self, workers: Mapping[str, WorkerInfo]) -> None:
+        """Take in what the scheduler says of its workers."""
+        self._refreshed = time.monotonic()
+        self._workers = workers
+        patience = HEARTBEATS * usual_heartbeat(len(workers))
+        self._behind = {a: info.behind for a, info in workers.items() if info.behind > patience}
+        for run in {run for (run, _), r in self._still_running.items() if r.worker not in workers}:
+            over = self._over.get(run)
+            if over is not None and (state := over.state()) is not None:
+                state.workers_left(workers)
+        self._still_running = {
+            chunk: running
+            for chunk, running in self._still_running.items()
+            if running.worker in workers
+        }
+
+    def still_running(self, run: str | None = None) -> dict[tuple[str, int], str]:
+        """Cancelled chunks that still run, of one run or of all, with their workers."""
         # They change on the event loop, and are looked at from any thread.
-        return {chunk: zombie.worker for chunk, zombie in self._zombies.copy().items()}
+        return {
+            place: running.worker
+            for place, running in self._still_running.copy().items()
+            if run in (None, place[0])
+        }
 
     @property
     def workers(self) -> set[str]:
-        """All workers, when last looked at."""
-        return set(self._threads)
+        """All workers, when last refreshed."""
+        return set(self._workers)
 
-    def silent(self, seconds: float) -> set[str]:
-        """Workers whose heartbeats stayed away for longer, when last looked at."""
-        return {worker for worker, silence in self._silence.items() if silence > seconds}
+    def info(self, worker: str) -> WorkerInfo | None:
+        """What is known of a worker; None of one that is not there."""
+        return self._workers.get(worker)
+
+    def unresponsive(self, seconds: float) -> set[str]:
+        """Workers whose heartbeats stayed away for longer, when last refreshed."""
+        return {worker for worker, behind in self._behind.items() if behind > seconds}
 
     @property
-    def suspects(self) -> set[str]:
-        """Workers that are silent, or whose threads are all taken by cancelled chunks."""
-        return self._suspects(self._zombies.copy().values())
+    def unavailable(self) -> set[str]:
+        """Workers that do not respond, or whose threads are all taken by cancelled chunks."""
+        return self._unavailable(self._still_running.copy().values())
 
-    def _suspects(self, zombies: Iterable[Zombie]) -> set[str]:
-        taken = Counter(zombie.worker for zombie in zombies)
-        full = {worker for worker, count in taken.items() if count >= self._threads.get(worker, 1)}
-        return full | self._silence.keys()
+    def _unavailable(self, running: Iterable[StillRunning]) -> set[str]:
+        taken = Counter(chunk.worker for chunk in running)
+        threads = {worker: info.threads for worker, info in self._workers.items()}
+        full = {worker for worker, count in taken.items() if count >= threads.get(worker, 1)}
+        return full | self._behind.keys()
 
-    def trusted(
+    def available(
         self, late: Collection[str] = (), *, patient: bool = False, fewest: int = 2
     ) -> list[str]:
-        """Workers that are neither suspects nor late; empty if there is none to keep away from.
+        """Workers that are neither unavailable nor late; empty if there is none to keep off.
 
-        Empty as well if nobody has looked for so long that there may be others by now.
+        Empty as well if the scheduler was asked so long ago that there may be others by now.
 
         Parameters
         ----------
@@ -168,27 +198,31 @@ class Watch:
             How many make a choice. What only a single one may run would be lost with it, if nobody
             looks after it.
         """
-        if time.monotonic() > self._looked + STALE_AFTER:
+        if time.monotonic() > self._refreshed + STALE_AFTER:
             return []
         now = time.monotonic() if patient else math.inf
-        overdue = [zombie for zombie in self._zombies.copy().values() if zombie.due <= now]
-        suspects = self._suspects(overdue).union(late)
-        others = [worker for worker in self._threads if worker not in suspects]
-        return others if suspects and len(others) >= fewest else []
+        overdue = [r for r in self._still_running.copy().values() if r.due <= now]
+        kept_off = self._unavailable(overdue).union(late)
+        others = [worker for worker in self._workers if worker not in kept_off]
+        return others if kept_off and len(others) >= fewest else []
+
+    @property
+    def taking_tasks(self) -> set[str]:
+        """Workers that take tasks and have a thread for them, when last refreshed."""
+        running = {worker for worker, info in self._workers.items() if info.running}
+        return running - self.unavailable
 
 
-def watch(client: Client) -> Watch:
-    """The watch of a client."""
+def monitor_of(client: Client) -> Monitor:
+    """The monitor of a client."""
     with _lock:
-        if (found := _watches.get(client)) is not None:
+        if (found := _monitors.get(client)) is not None:
             return found
-        found = _watches[client] = Watch()
+        found = _monitors[client] = Monitor()
     return found
 
 
-def subscribe(client: Client) -> Watch:
-    """The watch of a client, which gets the news of chunks that are submitted from now on."""
-    found = watch(client)
-    # Each time: a scheduler that was started anew knows of no subscription.
-    client.subscribe_topic(TOPIC, found.dispatch)
-    return found
+def subscribed(client: Client) -> tuple[Monitor, str]:
+    """The monitor of a client, and the topic of messages that it gets from now on."""
+    monitor = monitor_of(client)
+    return monitor, subscribe(client, monitor.receive)

@@ -8,9 +8,9 @@ from typing import Self
 
 from distributed import Client
 
+from dask_bacc.records.report import Partial
 from dask_bacc.runtime.answer import Answer
 from dask_bacc.runtime.client import on_loop
-from dask_bacc.runtime.decided import Partial
 
 
 class Partials:
@@ -21,7 +21,6 @@ class Partials:
 
     def __init__(self, client: Client, answer: Answer, run: object) -> None:
         self._client = client
-        self._work = answer.work
         self._answer = answer
         # It must not end because nobody else knows it any more.
         self._run = run
@@ -53,18 +52,21 @@ class Partials:
         return on_loop(self._client, self._next())
 
     async def _next(self) -> Partial | None:
-        work = self._work
+        run = self._answer.run
         while not self._ended:
-            changed, refining = work.changed, work.refining
-            if work.ledger.finished is not None and (refining is None or refining.done()):
+            changed, refining = run.changed, run.refining
+            if run.state.finished is not None and (refining is None or refining.done()):
                 self._ended = True
                 # Raises what the run raised.
                 answer = await self._answer.here()
                 if refining is None:
-                    return work.final(answer)
-            if work.count > self._seen:
-                self._seen = work.count
-                if partial := await asyncio.to_thread(work.partial):
+                    report = run.state.report()
+                    count = len(report.returned)
+                    return Partial(answer, report.error, report.block_error, count)
+            if run.store.count > self._seen:
+                self._seen = run.store.count
+                partial = await run.decider.partial(run.store.snapshot(run.state.elapsed))
+                if partial is not None:
                     return partial
             elif not self._ended:
                 await changed.wait()

@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from distributed import Client
-
-from dask_bacc.records.report import ChunkRecord
-from dask_bacc.records.state import Ledger
-from dask_bacc.runtime.fetch import Arrivals
-from dask_bacc.runtime.launcher import Launcher
-from dask_bacc.runtime.monitor import watch
-from dask_bacc.runtime.release import keys_awaited, keys_on, look
-
-#: Seconds in which no chunk starts or ends before the scheduler is asked who is silent.
-LOOK_EVERY = 2.0
-#: Seconds of silence after which a worker is taken to hang; a busy one may be late for less.
-#: After as many without news of any chunk, those that wait for a thread go where one is idle.
-HUNG_AFTER = 5.0
-#: Times the longest chunk that returned, for which one on a silent worker is left to itself.
-LONGER = 1.5
+from dask_bacc.engine.scheduler import briefly, is_open, keys_awaited, keys_on, keys_processing
+from dask_bacc.policy.hung import is_progressing
+from dask_bacc.runtime.active import ActiveRun
+from dask_bacc.runtime.fetch import Fetcher
+from dask_bacc.runtime.monitor import monitor_of
 
 
 @dataclass(frozen=True)
@@ -35,113 +24,102 @@ class Stuck:
     anew: bool = True
 
 
-async def stuck_chunks(client: Client, launcher: Launcher, ledger: Ledger) -> Stuck:
-    """Chunks that need something of silent workers, or wait for a thread, and can be had without.
-
-    They run on a silent worker, wait there, or need a block that is there, or that another worker
-    is still fetching from there, perhaps for a run that is over. What is on the cluster
-    without a graph to make it, such as a persisted array, cannot be made anew. Chunks that may run
-    only on workers that are gone are among them. The scheduler lets chunks wait behind one that
-    never ends while other workers are idle, if functions of that name used to be quick.
-
-    Raises
-    ------
-    OSError
-        While the scheduler is away.
-    """
-    await look(client)
-    known = watch(client)
-    waiting = [chunk for chunk in range(ledger.n) if ledger.is_open(chunk)]
-    silent = sorted(known.silent(HUNG_AFTER))
-    well = known.workers.difference(silent)
-    chosen = set(launcher.stranded(waiting, well))
-    if silent:
-        left = [i for i in waiting if not in_good_hands(ledger.records, i, well, ledger.elapsed)]
-        there = await keys_on(client, silent)
-        awaited = await keys_awaited(client, silent, launcher.needed(left))
-        chosen.update(launcher.stuck(left, there | awaited))
-    scheduler = client.scheduler
-    if chosen or scheduler is None or ledger.elapsed - ledger.moved < HUNG_AFTER:
-        return Stuck(tuple(sorted(chosen)), tuple(known.trusted(fewest=1)))
-    processing = await scheduler.processing()
-    idle = [worker for worker in known.running - known.suspects if not processing.get(worker)]
-    if not idle:
-        return Stuck()
-    assigned = {key for keys in processing.values() for key in keys}
-    unstarted = [chunk for chunk in waiting if ledger.records[chunk].state == "waiting"]
-    # Other runs see the same idle workers.
-    queued = launcher.queued(unstarted, assigned)[: len(idle)]
-    return Stuck(tuple(queued), tuple(sorted(idle)), anew=False)
-
-
-def in_good_hands(
-    records: Sequence[ChunkRecord], chunk: int, well: Collection[str], now: float
-) -> bool:
-    """Whether a chunk is at a worker that is not silent, or has not run for so long.
-
-    A worker is silent as well while a function holds the interpreter's lock.
+async def recover_stuck(run: ActiveRun, fetcher: Fetcher, seconds: float) -> None:
+    """Launch once more what needs something of unresponsive workers, or waits for a thread.
 
     Parameters
     ----------
-    records : sequence of ChunkRecord
-    chunk : int
-    well : collection of str
-        Workers that are not silent.
-    now : float
-        Seconds since the run was submitted.
-
-    Examples
-    --------
-    >>> done, slow = ChunkRecord("returned", "a", 0.0, 20.0), ChunkRecord("running", "b", 0.0)
-    >>> in_good_hands([done, slow], 1, {"a"}, 25.0), in_good_hands([done, slow], 1, {"a"}, 35.0)
-    (True, False)
+    run : ActiveRun
+    fetcher : Fetcher
+    seconds : float
+        In which to find out what that is.
     """
-    record = records[chunk]
-    if record.worker is None or record.started is None:
-        return False
-    if record.worker in well:
-        return True
-    seconds = [s for other in records if (s := other.seconds) is not None]
-    return record.done is None and now - record.started < LONGER * max(seconds, default=0.0)
+    stuck = Stuck()
+    async with briefly(seconds):
+        await monitor_of(run.client).refresh(run.client)
+        stuck = await _stuck_with_workers(run)
+        if not stuck.chunks:
+            stuck = await _queued(run)
+    if stuck.chunks:
+        await _relaunch(run, fetcher, stuck)
 
 
-async def give_up(
-    client: Client,
-    launcher: Launcher,
-    ledger: Ledger,
-    arrivals: Arrivals,
-    chunks: Collection[int],
-) -> None:
+async def recover_given_up(run: ActiveRun, fetcher: Fetcher, chunks: Collection[int]) -> None:
     """Enter chunks that the cluster gave up; launch those once more that it need not have.
 
     When data is lost while a graph is on its way, the scheduler gives up all that is in it.
     """
-    again = launcher.bystanders(chunks) if client.status == "running" else []
-    ledger.give_up(chunk for chunk in chunks if chunk not in again)
+    again: list[int] = []
+    if is_open(run.client):
+        again = await asyncio.to_thread(run.launcher.bystanders, chunks)
+    run.state.give_up(chunk for chunk in chunks if chunk not in again)
     if again:
-        trusted = tuple(watch(client).trusted())
-        await relaunch(client, launcher, ledger, arrivals, Stuck(tuple(again), trusted))
+        available = tuple(monitor_of(run.client).available())
+        await _relaunch(run, fetcher, Stuck(tuple(again), available))
 
 
-async def relaunch(
-    client: Client,
-    launcher: Launcher,
-    ledger: Ledger,
-    arrivals: Arrivals,
-    stuck: Stuck,
-) -> None:
+async def _stuck_with_workers(run: ActiveRun) -> Stuck:
+    """Chunks that need something of unresponsive workers, and can be had without.
+
+    They run on such a worker, wait there, or need a block that is there, or that another worker is
+    still fetching from there, perhaps for a run that is over. What is on the cluster without a
+    graph to make it, such as a persisted array, cannot be made anew. Chunks that may run only on
+    workers that are gone are among them.
+    """
+    monitor, state, launcher = monitor_of(run.client), run.state, run.launcher
+    waiting = state.open_chunks()
+    unresponsive = sorted(monitor.unresponsive(run.options.timing.unresponsive_after))
+    responsive = monitor.workers.difference(unresponsive)
+    chosen = set(launcher.stranded(waiting, responsive))
+    if unresponsive:
+        left = [
+            chunk
+            for chunk in waiting
+            if not is_progressing(state.records, chunk, responsive, state.elapsed)
+        ]
+        there = await keys_on(run.client, unresponsive)
+        needed = await asyncio.to_thread(launcher.needed, left)
+        awaited = await keys_awaited(run.client, unresponsive, needed)
+        chosen.update(await asyncio.to_thread(launcher.stuck, left, there | awaited))
+    return Stuck(tuple(sorted(chosen)), tuple(monitor.available(fewest=1)))
+
+
+async def _queued(run: ActiveRun) -> Stuck:
+    """Chunks that wait for a thread although workers are idle.
+
+    The scheduler lets chunks wait behind one that never ends, if functions of that name used to be
+    quick.
+    """
+    state = run.state
+    if state.elapsed - state.moved < run.options.timing.unresponsive_after:
+        return Stuck()
+    processing = await keys_processing(run.client)
+    taking = monitor_of(run.client).taking_tasks
+    idle = sorted(worker for worker in taking if not processing.get(worker))
+    if not idle:
+        return Stuck()
+    assigned = {key for keys in processing.values() for key in keys}
+    unstarted = [c for c in state.open_chunks() if state.records[c].state == "waiting"]
+    # Other runs see the same idle workers.
+    queued = run.launcher.queued(unstarted, assigned)[: len(idle)]
+    return Stuck(tuple(queued), tuple(idle), anew=False)
+
+
+async def _relaunch(run: ActiveRun, fetcher: Fetcher, stuck: Stuck) -> None:
     """Launch chunks once more.
 
     What they are made of is made anew as well, under new keys, for the scheduler believes that it
     has it.
     """
-    chunks = stuck.chunks
-    records = {i: ledger.records[i] for i in chunks}
+    state, launcher = run.state, run.launcher
+    records = {chunk: state.records[chunk] for chunk in stuck.chunks}
     running = {i: r.worker for i, r in records.items() if r.worker is not None and r.done is None}
-    watch(client).abandon(launcher.name, running)
-    overtaken = [launcher.futures[chunk] for chunk in chunks]
-    futures = await asyncio.to_thread(launcher.relaunch, chunks, stuck.workers, anew=stuck.anew)
-    ledger.launch(chunks)
+    monitor_of(run.client).abandon(run.name, running)
+    overtaken = [launcher.futures[chunk] for chunk in stuck.chunks]
+    futures = await asyncio.to_thread(
+        launcher.relaunch, stuck.chunks, stuck.workers, anew=stuck.anew
+    )
+    state.launch(stuck.chunks)
     # First, or the chunks would count as cancelled.
-    arrivals.add(futures)
-    await client.cancel(overtaken, asynchronous=True)
+    fetcher.add(futures)
+    await run.client.cancel(overtaken, asynchronous=True)

@@ -10,8 +10,14 @@ from dask.base import unpack_collections
 from dask.typing import Key
 from distributed import Client, Future, futures_of
 
-from dask_bacc.runtime.monitor import watch
-from dask_bacc.runtime.release import ANSWER_WITHIN, briefly, in_background, look
+from dask_bacc.engine.scheduler import (
+    ANSWER_WITHIN,
+    briefly,
+    in_background,
+    lift_restrictions,
+    state_of,
+)
+from dask_bacc.runtime.monitor import monitor_of
 
 
 async def persist_on(client: Client, collection: Any, workers: Sequence[str]) -> Any:
@@ -40,34 +46,34 @@ async def persist_on(client: Client, collection: Any, workers: Sequence[str]) ->
         [key for key, node in array.__dask_graph__().items() if not isinstance(node, Future)]
         for array in collections
     ]
-    states = [future._state for future in futures_of(persisted)]
-    in_background(_let_go(client, made, states, set(workers)))
+    states = [state_of(future) for future in futures_of(persisted)]
+    in_background(_lift(client, made, states, set(workers)))
     (answer,) = repack(persisted)
     return answer
 
 
-async def _let_go(
+async def _lift(
     client: Client, made: Sequence[Sequence[Key]], states: Sequence[Any], workers: Collection[str]
 ) -> None:
     """Lift the restriction when it is time."""
     await _made_or_stranded(client, states, workers)
     for keys in made:
-        if client.status == "running" and (scheduler := client.scheduler) is not None:
-            # A KeyError if the array is not wanted any more.
-            async with briefly():
-                await scheduler.set_restrictions(worker=dict.fromkeys(keys))
+        # A KeyError if the array is not wanted any more.
+        async with briefly():
+            await lift_restrictions(client, keys)
 
 
 async def _made_or_stranded(
     client: Client, states: Sequence[Any], workers: Collection[str]
 ) -> None:
     """Wait until all futures are done, or none of the workers is left."""
+    monitor = monitor_of(client)
     for state in states:
         while state.status in ("pending", "lost"):
             try:
                 await state.wait(ANSWER_WITHIN)
             except TimeoutError:
                 async with briefly():
-                    await look(client)
-                if client.status != "running" or watch(client).workers.isdisjoint(workers):
+                    await monitor.refresh(client)
+                if client.status != "running" or monitor.workers.isdisjoint(workers):
                     return

@@ -6,139 +6,153 @@ import math
 import pickle
 import threading
 import time
-from collections.abc import Mapping
-from typing import Any
-from weakref import WeakKeyDictionary
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+from weakref import WeakKeyDictionary, proxy
 
-from distributed import Worker
-
-#: The one topic under which chunks say that they start and end.
-TOPIC = "dask-bacc"
+from dask_bacc.engine.worker import Worker, call_at_once, call_later, dumps, publish
 
 #: Seconds between messages of a worker, and for which it keeps to itself that a chunk has started.
-#: News of chunks that take less share a message: what a message costs would otherwise be half of
-#: what such a chunk costs.
+#: What chunks that take less have to say shares a message: what a message costs would otherwise be
+#: half of what such a chunk costs.
 INTERVAL = 0.02
 
-#: Seconds within which news are with the client; longer than a worker collects them.
-COMES_WITHIN = 0.1
-
 #: Bytes of results that make a message leave at once: the scheduler remembers the last thousand
-#: events of a topic.
+#: of a client.
 FULL = 64 * 2**10
 
 #: Seconds after which a chunk that is still running counts as slow.
 SLOW = 0.1
 
+#: Clients whose batchers a worker remembers; others get a new one.
+REMEMBERED = 100
+
 _lock = threading.Lock()
-_posts: WeakKeyDictionary[Worker, Post] = WeakKeyDictionary()
+_batchers: WeakKeyDictionary[Worker, dict[str, Batcher]] = WeakKeyDictionary()
 
 
-class Post:
-    """News of one worker, collected until it is time for a message."""
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What a chunk says of itself."""
 
-    def __init__(self) -> None:
-        #: with the time at which they were told
-        self._waiting: list[tuple[float, Mapping[str, Any]]] = []
+    run: str
+    chunk: int
+    #: ``"running"`` when it starts, ``"slow"`` if it still runs after a while, ``"done"`` when it
+    #: has ended, whatever the outcome
+    state: Literal["running", "slow", "done"]
+    #: of ``"slow"``: pickled sketches of its blocks; of ``"done"``: its packed result, or what is
+    #: to be known of it; None if there is nothing to bring
+    payload: bytes | None = None
+    #: seconds for which it has waited on its worker
+    ago: float = 0.0
+
+
+def packed(messages: list[Message]) -> bytes:
+    """Messages in one piece.
+
+    Examples
+    --------
+    >>> unpacked(packed([Message("run", 3, "done")]))
+    [Message(run='run', chunk=3, state='done', payload=None, ago=0.0)]
+    """
+    return pickle.dumps([(m.run, m.chunk, m.state, m.payload, m.ago) for m in messages])
+
+
+def unpacked(payload: bytes) -> list[Message]:
+    """The same where it has come."""
+    return [Message(*fields) for fields in pickle.loads(payload)]
+
+
+class Batcher:
+    """Messages of one worker to one client, collected until it is time to send them.
+
+    Parameters
+    ----------
+    worker : Worker
+    topic : str
+        Of the client.
+    """
+
+    def __init__(self, worker: Worker, topic: str) -> None:
+        # Weak, for this is kept as long as the worker is.
+        self._worker = proxy(worker)
+        self._topic = topic
+        #: with the time at which they were said
+        self._waiting: list[tuple[float, Message]] = []
         self._size = 0
         self._lock = threading.Lock()
-        #: when the last message was sent, and when the next one is to be
+        #: when the last ones were sent, and when the next are to be
         self._sent, self._due = -math.inf, math.inf
-        #: the call that sends it; only the event loop knows it
-        self._timer: object | None = None
-        #: what is told of chunks that are slow, with the time from which they are
-        self._held: dict[tuple[str, int], tuple[float, Any]] = {}
-        #: whether a call of `_send_held` is under way
+        #: prevents the call that sends them; only the event loop knows it
+        self._prevent: Callable[[], None] | None = None
+        #: what is said of chunks that are slow, with the time from which they are
+        self._if_slow: dict[tuple[str, int], tuple[float, Any]] = {}
+        #: whether a call of `_send_slow` is under way
         self._watched = False
 
-    def hold(self, worker: Worker, run: str, chunk: int, value: Any) -> None:
-        """Tell this if the chunk is slow; from any thread."""
-        with self._lock:
-            watched, self._watched = self._watched, True
-            self._held[run, chunk] = time.monotonic() + SLOW, value
-        if not watched:
-            worker.loop.add_callback(worker.loop.call_later, SLOW, self._send_held, worker)
-
-    def drop(self, run: str, chunk: int) -> None:
-        """Forget what was to be told if this chunk is slow; from any thread."""
-        with self._lock:
-            self._held.pop((run, chunk), None)
-
-    def _send_held(self, worker: Worker) -> None:
+    def add(self, message: Message) -> None:
+        """Send this soon; from any thread."""
         now = time.monotonic()
         with self._lock:
-            due = [key for key, (slow, _) in self._held.items() if slow <= now]
-            late = {key: self._held.pop(key)[1] for key in due}
-            wait = min((slow for slow, _ in self._held.values()), default=now) - now
-            self._watched = wait > 0
-        for (run, chunk), value in late.items():
-            ahead = pickle.dumps(value)
-            self.add(worker, {"run": run, "chunk": chunk, "state": "slow", "ahead": ahead})
-        if wait > 0:
-            worker.loop.call_later(wait, self._send_held, worker)
-
-    def add(self, worker: Worker, news: Mapping[str, Any]) -> None:
-        """Send these news soon; from any thread."""
-        now = time.monotonic()
-        with self._lock:
-            self._waiting.append((now, news))
-            self._size += len(news.get("ahead", b""))
+            if message.state == "done":
+                self._if_slow.pop((message.run, message.chunk), None)
+            self._waiting.append((now, message))
+            self._size += len(message.payload or b"")
             if self._size >= FULL:
                 due = now
-            elif news["state"] == "running":
+            elif message.state == "running":
                 due = now + INTERVAL  # it may have ended by then
             else:
                 due = max(now, self._sent + INTERVAL)
             if due >= self._due:
-                return  # they travel with those that wait
+                return  # it travels with those that wait
             self._due = due
-        worker.loop.add_callback(self._send_when_due, worker)
+        call_at_once(self._worker, self._send_when_due)
 
-    def _send_when_due(self, worker: Worker) -> None:
-        if self._timer is not None:
-            worker.loop.remove_timeout(self._timer)
-            self._timer = None
+    def add_if_slow(self, run: str, chunk: int, value: Any) -> None:
+        """Send this if the chunk has not ended in a while; from any thread."""
+        with self._lock:
+            watched, self._watched = self._watched, True
+            self._if_slow[run, chunk] = time.monotonic() + SLOW, value
+        if not watched:
+            call_at_once(self._worker, call_later, self._worker, SLOW, self._send_slow)
+
+    def _send_slow(self) -> None:
+        now = time.monotonic()
+        with self._lock:
+            due = [key for key, (slow, _) in self._if_slow.items() if slow <= now]
+            late = {key: self._if_slow.pop(key)[1] for key in due}
+            wait = min((slow for slow, _ in self._if_slow.values()), default=now) - now
+            self._watched = wait > 0
+        for (run, chunk), value in late.items():
+            self.add(Message(run, chunk, "slow", dumps(value)))
+        if wait > 0:
+            call_later(self._worker, wait, self._send_slow)
+
+    def _send_when_due(self) -> None:
+        if self._prevent is not None:
+            self._prevent()
+            self._prevent = None
         now = time.monotonic()
         with self._lock:
             wait = self._due - now
             if wait > 0:
                 if self._waiting:
-                    self._timer = worker.loop.call_later(wait, self._send_when_due, worker)
+                    self._prevent = call_later(self._worker, wait, self._send_when_due)
                 return
             waiting, self._waiting, self._size = self._waiting, [], 0
             self._sent, self._due = now, math.inf
-        news = [{**news, "ago": now - at} for at, news in waiting]
-        # In one piece: nobody on the way need look at what is in it, which would take longer than
-        # all else that is done for a chunk.
-        worker.log_event(TOPIC, {"news": pickle.dumps(news)})
+        messages = [replace(message, ago=now - then) for then, message in waiting]
+        publish(self._worker, self._topic, packed(messages))
 
 
-def tell(worker: Worker, news: Mapping[str, Any]) -> None:
-    """Tell all clients that subscribed to `TOPIC`, soon; the scheduler adds the worker's address.
-
-    They are told as well for how many seconds the news have waited, as ``"ago"``.
-
-    Parameters
-    ----------
-    worker : Worker
-        Which the caller runs on.
-    news : mapping
-        Of what msgpack can carry; `bytes` under ``"ahead"`` may be large.
-    """
-    post = _post(worker)
-    if news["state"] == "done":
-        post.drop(news["run"], news["chunk"])
-    post.add(worker, news)
-
-
-def tell_if_slow(worker: Worker, run: str, chunk: int, value: Any) -> None:
-    """Tell this of a chunk, pickled ``"ahead"``, if it does not end within `SLOW` seconds."""
-    _post(worker).hold(worker, run, chunk, value)
-
-
-def _post(worker: Worker) -> Post:
+def batcher(worker: Worker, topic: str) -> Batcher:
+    """The one that brings this worker's messages to a client."""
     with _lock:
-        post = _posts.get(worker)
-        if post is None:
-            post = _posts[worker] = Post()
-    return post
+        of_worker = _batchers.setdefault(worker, {})
+        if (found := of_worker.get(topic)) is None:
+            found = of_worker[topic] = Batcher(worker, topic)
+            if len(of_worker) > REMEMBERED:
+                del of_worker[next(iter(of_worker))]
+        return found

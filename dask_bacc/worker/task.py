@@ -7,19 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from distributed import get_worker
-from distributed.protocol.pickle import dumps
-from distributed.worker import thread_state  # type: ignore[attr-defined]
-
 from dask_bacc.coding._typing import AnyArray
 from dask_bacc.coding.arrays import copied
 from dask_bacc.coding.kriging.row_sketch import sketch_rows
 from dask_bacc.coding.kriging.sketch import SIZE, compact
-from dask_bacc.results.result import FlatResult, Outline, flatten
+from dask_bacc.engine.worker import dumps, get_worker, is_wanted
+from dask_bacc.results.result import FlatResult, ResultSpec, flat_result
 from dask_bacc.worker.blocks import check_block
-from dask_bacc.worker.messages import tell, tell_if_slow
+from dask_bacc.worker.messages import Message, batcher
 
-#: Bytes up to which a result comes with the news that its chunk is done.
+#: Bytes up to which a result comes with the message that its chunk is done.
 INLINE = 16 * 2**10
 
 
@@ -27,7 +24,7 @@ INLINE = 16 * 2**10
 class ChunkResult:
     """What a chunk brings back."""
 
-    outline: Outline
+    spec: ResultSpec
     #: sketches of its blocks, one for every encoded array, if they were asked for
     sketches: list[AnyArray] | None
     #: None if it stays on the worker
@@ -35,15 +32,15 @@ class ChunkResult:
 
     def __sizeof__(self) -> int:
         """Bytes of its arrays, by which workers decide what to spill and what to move."""
-        sketches = [*self.outline.sketches, *(self.sketches or ())]
+        sketches = [*self.spec.sketches, *(self.sketches or ())]
         held = 0 if self.result is None else self.result.nbytes
         return held + sum(int(array.nbytes) for array in sketches)
 
     def packed(self) -> bytes:
-        """What is sent ahead; of a result that goes along, the outline is made anew."""
+        """What comes with a message; of a result that goes along, the spec is made anew."""
         # Classes of a script or a notebook are pickled by value.
         packed: bytes = dumps(
-            (self.outline if self.result is None else None, compacted(self.sketches), self.result)
+            (self.spec if self.result is None else None, compacted(self.sketches), self.result)
         )
         return packed
 
@@ -53,15 +50,16 @@ class ChunkResult:
         return all(array.size <= SIZE for array in self.sketches or ())
 
     @classmethod
-    def unpacked(cls, ahead: bytes) -> ChunkResult:
+    def unpacked(cls, payload: bytes) -> ChunkResult:
         """The same where it has come."""
-        outline, sketches, result = pickle.loads(ahead)
-        return cls(outline or result.outline(), sketches, result)
+        spec, sketches, result = pickle.loads(payload)
+        return cls(spec or result.spec(), sketches, result)
 
 
 def run_chunk(
     run: str,
     chunk: int,
+    topic: str,
     axes: Sequence[int] | None,
     shapes: Sequence[tuple[int, ...]],
     limit: float,
@@ -73,9 +71,9 @@ def run_chunk(
     """Say that the chunk starts and ends, run the function and check what it returns.
 
     The function gets copies, which it may change: a block may be another chunk's source, or serve
-    later runs. A small result goes ahead with the news of the chunk's end, and need not be
-    fetched. Of a result of more than `limit` bytes goes ahead what is to be known of it, so that
-    it can stay where it is. The blocks are sketched if `axes` say along which of theirs rows lie.
+    later runs. A small result comes with the message of the chunk's end, and need not be fetched.
+    With a result of more than `limit` bytes comes what is to be known of it, so that it can stay
+    where it is. The blocks are sketched if `axes` say along which of theirs rows lie.
 
     Raises
     ------
@@ -84,9 +82,9 @@ def run_chunk(
     ResultError
         If the result cannot be decoded. Other exceptions are the function's own.
     """
-    worker = get_worker()
-    news: dict[str, Any] = {"run": run, "chunk": chunk}
-    tell(worker, {**news, "state": "running"})
+    messages = batcher(get_worker(), topic)
+    messages.add(Message(run, chunk, "running"))
+    payload = None
     try:
         for number, part in enumerate(zip(blocks, shapes, strict=True)):
             check_block(part[0], f"its block of array {number}", part[1])
@@ -94,24 +92,24 @@ def run_chunk(
         if axes is not None:
             sketches = [sketch_rows(*part) for part in zip(blocks, axes, strict=True)]
             # Others can be decoded better where it is known what a slow chunk has.
-            tell_if_slow(worker, run, chunk, compacted(sketches))
+            messages.add_if_slow(run, chunk, compacted(sketches))
         own = [copied(block) for block in blocks]
         if should_stop():
             raise RuntimeError("cancelled before it began")
-        result = flatten(func(*own, *args, **kwargs))
-        brought = ChunkResult(result.outline(), sketches, result)
+        result = flat_result(func(*own, *args, **kwargs))
+        brought = ChunkResult(result.spec(), sketches, result)
         if result.nbytes > limit:
-            news["ahead"] = replace(brought, result=None).packed()
+            payload = replace(brought, result=None).packed()
         elif result.nbytes <= INLINE and brought.is_compact:
-            news["ahead"] = brought.packed()
+            payload = brought.packed()
         return brought
     finally:
         # A chunk that was cancelled meanwhile frees its thread only now.
-        tell(worker, {**news, "state": "done"})
+        messages.add(Message(run, chunk, "done", payload))
 
 
 def compacted(sketches: Sequence[AnyArray] | None) -> list[AnyArray] | None:
-    """Sketches that are small enough for the news: the scheduler remembers those for long."""
+    """Sketches that are small enough for messages: the scheduler remembers those for long."""
     if sketches is None:
         return None
     return [array if array.size <= SIZE else compact(array) for array in sketches]
@@ -135,8 +133,4 @@ def should_stop() -> bool:
     >>> should_stop()
     False
     """
-    key = getattr(thread_state, "key", None)
-    if key is None:
-        return False
-    state = get_worker().state.tasks.get(key)
-    return state is None or state.state in ("cancelled", "released")
+    return not is_wanted()

@@ -14,7 +14,7 @@ import dask_bacc
 from dask_bacc.graphs.local import lazy_copy
 from dask_bacc.records.errors import DecodeError
 from dask_bacc.results.joining import Cut, Joining
-from dask_bacc.results.result import flatten
+from dask_bacc.results.result import flat_result
 from tests.conftest import local_cluster
 from tests.gpu import LIBRARIES, fetched, is_there, on_gpu, tanh
 
@@ -115,7 +115,7 @@ def test_the_error_is_known(client, library, code):
 
 @pytest.mark.parametrize("gather_limit", ["10 kB", "1 GB"])
 def test_dask_is_told_the_library_if_it_can_take_it(client, gather_limit):
-    """Dask chooses its functions by a specimen of the blocks."""
+    """Dask chooses its functions by a empty_meta of the blocks."""
     with dask.config.set({"bacc.gather-limit": gather_limit}):
         array = encoded("cupy").map(network, "cupy", rtol=0).to_dask_array()
         other = encoded("strict").map(network, "strict", rtol=0).to_dask_array()
@@ -249,13 +249,13 @@ def test_answers_that_go_back_may_be_empty_or_single_numbers(library):
     convert = LIBRARIES[library]
     both = [convert(np.ones((0, 4))), convert(np.ones(()))]
     joining = Joining("sum", (Cut((), 0),))
-    empty, number = lazy_copy(both, 8, flatten(both).layout, joining)
+    empty, number = lazy_copy(both, 8, flat_result(both).layout, joining)
     assert empty.chunks == ((0,), (4,))
     assert number.chunks == ()
     for array in (empty, number):
         assert is_there(array.compute(scheduler="sync"), library)
     joining = Joining("concat", (Cut((), 1),))
-    (rows,) = lazy_copy(both[:1], 2, flatten(both[:1]).layout, joining)
+    (rows,) = lazy_copy(both[:1], 2, flat_result(both[:1]).layout, joining)
     assert rows.chunks == ((0,), (2, 2))
 
 

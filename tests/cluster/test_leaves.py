@@ -14,7 +14,7 @@ from dask_bacc import coding
 from dask_bacc.results.combine import combine_results
 from dask_bacc.results.gram import GrowingGram
 from dask_bacc.results.joining import Cut, Joining
-from dask_bacc.results.result import flatten
+from dask_bacc.results.result import flat_result
 from dask_bacc.results.solver import Solver
 
 LOST = (2, 5)
@@ -39,12 +39,12 @@ def unless_lost(function):
 def solved_and_results(function, combine="stack", returned=(0, 1, 3, 4, 6, 7, 8, 9, 10, 11)):
     code = coding.Berrut(8, 12, systematic=True)
     chunks = code.encode(np.stack(BLOCKS))
-    results = {i: flatten(function(chunks[i])) for i in returned}
+    results = {i: flat_result(function(chunks[i])) for i in returned}
     joining = Joining(combine, (Cut(BLOCKS[0].shape, 0),))
     solver = Solver(code, coding.Kriging(), joining)
-    outlines = {i: result.outline() for i, result in results.items()}
+    specs = {i: result.spec() for i, result in results.items()}
     sketches = {i: [chunk.reshape(-1)] for i, chunk in enumerate(chunks)}
-    return solver.solve(outlines, sketches), results, joining
+    return solver.solve(specs, sketches), results, joining
 
 
 def test_one_fit_for_every_shape():
@@ -133,13 +133,13 @@ def test_units_of_rows_do_not_depend_on_the_order_of_arrival():
 
 def test_what_travels_grows_by_little_with_the_number_of_members():
     array, members = np.random.default_rng(0).normal(size=10_000), 10_000
-    as_list = flatten(array.tolist())
+    as_list = flat_result(array.tolist())
     assert len(as_list.leaves) == 1
-    assert len(pickle.dumps(as_list)) < len(pickle.dumps(flatten(array))) + 16 * members
+    assert len(pickle.dumps(as_list)) < len(pickle.dumps(flat_result(array))) + 16 * members
 
 
 def test_a_misfit_of_thousands_is_described_in_short():
-    text = str(flatten([np.zeros(3)] * 10_000).outline())
+    text = str(flat_result([np.zeros(3)] * 10_000).spec())
     assert len(text) < 300
     assert text.endswith("(10000 arrays in all)")
 

@@ -15,8 +15,8 @@ from dask_bacc.records.state import Ledger
 from dask_bacc.results.combine import combine_results
 from dask_bacc.results.gram import GrowingGram
 from dask_bacc.results.joining import Cut, Joining
-from dask_bacc.results.pytree import rebuild, take_apart
-from dask_bacc.results.result import flatten
+from dask_bacc.results.pytree import unflatten, flatten
+from dask_bacc.results.result import flat_result
 from dask_bacc.results.solver import Solver
 from dask_bacc.runtime.inline import Ahead
 from dask_bacc.worker.task import ChunkResult
@@ -43,19 +43,19 @@ CONCAT, STACK = along("concat"), along("stack")
     ],
 )
 def test_structures_come_back_as_they_were(value):
-    back = rebuild(*take_apart(value))
+    back = unflatten(*flatten(value))
     assert type(back) is type(value) or isinstance(back, np.ndarray)
     np.testing.assert_equal(back, value)
 
 
 def test_dicts_match_in_any_order():
-    first = flatten({"a": np.zeros(2), "b": np.ones(3)})
-    second = flatten({"b": np.ones(3), "a": np.zeros(2)})
-    outline = first.outline()
-    assert outline.matches(second.outline())
+    first = flat_result({"a": np.zeros(2), "b": np.ones(3)})
+    second = flat_result({"b": np.ones(3), "a": np.zeros(2)})
+    spec = first.spec()
+    assert spec.matches(second.spec())
     assert [leaf.shape for leaf in first.leaves] == [leaf.shape for leaf in second.leaves]
-    assert not outline.matches(flatten({"a": np.zeros(2), "b": np.ones(4)}).outline())
-    assert not outline.matches(flatten([np.zeros(2), np.ones(3)]).outline())
+    assert not spec.matches(flat_result({"a": np.zeros(2), "b": np.ones(4)}).spec())
+    assert not spec.matches(flat_result([np.zeros(2), np.ones(3)]).spec())
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_dicts_match_in_any_order():
 )
 def test_results_that_are_set_aside(value, message):
     with pytest.raises(ResultError, match=message):
-        flatten(value)
+        flat_result(value)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_results_that_are_set_aside(value, message):
 )
 def test_results_that_no_chunk_may_bring(value, message):
     with pytest.raises(RefusedError, match=message):
-        flatten(value)
+        flat_result(value)
 
 
 def test_what_was_sent_ahead_and_cannot_be_read_is_fetched():
@@ -106,8 +106,8 @@ def test_what_an_earlier_attempt_said_of_its_end_is_not_of_the_next():
         ahead = Ahead()
         for state in ("running", "done", "running"):
             ahead.news({"chunk": chunk, "state": state})
-        result = flatten(np.ones(2))
-        brought = ChunkResult(result.outline(), None, result).packed()
+        result = flat_result(np.ones(2))
+        brought = ChunkResult(result.spec(), None, result).packed()
         told = {"chunk": chunk, "state": "done", "ahead": brought}
         asyncio.get_running_loop().call_later(0.05, ahead.news, told)
         return await ahead.of(chunk, failed=False)
@@ -151,8 +151,8 @@ def test_every_way_to_combine_is_that_of_the_decoded_blocks(returned):
     decoder = coding.get_decoder("berrut", code)
     values = {i: np.random.default_rng(i).normal(size=(3, 2)) for i in returned}
     blocks = coding.decode(code, values, decoder).blocks
-    results = {i: flatten({"x": v}) for i, v in values.items()}
-    solved = Solver(code, decoder, CONCAT).solve(outlines(results), {})
+    results = {i: flat_result({"x": v}) for i, v in values.items()}
+    solved = Solver(code, decoder, CONCAT).solve(specs(results), {})
     expected = {
         "stack": blocks,
         "sum": blocks.sum(axis=0),
@@ -175,14 +175,14 @@ def test_concat_needs_the_axis(shape, message):
         along("concat", 1).axis_of(shape)
 
 
-def outlines(results):
-    return {chunk: result.outline() for chunk, result in results.items()}
+def specs(results):
+    return {chunk: result.spec() for chunk, result in results.items()}
 
 
 def test_a_lost_block_is_lost_in_every_leaf():
     solver = Solver(coding.Repetition(3, 4), coding.FirstCopy(), CONCAT)
-    outline = flatten((1.0, 2.0)).outline()
-    solved = solver.solve({0: outline, 2: outline}, {})
+    spec = flat_result((1.0, 2.0)).spec()
+    solved = solver.solve({0: spec, 2: spec}, {})
     np.testing.assert_array_equal(solved.error, [0, np.inf, 0])
 
 
@@ -230,9 +230,9 @@ def test_the_error_of_a_sum_is_that_of_the_sum(combine, offset):
 
         chunks = code.encode(blocks)
         returned = [0, 1, 2, 3, *range(8, 14)]
-        results = {i: flatten(function(chunks[i])) for i in returned}
+        results = {i: flat_result(function(chunks[i])) for i in returned}
         solver = Solver(code, coding.Kriging(), along(combine))
-        solved = solver.solve(outlines(results), {i: [chunks[i]] for i in range(14)})
+        solved = solver.solve(specs(results), {i: [chunks[i]] for i in range(14)})
         answer = combine_results(solved, results, along(combine))
         truth = function(blocks).sum(axis=0) / (8 if combine == "mean" else 1)
         off = np.sqrt(np.mean((answer - truth) ** 2) / np.mean(truth**2))
@@ -247,12 +247,12 @@ def test_results_that_arrive_one_by_one_decode_as_all_at_once(decoder):
     rng = np.random.default_rng(1)
     values = {i: rng.normal(size=(3, 2)) for i in (8, 1, 5, 4, 6, 2)}
     solver = Solver(code, coding.get_decoder(decoder, code), CONCAT)
-    results, outlines = {}, {}
+    results, specs = {}, {}
     for i, value in values.items():
-        results[i] = flatten(value)
-        outlines[i] = results[i].outline()
-        solver.solve(outlines, {})
-    solved = solver.solve(outlines, {}, thorough=True)
+        results[i] = flat_result(value)
+        specs[i] = results[i].spec()
+        solver.solve(specs, {})
+    solved = solver.solve(specs, {}, thorough=True)
     whole = coding.decode(code, values, decoder)
     answer = combine_results(solved, results, STACK)
     np.testing.assert_allclose(answer, whole.blocks, rtol=1e-6, atol=1e-9)
@@ -303,7 +303,7 @@ def test_what_was_fitted_before_hides_no_function_that_fits_now():
     chunks = code.encode(rng.normal(size=(4, 40)))
     warm, results, sketches = Solver(code, coding.Kriging(), STACK), {}, {}
     for chunk in [i for i in rng.permutation(20).tolist() if i not in (2, 3)]:
-        results[chunk] = flatten(chunks[chunk] ** 2).outline()
+        results[chunk] = flat_result(chunks[chunk] ** 2).spec()
         sketches[chunk] = [chunks[chunk]]
         if len(results) >= 4:
             error = warm.solve(results, sketches).overall

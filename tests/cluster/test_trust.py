@@ -12,7 +12,7 @@ from dask_bacc.coding.kriging.row_sketch import sketch_rows
 from dask_bacc.records.state import Ledger
 from dask_bacc.results.combine import combine_results
 from dask_bacc.results.joining import Cut, Joining
-from dask_bacc.results.result import flatten
+from dask_bacc.results.result import flat_result
 from dask_bacc.results.solutions import Solutions
 from dask_bacc.results.solver import Solver
 from tests.conftest import local_cluster, wait_until
@@ -134,16 +134,16 @@ def test_more_results_do_not_make_an_answer_worse_where_rows_are_not_looked_at(c
     truth = network(blocks)
     code = coding.Berrut(8, 16, systematic=True)
     chunks = code.encode(blocks)
-    results = {i: flatten(network(chunks[i])) for i in (0, 3, 5, 6, 8, 9, 10, 12, 15, 4, 11)}
+    results = {i: flat_result(network(chunks[i])) for i in (0, 3, 5, 6, 8, 9, 10, 12, 15, 4, 11)}
     sketches = {i: [sketch_rows(chunks[i], 0)] for i in results}
     joining = Joining(combine, (Cut((12, 6), 0),))
     decoder = coding.get_decoder(None, code)
     solutions = Solutions(Solver(code, decoder, joining), Ledger(8, 16, "kriging"))
 
     def best_of(count, here):
-        outlines = {i: results[i].outline() for i in list(results)[:count]}
+        specs = {i: results[i].spec() for i in list(results)[:count]}
         values = {i: results[i] for i in list(results)[:here]}
-        solved = solutions.best(outlines, sketches, values, insist=True)
+        solved = solutions.best(specs, sketches, values, insist=True)
         answer = combine_results(solved, results, joining)
         expected = {"concat": np.concatenate(truth), "stack": truth, "sum": truth.sum(axis=0)}
         difference = answer - expected[combine]

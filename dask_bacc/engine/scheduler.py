@@ -1,0 +1,224 @@
+"""What a client can ask a scheduler for, beyond what its public methods do on its event loop.
+
+The public methods of a client wait for the scheduler for as long as it takes, look at all workers,
+or fetch results of several workers together. Whoever asks here says how long it may take, with
+`briefly`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import math
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from dask.typing import Key
+from distributed import Client, Future
+from distributed.scheduler import heartbeat_interval
+
+from dask_bacc.engine.worker import fetched_from
+
+#: Seconds in which a scheduler is expected to answer.
+ANSWER_WITHIN = 2.0
+
+#: The event loop keeps only weak references to tasks.
+_tasks: set[asyncio.Task[None]] = set()
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerInfo:
+    """What the scheduler knows of a worker."""
+
+    threads: int
+    #: seconds by which its last heartbeat is behind the newest one of all
+    behind: float
+    #: whether it takes tasks, neither paused nor about to leave
+    running: bool
+    #: whether a nanny would start it again
+    has_nanny: bool
+
+
+@contextlib.asynccontextmanager
+async def briefly(
+    seconds: float = math.inf, *, within: float = ANSWER_WITHIN
+) -> AsyncIterator[None]:
+    """Go without what a scheduler that is away or hangs does not say in time."""
+    # A worker that has left meanwhile is a KeyError, a client that is closing a RuntimeError.
+    with contextlib.suppress(OSError, KeyError, RuntimeError):
+        async with asyncio.timeout(min(max(seconds, 0.0), within)):
+            yield
+
+
+def in_background(coroutine: Coroutine[Any, Any, None]) -> None:
+    """Start a coroutine on the running event loop, for which nobody waits."""
+    task = asyncio.create_task(coroutine)
+    _tasks.add(task)
+    task.add_done_callback(_tasks.discard)
+
+
+def is_open(client: Client) -> bool:
+    """Whether the client can submit and ask."""
+    return client.status == "running" and client.scheduler is not None
+
+
+def _rpc(client: Client) -> Any:
+    if client.scheduler is None:
+        raise RuntimeError("the client is closed")
+    return client.scheduler
+
+
+def subscribe(client: Client, handler: Callable[[str, bytes], None]) -> str:
+    """Call a handler with the address of the worker and the payload of `publish`ed messages.
+
+    The topic, which is returned, is the one that the scheduler has for every client: nobody else
+    gets its messages, and they are forgotten when the client has left.
+    """
+
+    def on_event(event: tuple[float, Any]) -> None:
+        message = event[1]
+        # The scheduler's own messages about the client have the same topic.
+        if isinstance(message, Mapping) and "bacc" in message:
+            handler(message["worker"], message["bacc"])
+
+    # Each time: a scheduler that was started anew knows of no subscription.
+    client.subscribe_topic(client.id, on_event)
+    return client.id
+
+
+async def workers_of(client: Client) -> dict[str, WorkerInfo]:
+    """All workers by their addresses; none if the client is closed.
+
+    Raises
+    ------
+    OSError
+        While the scheduler is away.
+    """
+    if client.scheduler is None:
+        return {}
+    identity = await _rpc(client).identity(n_workers=-1)
+    workers: dict[str, dict[str, Any]] = identity["workers"]
+    newest = max((worker["last_seen"] for worker in workers.values()), default=0.0)
+    return {
+        address: WorkerInfo(
+            threads=worker["nthreads"],
+            behind=newest - worker["last_seen"],
+            running=worker["status"] == "running",
+            has_nanny=worker["nanny"] is not None,
+        )
+        for address, worker in workers.items()
+    }
+
+
+def usual_heartbeat(workers: int) -> float:
+    """Seconds between two heartbeats of one of so many workers."""
+    return float(heartbeat_interval(workers))
+
+
+async def keys_processing(client: Client) -> dict[str, set[Key]]:
+    """What every worker is to do."""
+    processing = await _rpc(client).processing()
+    return {worker: set(keys) for worker, keys in processing.items()}
+
+
+async def keys_on(client: Client, workers: Sequence[str]) -> set[Key]:
+    """What the scheduler thinks that these workers hold or are to do."""
+    there = await asyncio.gather(
+        _rpc(client).has_what(workers=workers), _rpc(client).processing(workers=workers)
+    )
+    return set(itertools.chain.from_iterable(keys for by in there for keys in by.values()))
+
+
+async def keys_awaited(
+    client: Client, unresponsive: Collection[str], keys: Collection[Key]
+) -> set[Key]:
+    """What workers that have some of the keys to do still fetch from unresponsive workers.
+
+    A worker goes on fetching what nobody wants any more. If it is to make that very thing later,
+    it waits for it, and the scheduler takes it to be at work.
+
+    Parameters
+    ----------
+    client : Client
+    unresponsive : collection of str
+        Addresses of workers that are not asked.
+    keys : collection of keys
+    """
+    wanted = set(keys)
+    asked = [
+        worker
+        for worker, tasks in (await keys_processing(client)).items()
+        if worker not in unresponsive and not wanted.isdisjoint(tasks)
+    ]
+    found: dict[str, Any] = {}
+    # Another worker may have begun to hang.
+    async with briefly(within=ANSWER_WITHIN / 2):
+        if asked:
+            found = await client._run(
+                fetched_from, list(unresponsive), workers=asked, on_error="ignore"
+            )
+    return set().union(*found.values())
+
+
+async def lift_restrictions(client: Client, keys: Collection[Key]) -> None:
+    """Let any worker run these tasks."""
+    if is_open(client):
+        await _rpc(client).set_restrictions(worker=dict.fromkeys(keys))
+
+
+async def restart_worker(client: Client, address: str, timeout: float, why: str) -> None:
+    """Have a worker's nanny start it again."""
+    await _rpc(client).restart_workers(
+        workers=[address],
+        timeout=timeout,
+        wait_for_workers=False,
+        on_error="return",
+        stimulus_id=why,
+    )
+
+
+async def fetch(client: Client, keys: Sequence[Key]) -> tuple[dict[Key, Any], list[Key]]:
+    """Values of these keys, and the keys whose workers do not have them any more.
+
+    Raises
+    ------
+    OSError
+        While the scheduler is away. What cannot be deserialised raises its own.
+    """
+    response = await _rpc(client).gather(keys=list(keys))
+    if response["status"] == "OK":
+        return response["data"], []
+    return {}, list(response["keys"])
+
+
+def report_again(client: Client, key: Key) -> None:
+    """Have the scheduler say anew where a result is that was lost, as the client's gather does."""
+    state = client.futures.get(key)
+    if state is not None and state.status == "finished":
+        client._send_to_scheduler({"op": "report-key", "key": key})
+        state.reset()
+
+
+def state_of(future: Future[Any]) -> Any:
+    """What a client knows of a future: ``status``, ``exception``, ``traceback``, ``wait()``.
+
+    It does not keep the result on the cluster, as the future does.
+    """
+    return future._state
+
+
+def states_of(client: Client) -> Mapping[Key, Any]:
+    """The same for all futures of a client."""
+    return cast(Mapping[Key, Any], client.futures)
+
+
+def on_event_loop(client: Client, function: Callable[..., object], *args: object) -> bool:
+    """Call a function soon on the client's event loop; False if the loop is closed."""
+    loop: Any = client.loop
+    try:
+        loop.asyncio_loop.call_soon_threadsafe(function, *args)
+    except RuntimeError:
+        return False
+    return True

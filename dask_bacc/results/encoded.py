@@ -1,0 +1,22 @@
+"""What the results of a run are results of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dask_bacc.results.joining import Cut
+from dask_bacc.results.labels import Label
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """The arrays whose chunks a run is over, as far as decoding has to know them."""
+
+    #: one for every encoded array
+    cuts: tuple[Cut, ...]
+    #: gives arrays of the answer their labels; None if no encoded array had any
+    label: Label | None
+    #: share of their size to which blocks are rounded
+    precision: float
+    #: whether integers or booleans were encoded, whose blocks arrive as float64
+    integers: bool

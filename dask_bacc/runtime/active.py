@@ -1,0 +1,78 @@
+"""The parts of a run that goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from distributed import Client
+
+from dask_bacc.coding import Code
+from dask_bacc.policy.options import RunOptions
+from dask_bacc.policy.schedule import Rules, Situation
+from dask_bacc.records.state import RunState
+from dask_bacc.results.encoded import Encoded
+from dask_bacc.runtime.decide import Decider
+from dask_bacc.runtime.inline import InlineResults
+from dask_bacc.runtime.launcher import Launcher
+from dask_bacc.runtime.store import Store
+
+
+def _nothing() -> None:
+    """Nobody waits."""
+
+
+@dataclass(eq=False)
+class ActiveRun:
+    """The parts of a run that goes on; written on the client's event loop alone."""
+
+    client: Client
+    code: Code
+    options: RunOptions
+    encoded: Encoded
+    launcher: Launcher
+    state: RunState
+    store: Store
+    decider: Decider
+    inline: InlineResults
+    situation: Situation
+    #: set, and replaced, when there is something new
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    #: whether the loop that collects results has taken its first step
+    began: bool = False
+    #: whether the arrays of results are wanted here, however large
+    wanted_here: bool = False
+    #: wakes the loop that collects results
+    wake: Callable[[], None] = _nothing
+    #: takes in what comes after the answer, with ``cancel="keep"``
+    refining: asyncio.Task[None] | None = None
+
+    @property
+    def name(self) -> str:
+        """Of the run."""
+        return self.launcher.name
+
+    def rules(self, deadline: float | None) -> Rules:
+        """What the run goes by until a deadline, in seconds since it was submitted."""
+        options = self.options
+        return Rules(
+            code=self.code,
+            decoder=self.decider.decoder,
+            enough=options.enough,
+            estimates=self.decider.estimates,
+            deadline=math.inf if deadline is None else deadline,
+            patience=options.patience if options.launch == "backup" else None,
+            timing=options.timing,
+        )
+
+    def forget_results(self) -> None:
+        """Let go of the results that are here, and of what was made of them."""
+        self.store.clear()
+        self.decider.restart()
+
+    def notify(self) -> None:
+        """Wake those who wait for a change."""
+        changed, self.changed = self.changed, asyncio.Event()
+        changed.set()

@@ -1,0 +1,149 @@
+"""How the results of a run decode, and what they decode to."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from dask_bacc.coding import Code, Decoder, lost_blocks
+from dask_bacc.coding.linear import rounding
+from dask_bacc.policy.options import RunOptions
+from dask_bacc.records.report import Partial
+from dask_bacc.results.combine import combine_results
+from dask_bacc.results.encoded import Encoded
+from dask_bacc.results.joining import Joining
+from dask_bacc.results.result import FlatResult
+from dask_bacc.results.solutions import Returned, Solutions
+from dask_bacc.results.solved import Solved
+from dask_bacc.results.solver import Solver
+from dask_bacc.runtime.executor import in_decoding_thread
+
+#: Seconds for the last estimate of a run whose deadline has passed.
+GRACE = 0.4
+
+
+class Verdict(NamedTuple):
+    """Whether results are good enough."""
+
+    good: bool
+    #: seconds since the run's submission from which on a closer look may say otherwise
+    again: float
+
+
+class Decider:
+    """Solves and decodes in threads of its own, from snapshots of what has come.
+
+    Parameters
+    ----------
+    code : Code
+    options : RunOptions
+    encoded : Encoded
+    due : float
+        When the answer is due, on the monotonic clock.
+    """
+
+    def __init__(self, code: Code, options: RunOptions, encoded: Encoded, due: float) -> None:
+        self._code = code
+        self._options = options
+        self._encoded = encoded
+        self._due = due
+        self.joining = Joining(options.combine, encoded.cuts)
+        #: share of their size to which blocks and results are rounded
+        self._precision = encoded.precision
+        #: seconds that went into solvers before this one
+        self._before = 0.0
+        self._solutions = self._start()
+
+    def _start(self) -> Solutions:
+        #: that of the options, for results of the precision of those that are in
+        self.decoder: Decoder = self._options.decoder.at_precision(self._precision)
+        return Solutions(
+            Solver(
+                self._code,
+                self.decoder,
+                self.joining,
+                rounding=self._encoded.precision,
+                replace=self._options.suspects == "replace",
+            )
+        )
+
+    @property
+    def estimates(self) -> bool:
+        """Whether the estimated error says if results are good enough."""
+        options = self._options
+        return options.decoder.estimates_error and math.isfinite(options.rtol)
+
+    @property
+    def seconds(self) -> float:
+        """How long solving took so far."""
+        return self._before + self._solutions.seconds
+
+    def restart(self) -> None:
+        """Forget what was found: other results count from now on."""
+        self._before = self.seconds
+        self._solutions = self._start()
+
+    def take_precision(self, dtypes: Collection[np.dtype[np.generic]]) -> None:
+        """A result of these dtypes is in."""
+        if (coarsest := rounding(set(dtypes))) > self._precision:
+            self._precision = coarsest
+            self.restart()
+
+    async def accurate(self, returned: Returned) -> Verdict:
+        """Whether enough results are beyond suspicion and the estimated error is small enough."""
+        solutions = self._solutions
+        good = await in_decoding_thread(self._accurate, solutions, returned)
+        affordable = solutions.rows_affordable
+        return Verdict(good, affordable if affordable > returned.elapsed else math.inf)
+
+    async def decide(self, returned: Returned) -> Solved:
+        """How the results decode in the end."""
+        return await in_decoding_thread(self._decide, self._solutions, returned)
+
+    async def partial(self, returned: Returned) -> Partial | None:
+        """What the results decode to so far; None if some block has no answer yet."""
+        if not returned.results:
+            return None
+        return await in_decoding_thread(self._partial, self._solutions, returned)
+
+    async def answer(self, solved: Solved, results: Mapping[int, FlatResult]) -> Any:
+        """What results that are all here decode to."""
+        return await in_decoding_thread(self._combined, solved, results)
+
+    def _accurate(self, solutions: Solutions, returned: Returned) -> bool:
+        def good_enough(solved: Solved) -> bool:
+            estimate, options = solved.estimate, self._options
+            return len(solved.chunks) >= options.enough and (
+                max(estimate.overall, estimate.alike) <= options.rtol
+            )
+
+        # A quick look, and a thorough one only if that is promising.
+        # Rows are looked at where that says too little.
+        return any(
+            all(good_enough(find(returned, thorough=t, until=self._due)) for t in (False, True))
+            for find in (solutions.by_blocks, solutions.best)
+        )
+
+    def _decide(self, solutions: Solutions, returned: Returned) -> Solved:
+        until = self._last_moment()
+        solved = solutions.by_blocks(returned, thorough=True, until=until)
+        poor = solved.estimate.overall > self._options.rtol
+        return solutions.best(returned, thorough=True, insist=poor, until=until)
+
+    def _partial(self, solutions: Solutions, returned: Returned) -> Partial | None:
+        solved = solutions.best(returned, until=self._last_moment())
+        estimate = solved.estimate
+        if lost_blocks(estimate.by_block) or not returned.results.keys() >= set(solved.chunks):
+            return None
+        answer = self._combined(solved, returned.results)
+        return Partial(answer, estimate.error, estimate.block_error, solved.count)
+
+    def _combined(self, solved: Solved, results: Mapping[int, FlatResult]) -> Any:
+        return combine_results(solved, results, self.joining, self._encoded.label)
+
+    def _last_moment(self) -> float:
+        return max(self._due, time.monotonic() + GRACE)

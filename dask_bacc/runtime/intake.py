@@ -1,0 +1,75 @@
+"""What enters a run: messages and outcomes of its chunks."""
+
+from __future__ import annotations
+
+import pickle
+
+from dask_bacc.records.errors import DecodeError, RefusedError, misfit, refused
+from dask_bacc.results.result import ResultSpec, join_axes
+from dask_bacc.runtime.active import ActiveRun
+from dask_bacc.runtime.fetch import Outcome
+from dask_bacc.worker.messages import Message
+from dask_bacc.worker.task import ChunkResult
+
+
+def take_message(run: ActiveRun, message: Message, worker: str) -> None:
+    """Take in what a chunk says of itself."""
+    if message.state == "slow":
+        if message.payload is not None:
+            run.store.add_sketches(message.chunk, pickle.loads(message.payload))
+        # Estimates may be better for it.
+        run.situation.fresh = True
+        run.wake()
+        return
+    if message.state == "running":
+        run.state.start(message.chunk, worker, message.ago)
+    else:
+        run.state.done(message.chunk, worker, message.ago)
+    run.inline.take(message)
+
+
+async def known_result(run: ActiveRun, chunk: int, *, failed: bool) -> ChunkResult | None:
+    """What to take for a result instead of fetching it; None to fetch it."""
+    if run.store.is_refetched(chunk):
+        return None
+    brought = await run.inline.of(chunk, failed=failed)
+    if brought is not None and brought.result is None and run.wanted_here:
+        return None
+    return brought
+
+
+def take_outcome(run: ActiveRun, outcome: Outcome) -> None:
+    """Take in a chunk's outcome.
+
+    Raises
+    ------
+    DecodeError
+        If the chunk is refused, or its result does not fit the others.
+    ValueError
+        If the result cannot be joined.
+    """
+    chunk, state = outcome.index, run.state
+    if outcome.cancelled:
+        state.give_up([chunk])
+    elif outcome.exception is not None:
+        state.take_error(chunk, outcome.exception)
+        if isinstance(outcome.exception, RefusedError):
+            raise refused(state.report(), chunk, outcome.exception)
+    else:
+        brought: ChunkResult = outcome.value
+        try:
+            _check_fits(run, chunk, brought.spec)
+        except (DecodeError, ValueError) as error:
+            state.take_error(chunk, error)
+            raise
+        run.decider.take_precision(brought.spec.dtypes)
+        run.store.add(chunk, brought)
+        state.take_result(chunk)
+
+
+def _check_fits(run: ActiveRun, chunk: int, spec: ResultSpec) -> None:
+    """Refuse a result of another structure than the first, or that cannot be joined."""
+    first, expected = next(iter(run.store.specs.items()), (chunk, spec))
+    if not spec.matches(expected):
+        raise misfit(run.state.report(), first, str(expected), chunk, str(spec))
+    join_axes(spec.layout, run.decider.joining)

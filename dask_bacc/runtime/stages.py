@@ -1,0 +1,169 @@
+"""The stages of a run: collect and decode; fetch what stayed on workers; refine."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from typing import Any
+
+from dask_bacc.coding import lost_blocks
+from dask_bacc.records.errors import DecodeError, no_answer, warning_about
+from dask_bacc.records.events import Stop
+from dask_bacc.results.solved import Solved
+from dask_bacc.runtime.active import ActiveRun
+from dask_bacc.runtime.collect import collect, fetcher_of
+from dask_bacc.runtime.intake import take_message, take_outcome
+from dask_bacc.runtime.monitor import monitor_of
+from dask_bacc.runtime.release import release
+
+
+@dataclass(frozen=True, eq=False)
+class Decided:
+    """A run whose results decode."""
+
+    solved: Solved
+    #: the answer; None if results are still on the workers
+    answer: Any = None
+    #: whether they are
+    on_workers: bool = False
+
+
+async def run_to_answer(run: ActiveRun) -> Decided:
+    """Collect results, let go of what is left on the cluster, and decode what is all here.
+
+    Raises
+    ------
+    DecodeError
+        If the results give no answer.
+    """
+    run.began = True
+    state, options = run.state, run.options
+    going_on = False
+    try:
+        try:
+            state.stopped = await collect(run, run.launcher.futures, options.deadline)
+            if state.stopped is Stop.DEADLINE:
+                _restore(run)
+            going_on = options.cancel == "keep" and state.stopped is not Stop.COMPLETE
+        finally:
+            if not going_on:
+                await release(run, options.cancel, keep=_kept(run))
+        return await _decide(run)
+    except BaseException:
+        if going_on:
+            await release(run, "cancel")
+            going_on = False
+        run.launcher.let_go()
+        raise
+    finally:
+        state.finish()
+        if going_on:
+            run.refining = asyncio.create_task(_refine(run))
+            # What is cancelled before its first step never gets to clean up.
+            try:
+                await asyncio.sleep(0)
+            except asyncio.CancelledError:
+                run.refining.cancel()
+                raise
+        if not going_on and not run.store.on_workers:
+            run.forget_results()
+        run.notify()
+
+
+async def fetch_and_decode(run: ActiveRun) -> Decided:
+    """Fetch the results that are still on the workers, and decode.
+
+    The same schedule as before says when enough of them are here: a worker that hangs by now keeps
+    nobody waiting. If the run has a deadline, this may take as long as the run might.
+    """
+    state, options = run.state, run.options
+    before, until = state.stopped, None
+    if options.deadline is not None:
+        patience = max(options.deadline, options.timing.unresponsive_after)
+        until = state.elapsed + patience
+    monitor_of(run.client).listen(run.name, lambda *said: take_message(run, *said))
+    try:
+        reason = await collect(run, {}, until)
+        # What a deadline had to do with does.
+        done = before is Stop.DEADLINE and reason is Stop.ENDED
+        state.stopped = before if done else reason
+        return await _decide(run)
+    finally:
+        await release(run, "cancel")
+        run.forget_results()
+        run.notify()
+
+
+async def abandon(run: ActiveRun) -> None:
+    """Clean up after a run that was cancelled before its first step."""
+    if run.began:
+        return
+    await release(run, run.options.cancel)
+    run.state.finish()
+    run.notify()
+
+
+async def _decide(run: ActiveRun) -> Decided:
+    """How the results decode in the end, and what they decode to if they are all here."""
+    state, options = run.state, run.options
+    integers = run.encoded.integers
+    too_few = f"{options.enough} were needed"
+    returned = run.store.snapshot(state.elapsed)
+    if not returned.specs:
+        raise no_answer(state.report(), too_few, integers=integers)
+    solved = await run.decider.decide(returned)
+    state.solving, state.estimate = run.decider.seconds, solved.estimate
+    enough = len(solved.chunks) >= options.enough
+    # At the deadline the user takes what has come; short of it, too few is too few.
+    if state.stopped is Stop.ENDED and not enough:
+        raise no_answer(state.report(), too_few, integers=integers)
+    if lost := lost_blocks(solved.estimate.by_block):
+        reason = f"blocks {', '.join(map(str, lost))} are lost"
+        raise no_answer(state.report(), reason, integers=integers)
+    if run.store.on_workers:
+        decided = Decided(solved, on_workers=True)
+    else:
+        decided = Decided(solved, await run.decider.answer(solved, returned.results))
+    state.answered = True
+    state.warning = warning_about(
+        state.report(),
+        enough=None if enough else options.enough,
+        deadline=options.deadline,
+        rtol=options.rtol,
+        replaced=options.suspects == "replace",
+    )
+    return decided
+
+
+def _kept(run: ActiveRun) -> list[int]:
+    """Chunks whose results stay on the cluster: all, or none once all are here."""
+    return list(run.store.specs) if run.store.on_workers else []
+
+
+def _restore(run: ActiveRun) -> None:
+    """Count once more what was to be fetched, has not come in time, and is still there."""
+    futures = run.launcher.futures
+    for chunk in run.store.refetched():
+        if run.state.is_open(chunk) and futures[chunk].status == "finished":
+            run.store.restore(chunk)
+            run.state.take_result(chunk)
+
+
+async def _refine(run: ActiveRun) -> None:
+    """Take the results that come after the answer, until none is left to come."""
+    state = run.state
+    # Nothing here has a name of its own: the frame of what is cancelled lives on for a while.
+    fetcher = fetcher_of(
+        run, {i: future for i, future in run.launcher.futures.items() if state.is_open(i)}
+    )
+    try:
+        async with fetcher:
+            while state.outstanding:
+                # What does not fit is known of, and the answer is there already.
+                with contextlib.suppress(DecodeError, ValueError):
+                    take_outcome(run, await fetcher.take())
+                run.notify()
+    finally:
+        await release(run, "cancel")
+        run.notify()
