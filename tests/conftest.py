@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -47,10 +48,16 @@ def client(processes: LocalCluster) -> Iterator[Client]:
 
 
 @pytest.fixture
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy machine may hold up a chunk's news for longer than runs wait for them."""
-    for limit in ("COMES_WITHIN", "FETCH_AFTER"):
-        monkeypatch.setattr(f"dask_bacc.runtime.inline.{limit}", 30.0)
+def configure() -> Iterator[Callable[[dict[str, object]], object]]:
+    """Sets dask's configuration until the test ends."""
+    with contextlib.ExitStack() as stack:
+        yield lambda config: stack.enter_context(dask.config.set(config))
+
+
+@pytest.fixture
+def patient(configure: Callable[[dict[str, object]], object]) -> None:
+    """A busy machine may hold up a chunk's messages for longer than runs wait for them."""
+    configure({"bacc.timing.messages-within": 30.0, "bacc.timing.fetch-after": 30.0})
 
 
 def wait_until(condition: Callable[[], object], timeout: float = 30.0) -> None:

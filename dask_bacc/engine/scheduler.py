@@ -70,22 +70,41 @@ def _rpc(client: Client) -> Any:
     return client.scheduler
 
 
+def topic_of(client: Client) -> str:
+    """The topic of the messages for a client."""
+    # That of its bare name has the scheduler's own messages, the last of which is for a client
+    # that has left, and makes the scheduler log an error.
+    return f"bacc-{client.id}"
+
+
 def subscribe(client: Client, handler: Callable[[str, bytes], None]) -> str:
     """Call a handler with the address of the worker and the payload of `publish`ed messages.
 
-    The topic, which is returned, is the one that the scheduler has for every client: nobody else
-    gets its messages, and they are forgotten when the client has left.
+    The topic, which is returned, is the client's own: nobody else gets its messages.
     """
 
     def on_event(event: tuple[float, Any]) -> None:
         message = event[1]
-        # The scheduler's own messages about the client have the same topic.
-        if isinstance(message, Mapping) and "bacc" in message:
-            handler(message["worker"], message["bacc"])
+        handler(message["worker"], message["bacc"])
 
     # Each time: a scheduler that was started anew knows of no subscription.
-    client.subscribe_topic(client.id, on_event)
-    return client.id
+    client.subscribe_topic(topic_of(client), on_event)
+    return topic_of(client)
+
+
+async def forget_messages(client: Client, topic: str) -> None:
+    """Have the scheduler forget the messages of a topic, of which it keeps the last thousand.
+
+    It has no public way to do so. One that refuses functions, or knows none such, keeps them.
+    """
+
+    # Not of a module: the scheduler may be on a machine that has not this package.
+    def truncate(dask_scheduler: Any) -> None:
+        dask_scheduler._broker.truncate(topic)
+
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(ANSWER_WITHIN):
+            await client._run_on_scheduler(truncate)
 
 
 async def workers_of(client: Client) -> dict[str, WorkerInfo]:

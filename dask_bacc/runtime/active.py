@@ -20,8 +20,8 @@ from dask_bacc.runtime.launcher import Launcher
 from dask_bacc.runtime.store import Store
 
 
-def _nothing() -> None:
-    """Nobody waits."""
+def nobody() -> None:
+    """Wakes nobody."""
 
 
 @dataclass(eq=False)
@@ -45,7 +45,7 @@ class ActiveRun:
     #: whether the arrays of results are wanted here, however large
     wanted_here: bool = False
     #: wakes the loop that collects results
-    wake: Callable[[], None] = _nothing
+    wake: Callable[[], None] = nobody
     #: takes in what comes after the answer, with ``cancel="keep"``
     refining: asyncio.Task[None] | None = None
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import contextlib
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from distributed import Future
@@ -21,7 +22,7 @@ from dask_bacc.policy.schedule import (
 )
 from dask_bacc.policy.stop import is_complete
 from dask_bacc.records.events import Stop
-from dask_bacc.runtime.active import ActiveRun
+from dask_bacc.runtime.active import ActiveRun, nobody
 from dask_bacc.runtime.fetch import Fetcher
 from dask_bacc.runtime.intake import known_result, take_outcome
 from dask_bacc.runtime.monitor import monitor_of
@@ -54,8 +55,7 @@ async def collect(
     begin = state.elapsed
     run.situation = situation = Situation(state, began=begin, came=begin, probed=begin)
     over = state.stopped is Stop.DEADLINE
-    async with fetcher_of(run, futures) as fetcher:
-        run.wake = fetcher.wake
+    async with fetcher_of(run, futures) as fetcher, _woken_by(run, fetcher):
         while True:
             await _take_in(run, fetcher)
             rules = run.rules(deadline)
@@ -77,6 +77,17 @@ async def collect(
                 case Probe():
                     situation.probed = now
                     await recover_stuck(run, fetcher, rules.deadline - state.elapsed)
+
+
+@contextlib.asynccontextmanager
+async def _woken_by(run: ActiveRun, fetcher: Fetcher) -> AsyncIterator[None]:
+    """What enters the run by another way wakes the fetcher, for as long as there is one."""
+    run.wake = fetcher.wake
+    try:
+        yield
+    finally:
+        # The two would keep each other, and the results' futures, until garbage is collected.
+        run.wake = nobody
 
 
 def fetcher_of(run: ActiveRun, futures: Mapping[int, Future[Any]]) -> Fetcher:

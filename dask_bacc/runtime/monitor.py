@@ -12,7 +12,14 @@ from typing import NamedTuple
 
 from distributed import Client
 
-from dask_bacc.engine.scheduler import WorkerInfo, subscribe, usual_heartbeat, workers_of
+from dask_bacc.engine.scheduler import (
+    WorkerInfo,
+    forget_messages,
+    subscribe,
+    topic_of,
+    usual_heartbeat,
+    workers_of,
+)
 from dask_bacc.records.state import RunState
 from dask_bacc.worker.messages import Message, unpacked
 
@@ -21,8 +28,10 @@ OnMessage = Callable[[Message, str], None]
 
 #: Heartbeats that a worker may be behind the others before it counts as unresponsive.
 HEARTBEATS = 3
-#: Seconds after which nobody relies on what the scheduler said of its workers.
+#: By default, seconds for which what the scheduler said of its workers is relied on.
 STALE_AFTER = 30.0
+#: Bytes of messages that the scheduler may keep of a client.
+KEPT = 2**18
 #: Runs that are over for whose messages there is time.
 REMEMBERED = 100
 
@@ -52,9 +61,17 @@ class Monitor:
     A function that was cancelled while it ran keeps its thread until it returns; its worker is
     occupied although the scheduler thinks it idle. A worker whose heartbeats stay away hangs, or
     its connection does.
+
+    Parameters
+    ----------
+    stale_after : float
+        Seconds after which nobody relies on what the scheduler said of its workers.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, stale_after: float = STALE_AFTER) -> None:
+        self._stale_after = stale_after
+        #: bytes of messages that have come, and that the scheduler has
+        self._received = 0
         self._listeners: dict[str, OnMessage] = {}
         #: the last runs that are over
         self._over: dict[str, Over] = {}
@@ -88,6 +105,7 @@ class Monitor:
     def receive(self, worker: str, payload: bytes) -> None:
         """Take in the messages of a worker."""
         self._behind.pop(worker, None)
+        self._received += len(payload)
         for message in unpacked(payload):
             self._take(message, worker)
 
@@ -198,7 +216,7 @@ class Monitor:
             How many make a choice. What only a single one may run would be lost with it, if nobody
             looks after it.
         """
-        if time.monotonic() > self._refreshed + STALE_AFTER:
+        if time.monotonic() > self._refreshed + self._stale_after:
             return []
         now = time.monotonic() if patient else math.inf
         overdue = [r for r in self._still_running.copy().values() if r.due <= now]
@@ -211,6 +229,12 @@ class Monitor:
         """Workers that take tasks and have a thread for them, when last refreshed."""
         running = {worker for worker, info in self._workers.items() if info.running}
         return running - self.unavailable
+
+    async def tidy(self, client: Client) -> None:
+        """Have the scheduler forget messages, if it keeps many."""
+        if self._received > KEPT:
+            self._received = 0
+            await forget_messages(client, topic_of(client))
 
 
 def monitor_of(client: Client) -> Monitor:

@@ -58,6 +58,7 @@ async def release(run: ActiveRun, cancel: str, keep: Collection[int] = ()) -> No
     if client.status == "running":
         if leftovers:
             await client.cancel(futures, asynchronous=True)
+        in_background(monitor.tidy(client))
         if leftovers or monitor.unavailable:
             restart = set(running.values()) if cancel == "restart" else set()
             in_background(_look_after(client, run.name, restart))

@@ -62,9 +62,9 @@ def test_a_chunk_that_is_something_else_is_refused(client, kind):
 
 @pytest.mark.parametrize("slices", [0, 1, 3])
 @pytest.mark.parametrize("kind", OTHERS)
-def test_parity_of_something_else_is_refused(client, monkeypatch, kind, slices):
+def test_parity_of_something_else_is_refused(client, configure, kind, slices):
     """No chunk of this code is a block as it stands."""
-    monkeypatch.setattr("dask_bacc.graphs.encode.choose_slices", lambda *_, **__: slices)
+    configure({"bacc.encode.slices": slices})
     coded = dask_bacc.encode(X, odd(kind), n=12, code="berrut")
     assert max(coded.code.own_blocks) < 0
     run = coded.map(lambda a, b: plain(b), client=client)
@@ -83,9 +83,9 @@ def test_making_chunks_alone_says_the_same():
 @pytest.mark.parametrize(
     ("said", "real"), [("f8", "f4"), ("f4", "f8"), ("f8", "c16"), ("f8", "i4")]
 )
-def test_numbers_of_another_dtype_are_combined_without_loss(monkeypatch, said, real, slices):
+def test_numbers_of_another_dtype_are_combined_without_loss(configure, said, real, slices):
     """Dask guesses dtypes, and chunks of another are numbers all the same."""
-    monkeypatch.setattr("dask_bacc.graphs.encode.choose_slices", lambda *_, **__: slices)
+    configure({"bacc.encode.slices": slices})
     values = (10 * X * (1 + 1j)).astype(real) if real == "c16" else (10 * X).astype(real)
     array = da.from_array(values, chunks=(3, 3)).map_blocks(
         np.positive, dtype=said, meta=np.empty((0, 0), said)
@@ -127,9 +127,9 @@ def test_integers_that_float64_cannot_hold_are_refused_at_once(number):
 @pytest.mark.parametrize("code", ["systematic", "berrut", "uncoded"])
 @pytest.mark.parametrize("number", BEYOND)
 def test_integers_that_float64_cannot_hold_are_refused_on_workers(
-    client, monkeypatch, number, code, slices
+    client, configure, number, code, slices
 ):
-    monkeypatch.setattr("dask_bacc.graphs.encode.choose_slices", lambda *_, **__: slices)
+    configure({"bacc.encode.slices": slices})
     array = da.from_array(with_one(number), chunks=(3, 1))
     coded = dask_bacc.encode(array, n=8 if code == "uncoded" else 12, code=code)
     with pytest.raises(dask_bacc.DecodeError, match=rf"block 5 of array 0 .*such as {number}"):
@@ -152,8 +152,8 @@ def test_integers_that_float64_holds_are_encoded(make, number):
 
 @pytest.mark.parametrize("slices", [0, 1, 3])
 @pytest.mark.parametrize("make", [np.asarray, lambda x: da.from_array(x, chunks=(3, 3))])
-def test_parity_of_half_precision_is_single(monkeypatch, make, slices):
-    monkeypatch.setattr("dask_bacc.graphs.encode.choose_slices", lambda *_, **__: slices)
+def test_parity_of_half_precision_is_single(configure, make, slices):
+    configure({"bacc.encode.slices": slices})
     half = X.astype(np.float16)
     coded = dask_bacc.encode(make(half), k=8, n=12)
     (part,) = coded.parts

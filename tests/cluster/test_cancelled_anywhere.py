@@ -84,13 +84,13 @@ def no_collector():
 @pytest.mark.parametrize(
     ("stage", "ask", "limit", "options"),
     [
-        ("consume", answer_here, "1 MiB", {}),
-        ("consume", answer_here, "1 MiB", {"launch": "backup"}),
-        ("consume", answer_here, "1 MiB", {"cancel": "keep"}),
-        ("consume", answer_there, 0, {}),
-        ("gather", answer_here_later, 0, {}),
+        ("run_to_answer", answer_here, "1 MiB", {}),
+        ("run_to_answer", answer_here, "1 MiB", {"launch": "backup"}),
+        ("run_to_answer", answer_here, "1 MiB", {"cancel": "keep"}),
+        ("run_to_answer", answer_there, 0, {}),
+        ("fetch_and_decode", answer_here_later, 0, {}),
     ],
-    ids=["eager", "backup", "keep", "held", "gather"],
+    ids=["eager", "backup", "keep", "on workers", "fetch"],
 )
 def test_a_run_cancelled_at_any_step_leaves_nothing(
     client, monkeypatch, no_collector, stage, ask, limit, options

@@ -6,7 +6,6 @@ import asyncio
 import gc
 import logging
 import os
-import pickle
 import signal
 import threading
 import time
@@ -19,8 +18,9 @@ import pytest
 from distributed import Client, Event
 
 import dask_bacc
-from dask_bacc.records.state import Ledger
-from dask_bacc.worker.messages import TOPIC
+from dask_bacc.engine.scheduler import topic_of
+from dask_bacc.records.state import RunState
+from dask_bacc.worker.messages import unpacked
 from tests.conftest import local_cluster, wait_until
 
 #: Varies smoothly from block to block.
@@ -99,8 +99,8 @@ def test_a_chunk_that_takes_no_time_starts_and_ends_in_one_message(client):
 
     def messages():
         return [
-            [news["state"] for news in pickle.loads(message["news"])]
-            for sent, message in client.get_events(TOPIC)
+            [message.state for message in unpacked(event["bacc"])]
+            for sent, event in client.get_events(topic_of(client))
             if sent >= begin
         ]
 
@@ -108,19 +108,19 @@ def test_a_chunk_that_takes_no_time_starts_and_ends_in_one_message(client):
     for _ in range(rounds):
         np.testing.assert_array_equal(coded.map(np.negative).result(), [0, -1])
     wait_until(lambda: sum(states.count("done") for states in messages()) >= rounds * chunks)
-    # A busy machine may take the thread away from a chunk for longer than its news wait.
+    # A busy machine may take the thread away from a chunk for longer than its messages wait.
     alone = sum(set(states) == {"running"} for states in messages())
     assert alone < rounds * chunks / 2
 
 
 def test_a_chunk_that_ends_after_it_was_given_up_is_not_running():
-    ledger = Ledger(k=1, n=1, decoder="berrut")
-    ledger.news(0, "a", "running")
-    ledger.give_up([0])
-    assert ledger.report().still_running == {0: "a"}
-    ledger.news(0, "a", "done")
-    assert ledger.report().still_running == {}
-    assert ledger.report().cancelled == (0,)
+    state = RunState(k=1, n=1, decoder="berrut")
+    state.start(0, "a")
+    state.give_up([0])
+    assert state.report().still_running == {0: "a"}
+    state.done(0, "a")
+    assert state.report().still_running == {}
+    assert state.report().cancelled == (0,)
 
 
 def test_late_and_failing_chunks_and_their_backups(client, gate, patient):
@@ -256,7 +256,7 @@ def test_the_log_has_a_line_for_every_event(client, gate, caplog):
         wait_until(lambda: run.report.chunks[1].state == "erred")
         gate.set()
         run.result(timeout=60)
-    name = run._name
+    name = run._answer.run.name
     records = [r for r in caplog.records if r.getMessage().startswith(f"{name}: ")]
     assert [r.getMessage() for r in records] == [f"{name}: {e}" for e in run.report.events]
     assert not any("\n" in r.getMessage() for r in records)
@@ -290,11 +290,13 @@ def test_a_chunk_whose_worker_is_killed_is_lost_and_starts_again(patient):
 
 
 def test_a_retry_on_the_same_worker_is_no_loss():
-    ledger = Ledger(k=2, n=3, decoder="berrut")
-    ledger.submit(range(3))
-    for worker, state in [("a", "running"), ("a", "done"), ("a", "running"), ("b", "running")]:
-        ledger.news(0, worker, state)
-    kinds = [(e.kind, e.worker) for e in ledger.report().events[1:]]
+    state = RunState(k=2, n=3, decoder="berrut")
+    state.submit(range(3))
+    state.start(0, "a")
+    state.done(0, "a")
+    state.start(0, "a")
+    state.start(0, "b")
+    kinds = [(e.kind, e.worker) for e in state.report().events[1:]]
     assert kinds == [
         ("started", "a"),
         ("done", "a"),

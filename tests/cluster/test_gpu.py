@@ -249,13 +249,13 @@ def test_answers_that_go_back_may_be_empty_or_single_numbers(library):
     convert = LIBRARIES[library]
     both = [convert(np.ones((0, 4))), convert(np.ones(()))]
     joining = Joining("sum", (Cut((), 0),))
-    empty, number = lazy_copy(both, 8, flat_result(both).layout, joining)
+    empty, number = lazy_copy(both, 8, flat_result(both).layout, joining, "run")
     assert empty.chunks == ((0,), (4,))
     assert number.chunks == ()
     for array in (empty, number):
         assert is_there(array.compute(scheduler="sync"), library)
     joining = Joining("concat", (Cut((), 1),))
-    (rows,) = lazy_copy(both[:1], 2, flat_result(both[:1]).layout, joining)
+    (rows,) = lazy_copy(both[:1], 2, flat_result(both[:1]).layout, joining, "run")
     assert rows.chunks == ((0,), (2, 2))
 
 
@@ -291,8 +291,8 @@ def test_sparse_blocks_and_results():
 @pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.parametrize("slices", [0, 1, 2, 3])
 @pytest.mark.parametrize("axis", [0, 1])
-def test_every_way_to_encode(client, monkeypatch, library, slices, axis):
-    monkeypatch.setattr("dask_bacc.graphs.encode.choose_slices", lambda *_, **__: slices)
+def test_every_way_to_encode(client, configure, library, slices, axis):
+    configure({"bacc.encode.slices": slices})
     array = np.random.default_rng(0).normal(size=(24, 24))
     chunks = (3, 24) if axis == 0 else (24, 3)
     coded = dask_bacc.encode(lazy(library, array, chunks), n=11, axis=axis)

@@ -14,9 +14,9 @@ from distributed import Client, Event, futures_of
 
 import dask_bacc
 from dask_bacc import coding
-from dask_bacc.runtime.fetch import Arrivals
-from dask_bacc.runtime.monitor import watch
-from dask_bacc.runtime.work import Work
+from dask_bacc.runtime.fetch import Fetcher
+from dask_bacc.runtime.inline import InlineResults
+from dask_bacc.runtime.monitor import Monitor, monitor_of
 from tests.cluster.test_run import assert_nothing_is_left, relative
 from tests.conftest import wait_until
 
@@ -75,9 +75,9 @@ def test_the_answer_is_the_same_as_here(client, gate, combine, code):
 @pytest.mark.parametrize("slices", [0, 1, 3])
 @pytest.mark.parametrize("combine", ["concat", "stack"])
 @pytest.mark.parametrize("code", ["berrut", "systematic"])
-def test_every_way_decodes_the_same(client, gate, monkeypatch, slices, combine, code):
+def test_every_way_decodes_the_same(client, gate, configure, slices, combine, code):
     """Against the decoder itself, applied to the same results on this side."""
-    monkeypatch.setattr("dask_bacc.graphs.decode.choose_slices", lambda *_, **__: slices)
+    configure({"bacc.encode.slices": slices})
 
     def both(block, gate):
         whole = all_but(block, gate, {2, 5})
@@ -108,10 +108,10 @@ def test_workers_that_are_stuck_decode_nothing(client, gate):
     run = dask_bacc.encode(many, n=60, k=48).map(large, gate, rtol=np.inf)
     wait_until(lambda: run.status == "finished")
     # Others may have been about to return when they were cancelled.
-    wait_until(lambda: {chunk for _, chunk in watch(client).zombies} <= {2, 5})
+    wait_until(lambda: {chunk for _, chunk in monitor_of(client).still_running()} <= {2, 5})
     lazy = run.to_dask_array(timeout=60)
     wait_until(lambda: all(future.status == "finished" for future in futures_of(lazy)))
-    stuck = set(watch(client).zombies.values())
+    stuck = set(monitor_of(client).still_running().values())
     assert stuck
     assert not stuck.intersection(*client.who_has(lazy).values())
 
@@ -175,14 +175,14 @@ def test_a_deadline_that_has_passed_before_results_are_fetched(client, gate):
 
 def test_a_deadline_that_passes_while_results_are_fetched(client, gate, patient, monkeypatch):
     """They had returned in time, and count."""
-    fetch = Arrivals._fetch
+    fetch = Fetcher._fetch
 
-    async def not_in_time(arrivals, batch):
+    async def not_in_time(fetcher, batch):
         while run.status == "pending":
             await asyncio.sleep(0.01)
-        await fetch(arrivals, batch)
+        await fetch(fetcher, batch)
 
-    monkeypatch.setattr(Arrivals, "_fetch", not_in_time)
+    monkeypatch.setattr(Fetcher, "_fetch", not_in_time)
     run = dask_bacc.encode(X, k=8, n=10).map(all_but, gate, {5}, rtol=0, deadline=4)
     wait_until(lambda: len(run.report.returned) == 9)
     with pytest.warns(RuntimeWarning, match="above rtol=0"):
@@ -191,19 +191,19 @@ def test_a_deadline_that_passes_while_results_are_fetched(client, gate, patient,
     np.testing.assert_array_equal(answer[:15], wide(X[:15]))
 
 
-def test_results_are_not_fetched_because_their_news_are_late(client, monkeypatch):
+def test_results_are_not_fetched_because_their_messages_are_late(client, monkeypatch):
     """On a busy worker they are, and one result may be larger than all that is to come here."""
-    news, fetch, fetched = Work.news, Arrivals._fetch, []
+    take, fetch, fetched = InlineResults.take, Fetcher._fetch, []
 
-    def late(work, told):
-        asyncio.get_running_loop().call_later(0.5, news, work, told)
+    def late(inline, message):
+        asyncio.get_running_loop().call_later(0.5, take, inline, message)
 
-    async def noted(arrivals, batch):
+    async def noted(fetcher, batch):
         fetched.extend(batch)
-        await fetch(arrivals, batch)
+        await fetch(fetcher, batch)
 
-    monkeypatch.setattr(Work, "news", late)
-    monkeypatch.setattr(Arrivals, "_fetch", noted)
+    monkeypatch.setattr(InlineResults, "take", late)
+    monkeypatch.setattr(Fetcher, "_fetch", noted)
     run = dask_bacc.encode(X, k=8, n=12).map(wide, rtol=0)
     wait_until(lambda: run.status == "finished")
     assert not fetched
@@ -218,12 +218,12 @@ def test_what_takes_the_place_of_a_result_at_hand_is_the_only_one(client):
         return None
 
     async def taken():
-        async with Arrivals(client, {0: first}, lambda index: "", nothing) as arrivals:
-            while not arrivals.ready():
-                await arrivals.wait()
-            arrivals.add({0: second})
-            outcome = await arrivals.take()
-            return outcome.value, arrivals.ready()
+        async with Fetcher(client, {0: first}, lambda index: "", nothing) as fetcher:
+            while not fetcher.ready():
+                await fetcher.wait()
+            fetcher.add({0: second})
+            outcome = await fetcher.take()
+            return outcome.value, fetcher.ready()
 
     assert client.sync(taken) == (2, False)
 
@@ -233,10 +233,10 @@ def test_results_that_are_fetched_while_they_are_left(client, monkeypatch):
     run = dask_bacc.encode(X, k=8, n=12).map(wide, rtol=0)
     wait_until(lambda: run.status == "finished")
 
-    async def look_while_somebody_fetches(client):
+    async def refresh_while_somebody_fetches(monitor, client):
         await asyncio.to_thread(run.result)
 
-    monkeypatch.setattr("dask_bacc.runtime.answer.look", look_while_somebody_fetches)
+    monkeypatch.setattr(Monitor, "refresh", refresh_while_somebody_fetches)
     np.testing.assert_array_equal(run.to_dask_array(timeout=60).compute(), wide(X))
 
 
@@ -262,11 +262,11 @@ def test_a_cancelled_chunk_that_has_ended_is_no_zombie_again(client, gate, other
     wait_until(lambda: run.report.chunks[5].state == "running")
     Event(other_gate, client=client).set()
     wait_until(lambda: run.status == "finished")
-    wait_until(lambda: watch(client).zombies)
+    wait_until(lambda: monitor_of(client).still_running())
     Event(gate, client=client).set()
-    wait_until(lambda: not watch(client).zombies)
+    wait_until(lambda: not monitor_of(client).still_running())
     run.result()
-    assert not watch(client).zombies
+    assert not monitor_of(client).still_running()
     assert not run.report.still_running
 
 

@@ -64,7 +64,7 @@ def test_a_list_of_numbers_decodes_as_well_as_the_array(count):
     def error(function):
         solved, results, joining = solved_and_results(function)
         answer = np.stack(combine_results(solved, results, joining), axis=-1)
-        return np.linalg.norm(answer.reshape(truth.shape) - truth), solved.overall
+        return np.linalg.norm(answer.reshape(truth.shape) - truth), solved.estimate.overall
 
     in_list, said = error(lambda block: numbers(block)[:count].tolist())
     in_array, said_of_array = error(lambda block: [numbers(block)[:count]])
@@ -114,7 +114,7 @@ def test_a_small_member_counts_as_much_as_a_large_one(order):
     for member in range(2):
         truth = np.stack([function(block)[member] for block in BLOCKS])
         error = np.linalg.norm(answer[member] - truth) / np.linalg.norm(truth)
-        assert error < 3 * solved.overall
+        assert error < 3 * solved.estimate.overall
 
 
 def test_units_of_rows_do_not_depend_on_the_order_of_arrival():

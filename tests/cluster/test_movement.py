@@ -64,8 +64,7 @@ def test_model_counts_tasks_and_bytes_as_a_graph_has_them():
 
 
 def parity_graph(slices, code):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dask_bacc.graphs.encode.choose_slices", lambda *_, **__: slices)
+    with dask.config.set({"bacc.encode.slices": slices}):
         coded = dask_bacc.encode(da.from_array(X, chunks=(3, -1, -1)), n=code.n, code=code)
     graph = coded.__dask_graph__()
     names = {key[0] for key in graph if key[0].startswith(("rechunk-split", "gathered"))}
@@ -79,8 +78,8 @@ def parity_graph(slices, code):
 @pytest.mark.parametrize("slices", [0, 1, 2, 3, 5])
 @pytest.mark.parametrize("name", ["systematic", "local", "berrut", "convex"])
 @pytest.mark.parametrize("axis", [0, 1])
-def test_every_way_makes_the_same_chunks(monkeypatch, slices, name, axis):
-    monkeypatch.setattr("dask_bacc.graphs.encode.choose_slices", lambda *_, **__: slices)
+def test_every_way_makes_the_same_chunks(configure, slices, name, axis):
+    configure({"bacc.encode.slices": slices})
     array = X if axis == 0 else np.moveaxis(X, 0, 1).astype("float32")
     for group_size in (8, None):
         with dask.config.set({"bacc.group-size": group_size}):
@@ -91,8 +90,8 @@ def test_every_way_makes_the_same_chunks(monkeypatch, slices, name, axis):
         np.testing.assert_allclose(coded.compute(), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_nan_stays_in_its_chunks_when_blocks_are_gathered(monkeypatch):
-    monkeypatch.setattr("dask_bacc.graphs.encode.choose_slices", lambda *_, **__: 2)
+def test_a_nan_stays_in_its_chunks_when_blocks_are_gathered(configure):
+    configure({"bacc.encode.slices": 2})
     array = X.copy()
     array[0, 0, 0] = np.nan
     coded = dask_bacc.encode(da.from_array(array, chunks=(3, -1, -1)), n=20, code="local")
@@ -100,9 +99,9 @@ def test_a_nan_stays_in_its_chunks_when_blocks_are_gathered(monkeypatch):
     np.testing.assert_array_equal(np.flatnonzero(bad), [0, 16])
 
 
-def test_a_backup_is_made_without_the_other_parity(monkeypatch):
+def test_a_backup_is_made_without_the_other_parity(configure):
     """Only its own task stands between the blocks and a chunk that is wanted alone."""
-    monkeypatch.setattr("dask_bacc.graphs.encode.choose_slices", lambda *_, **__: 4)
+    configure({"bacc.encode.slices": 4})
     coded = dask_bacc.encode(da.from_array(X, chunks=(3, -1, -1)), n=20)
     graph = coded.__dask_graph__()
     key = alone_key(coded.parts[0].name, 17)
@@ -141,8 +140,7 @@ def sent(client):
 
 def test_bytes_that_workers_send(eight):
     """From distributed's own counters, for blocks of 4 MB that the workers hold."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dask_bacc.graphs.encode.choose_slices", lambda *_, **__: 0)
+    with dask.config.set({"bacc.encode.slices": 0}):
         *_, direct = encoded(eight, 4096)
     array, coded, chosen = encoded(eight, 4096)
     assert chosen <= 1.15 * 20
@@ -190,8 +188,7 @@ def decoded(client, structured):
 def test_bytes_that_workers_send_for_decoding(eight, structured):
     """No block of these codes is a result, so each is made of all; results of 4 MB stay."""
     with dask.config.set({"bacc.gather-limit": "1 MB"}):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("dask_bacc.graphs.decode.choose_slices", lambda *_, **__: 0)
+        with dask.config.set({"bacc.encode.slices": 0}):
             *_, direct, _ = decoded(eight, structured)
         answer, results, chosen, code = decoded(eight, structured)
     assert chosen <= 1.15 * (16 + len(results))

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import namedtuple
 
 import numpy as np
 import pytest
 
 from dask_bacc import coding
-from dask_bacc.policy.stop import Stop, why_stop
+from dask_bacc.policy.stop import why_stop
+from dask_bacc.policy.timing import Timing
 from dask_bacc.records.errors import RefusedError, ResultError
-from dask_bacc.records.state import Ledger
+from dask_bacc.records.events import Stop
+from dask_bacc.records.state import RunState
 from dask_bacc.results.combine import combine_results
 from dask_bacc.results.gram import GrowingGram
 from dask_bacc.results.joining import Cut, Joining
-from dask_bacc.results.pytree import unflatten, flatten
+from dask_bacc.results.pytree import flatten, unflatten
 from dask_bacc.results.result import flat_result
 from dask_bacc.results.solver import Solver
-from dask_bacc.runtime.inline import Ahead
+from dask_bacc.runtime.inline import InlineResults
+from dask_bacc.worker.messages import Message
 from dask_bacc.worker.task import ChunkResult
 
 Pair = namedtuple("Pair", "left right")
@@ -92,25 +96,25 @@ def test_results_that_no_chunk_may_bring(value, message):
         flat_result(value)
 
 
-def test_what_was_sent_ahead_and_cannot_be_read_is_fetched():
+def test_what_comes_with_a_message_and_cannot_be_read_is_fetched():
     async def of(chunk):
-        ahead = Ahead()
-        ahead.news({"chunk": chunk, "state": "done", "ahead": b"no pickle"})
-        return await ahead.of(chunk, failed=False)
+        inline = InlineResults(Timing())
+        inline.take(Message("run", chunk, "done", b"no pickle"))
+        return await inline.of(chunk, failed=False)
 
     assert asyncio.run(of(3)) is None
 
 
 def test_what_an_earlier_attempt_said_of_its_end_is_not_of_the_next():
     async def of(chunk):
-        ahead = Ahead()
+        inline = InlineResults(Timing(fetch_after=30.0))
         for state in ("running", "done", "running"):
-            ahead.news({"chunk": chunk, "state": state})
+            inline.take(Message("run", chunk, state))
         result = flat_result(np.ones(2))
         brought = ChunkResult(result.spec(), None, result).packed()
-        told = {"chunk": chunk, "state": "done", "ahead": brought}
-        asyncio.get_running_loop().call_later(0.05, ahead.news, told)
-        return await ahead.of(chunk, failed=False)
+        said = Message("run", chunk, "done", brought)
+        asyncio.get_running_loop().call_later(0.05, inline.take, said)
+        return await inline.of(chunk, failed=False)
 
     np.testing.assert_array_equal(asyncio.run(of(3)).result.leaves[0], np.ones((1, 2)))
 
@@ -128,7 +132,13 @@ RULE = {"enough": 4, "accurate": True, "elapsed": 1.0, "deadline": 5.0}
         (coding.Berrut(4, 8, systematic=True), [4, 5, 6, 7], 4, {"enough": 5}, None),
         (coding.Berrut(4, 8, systematic=True), [5], 0, {}, Stop.ENDED),
         (coding.Berrut(4, 8, systematic=True), [], 8, {"elapsed": 5.0}, Stop.DEADLINE),
-        (coding.Berrut(4, 8, systematic=True), [], 8, {"elapsed": 9.0, "deadline": None}, None),
+        (
+            coding.Berrut(4, 8, systematic=True),
+            [],
+            8,
+            {"deadline": math.inf},
+            None,
+        ),
         (coding.Berrut(4, 8, systematic=True), [4, 5, 6, 7], 4, {"accurate": False}, None),
         (coding.Berrut(4, 8, systematic=True), [0, 4], 0, {"accurate": False}, Stop.ENDED),
         (coding.Repetition(4, 8), [0, 1, 4, 5], 4, {}, None),
@@ -183,7 +193,7 @@ def test_a_lost_block_is_lost_in_every_leaf():
     solver = Solver(coding.Repetition(3, 4), coding.FirstCopy(), CONCAT)
     spec = flat_result((1.0, 2.0)).spec()
     solved = solver.solve({0: spec, 2: spec}, {})
-    np.testing.assert_array_equal(solved.error, [0, np.inf, 0])
+    np.testing.assert_array_equal(solved.estimate.by_block, [0, np.inf, 0])
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "complex128"])
@@ -236,7 +246,7 @@ def test_the_error_of_a_sum_is_that_of_the_sum(combine, offset):
         answer = combine_results(solved, results, along(combine))
         truth = function(blocks).sum(axis=0) / (8 if combine == "mean" else 1)
         off = np.sqrt(np.mean((answer - truth) ** 2) / np.mean(truth**2))
-        ratios.append(off / solved.overall)
+        ratios.append(off / solved.estimate.overall)
     assert max(ratios) < 1.5
     assert np.median(ratios) > 0.05
 
@@ -258,33 +268,33 @@ def test_results_that_arrive_one_by_one_decode_as_all_at_once(decoder):
     np.testing.assert_allclose(answer, whole.blocks, rtol=1e-6, atol=1e-9)
     scale = np.sqrt(np.mean([v**2 for v in values.values()]))
     if decoder == "kriging":
-        np.testing.assert_allclose(solved.error, whole.error / scale, rtol=1e-6, atol=1e-9)
+        np.testing.assert_allclose(
+            solved.estimate.by_block, whole.error / scale, rtol=1e-6, atol=1e-9
+        )
 
 
-def test_a_chunk_started_before_it_said_so(monkeypatch):
-    monkeypatch.setattr(Ledger, "elapsed", 10.0)
-    ledger = Ledger(k=2, n=2, decoder="berrut")
-    ledger.news(0, "tcp://a", "running", ago=4.0)
-    ledger.news(1, "tcp://a", "running", ago=60.0)
-    ledger.news(0, "tcp://a", "done", ago=1.0)
-    first, second = ledger.records
+def test_a_chunk_started_before_it_said_so():
+    times = iter([0.0])
+    state = RunState(k=2, n=2, decoder="berrut", clock=lambda: next(times, 10.0))
+    state.start(0, "tcp://a", ago=4.0)
+    state.start(1, "tcp://a", ago=60.0)
+    state.done(0, "tcp://a", ago=1.0)
+    first, second = state.records
     assert (first.started, first.done) == (6.0, 9.0)
     assert second.started == 0
 
 
-def test_the_report_of_a_ledger():
-    ledger = Ledger(k=2, n=5, decoder="berrut")
-    ledger.news(0, "tcp://a", "running")
-    ledger.news(1, "tcp://b", "running")
-    ledger.news(2, "tcp://a", "running")
-    ledger.returned.append(2)
-    ledger.end(2, "returned")
-    ledger.erred[0] = ValueError("no")
-    ledger.end(0, "erred")
+def test_the_report_of_a_state():
+    state = RunState(k=2, n=5, decoder="berrut")
+    state.start(0, "tcp://a")
+    state.start(1, "tcp://b")
+    state.start(2, "tcp://a")
+    state.take_result(2)
+    state.take_error(0, ValueError("no"))
     for chunk in (1, 3, 4):
-        ledger.end(chunk, "cancelled")
-    ledger.news(2, "tcp://late", "running")
-    report = ledger.report()
+        state.give_up([chunk])
+    state.start(2, "tcp://late")
+    report = state.report()
     assert report.returned == (2,)
     assert report.missing == (0, 1, 3, 4)
     assert report.cancelled == (1, 3, 4)
@@ -306,7 +316,9 @@ def test_what_was_fitted_before_hides_no_function_that_fits_now():
         results[chunk] = flat_result(chunks[chunk] ** 2).spec()
         sketches[chunk] = [chunks[chunk]]
         if len(results) >= 4:
-            error = warm.solve(results, sketches).overall
-            afresh = Solver(code, coding.Kriging(), STACK).solve(results, sketches).overall
+            error = warm.solve(results, sketches).estimate.overall
+            afresh = (
+                Solver(code, coding.Kriging(), STACK).solve(results, sketches).estimate.overall
+            )
             assert error < 3 * afresh + 1e-6
     assert error < 1e-6

@@ -16,9 +16,9 @@ from distributed import Client, Event, get_worker
 
 import dask_bacc
 from dask_bacc import coding
-from dask_bacc.runtime.fetch import Arrivals
-from dask_bacc.runtime.work import Work
-from dask_bacc.worker.messages import TOPIC
+from dask_bacc.engine.scheduler import topic_of
+from dask_bacc.runtime.decide import Decider
+from dask_bacc.runtime.fetch import Fetcher
 from tests.conftest import wait_until
 
 #: Varies smoothly from block to block, so that Berrut's decoder does well.
@@ -93,20 +93,20 @@ def test_a_held_chunk_is_not_waited_for(client, gate, other_gate):
 
 def test_a_block_that_comes_while_it_is_estimated_is_taken(client, gate, monkeypatch):
     """An answer that is exact and there is better than one that is good enough."""
-    came, put, accurate = threading.Event(), Arrivals._put, Work.accurate
+    came, put, accurate = threading.Event(), Fetcher._put, Decider._accurate
 
-    def noted(arrivals, outcome, key):
-        put(arrivals, outcome, key)
+    def noted(fetcher, outcome, key):
+        put(fetcher, outcome, key)
         if outcome.index == 5:
             came.set()
 
-    def at_leisure(work):
+    def at_leisure(*args):
         Event(gate, client=client).set()
         assert came.wait(30)
-        return accurate(work)
+        return accurate(*args)
 
-    monkeypatch.setattr(Arrivals, "_put", noted)
-    monkeypatch.setattr(Work, "accurate", at_leisure)
+    monkeypatch.setattr(Fetcher, "_put", noted)
+    monkeypatch.setattr(Decider, "_accurate", at_leisure)
     run = dask_bacc.encode(X, k=8, n=16).map(held, gate, {5}, enough=15)
     np.testing.assert_array_equal(run.result(timeout=60), X**2)
     assert run.report.stopped == "every block returned"
@@ -607,9 +607,9 @@ def test_rtol_may_come_as_text(client):
             dask_bacc.encode(X, k=8, n=12).map(np.tanh, rtol="much")
 
 
-def test_a_scheduler_that_was_started_anew_is_asked_for_news_again(client, patient):
+def test_a_scheduler_that_was_started_anew_is_asked_for_messages_again(client, patient):
     dask_bacc.encode(X, k=8, n=12).map(np.tanh).result(timeout=60)
-    client.unsubscribe_topic(TOPIC)
+    client.unsubscribe_topic(topic_of(client))
     run = dask_bacc.encode(X, k=8, n=12).map(np.tanh, enough=12)
     run.result(timeout=60)
     assert all(run.report.chunks[chunk].worker for chunk in run.report.returned)

@@ -13,8 +13,8 @@ from dask.task_spec import DataNode, Task, TaskRef
 from distributed.shuffle._core import p2p_barrier
 
 import dask_bacc
+from dask_bacc.graphs.map import Call, Chunks, run_graph
 from dask_bacc.graphs.shuffles import is_shuffle, shuffle_keys
-from dask_bacc.runtime.submit import run_graph
 
 X = np.random.default_rng(0).normal(size=(48, 12))
 
@@ -27,7 +27,8 @@ def by_columns():
 def graph_of(array, n=12):
     coded = dask_bacc.encode(array, k=8, n=n)
     keys = [[(coded.parts[0].name, i)] for i in range(n)]
-    return run_graph(coded.__dask_graph__(), keys, [(6, 12)], np.tanh, (), {}, {}, 1e6)
+    chunks = Chunks(coded.__dask_graph__(), keys, [(6, 12)])
+    return run_graph(chunks, Call(np.tanh, (), {}), topic="", sketched={}, limit=1e6)
 
 
 def p2p():

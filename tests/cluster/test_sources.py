@@ -99,7 +99,7 @@ def test_encode_refuses(arrays, options, error, message):
         (np.tanh, {"rtol": float("nan")}, ValueError, "rtol must be at least 0"),
         (np.tanh, {"decoder": "magic"}, ValueError, "known decoders: berrut"),
         (np.tanh, {"decoder": "first-copy"}, ValueError, "no chunk that is block"),
-        (np.tanh, {"combine": "glue"}, ValueError, "one of concat, stack, sum, mean"),
+        (np.tanh, {"combine": "glue"}, ValueError, "unknown combine 'glue'; use one of 'concat'"),
         (np.tanh, {"deadline": 0}, ValueError, "positive number of seconds"),
         (np.tanh, {"deadline": float("nan")}, ValueError, "positive number of seconds"),
         (

@@ -40,10 +40,8 @@ def stored(tmp_path):
 
 @pytest.mark.parametrize("slices", [0, 1, 4])
 @pytest.mark.parametrize("launch", ["eager", "backup"])
-def test_stored_chunks_are_read_once_in_a_run(
-    client, stored, tmp_path, monkeypatch, slices, launch
-):
-    monkeypatch.setattr("dask_bacc.graphs.encode.choose_slices", lambda *_, **__: slices)
+def test_stored_chunks_are_read_once_in_a_run(client, stored, tmp_path, configure, slices, launch):
+    configure({"bacc.encode.slices": slices})
     log = tmp_path / "log"
     log.touch()
     lazy = da.from_array(Logged(stored, log), chunks=(6, 40), meta=X[:0])

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-import pickle
 import time
 
 import dask
@@ -12,15 +11,19 @@ from hypothesis import strategies as st
 
 import dask_bacc
 from dask_bacc import ChunkRecord, coding
+from dask_bacc.engine.scheduler import WorkerInfo
 from dask_bacc.policy.backups import Patience, backups, late_chunks, usual_limit
-from dask_bacc.runtime.monitor import Watch
+from dask_bacc.records.state import RunState
+from dask_bacc.runtime.monitor import Monitor
+from dask_bacc.worker.messages import Message, packed
 from tests.strategies import SYSTEMATIC
 
 PATIENCE = Patience(quantile=0.5, multiple=2.0, minimum=0.5)
 
 
-def message(worker, *news):
-    return {"worker": worker, "news": pickle.dumps(news)}
+def workers(names, behind=()):
+    late = dict(behind)
+    return {name: WorkerInfo(1, late.get(name, 0.0), True, True) for name in names}
 
 
 def done(started, ended):
@@ -157,31 +160,34 @@ def test_what_is_usual_is_known_once_enough_have_returned():
 
 def test_workers_whose_cancelled_chunks_end_soon_are_used_by_the_next_round():
     """Else a round would run on the few workers that had nothing to do when the last one ended."""
-    watch, now = Watch(), time.monotonic()
-    watch.look(dict.fromkeys("abcd", 1), silence={})
-    watch.abandon("run", {0: "a", 1: "b"}, {0: now + 100, 1: now - 1})
-    assert sorted(watch.trusted()) == ["c", "d"]
-    assert sorted(watch.trusted(patient=True)) == ["a", "c", "d"]
-    watch.dispatch((now, message("b", {"run": "run", "chunk": 1, "state": "done"})))
-    assert watch.trusted(patient=True) == []
+    monitor, now = Monitor(), time.monotonic()
+    monitor.update(workers("abcd"))
+    monitor.abandon("run", {0: "a", 1: "b"}, {0: now + 100, 1: now - 1})
+    assert sorted(monitor.available()) == ["c", "d"]
+    assert sorted(monitor.available(patient=True)) == ["a", "c", "d"]
+    monitor.receive("b", packed([Message("run", 1, "done")]))
+    assert monitor.available(patient=True) == []
 
 
-def test_workers_are_named_only_if_that_is_fresh_and_leaves_a_choice(monkeypatch):
-    watch = Watch()
-    watch.look(dict.fromkeys("ab", 1), silence={"b": 9.0})
-    assert watch.trusted() == []
-    assert watch.trusted(fewest=1) == ["a"]
-    watch.look(dict.fromkeys("abc", 1), silence={"b": 9.0})
-    assert watch.trusted() == ["a", "c"]
-    monkeypatch.setattr("dask_bacc.runtime.monitor.STALE_AFTER", 0.0)
-    assert watch.trusted() == []
+def test_workers_are_named_only_if_that_is_fresh_and_leaves_a_choice():
+    monitor = Monitor()
+    monitor.update(workers("ab", {"b": 9.0}))
+    assert monitor.available() == []
+    assert monitor.available(fewest=1) == ["a"]
+    monitor.update(workers("abc", {"b": 9.0}))
+    assert monitor.available() == ["a", "c"]
+    monitor = Monitor(stale_after=0.0)
+    monitor.update(workers("abc", {"b": 9.0}))
+    assert monitor.available() == []
 
 
 def test_chunks_that_start_while_they_are_cancelled_have_the_usual_time():
-    watch = Watch()
-    watch.look(dict.fromkeys("abcd", 1), silence={})
+    monitor = Monitor()
+    monitor.update(workers("abcd"))
     for run, limit, kept in (("slow", 100.0, ""), ("unknown", 0.0, "acd")):
-        watch.unlisten(run, limit)
-        started = {"run": run, "chunk": 0, "state": "running"}
-        watch.dispatch((0.0, message("b", started)))
-        assert "".join(sorted(watch.trusted(patient=True))) == kept
+        state = RunState(k=1, n=1, decoder="berrut")
+        state.give_up([0])
+        monitor.over(run, limit, state)
+        monitor.receive("b", packed([Message(run, 0, "running")]))
+        assert state.report().still_running == {0: "b"}
+        assert "".join(sorted(monitor.available(patient=True))) == kept

@@ -17,7 +17,7 @@ from distributed import Event, wait
 from distributed.utils import nbytes
 
 import dask_bacc
-from dask_bacc.runtime.submit import run_graph
+from dask_bacc.graphs.map import Call, Chunks, run_graph
 from tests.conftest import wait_until
 
 X = np.random.default_rng(0).normal(size=(24, 20))
@@ -45,9 +45,9 @@ def priorities(client):
 
 @pytest.mark.parametrize("slices", [0, 1, 3])
 def test_what_serves_only_parity_gives_way_unless_it_takes_no_time(
-    client, gate, monkeypatch, slices
+    client, gate, configure, slices
 ):
-    monkeypatch.setattr("dask_bacc.graphs.encode.choose_slices", lambda *_, **__: slices)
+    configure({"bacc.encode.slices": slices})
     array = da.from_array(X, chunks=(3, -1)).map_blocks(waiting, gate, dtype=float, meta=X[:0])
     run = dask_bacc.encode(array, n=12).map(np.negative, enough=12)
     wait_until(lambda: any(str(key[0]).startswith("bacc-") for key in priorities(client)))
@@ -95,9 +95,9 @@ TWO = {
 
 @pytest.mark.parametrize("launch", ["eager", "backup"])
 @pytest.mark.parametrize("kind", TWO)
-def test_arguments_of_every_kind(client, gate, monkeypatch, launch, kind):
+def test_arguments_of_every_kind(client, gate, configure, launch, kind):
     """Backups come when all that they share with other chunks has been on the cluster before."""
-    monkeypatch.setattr("dask_bacc.graphs.encode.choose_slices", lambda *_, **__: 2)
+    configure({"bacc.encode.slices": 2})
     coded = dask_bacc.encode(da.from_array(X, chunks=(3, -1)), n=12)
     held = {2} if launch == "backup" else set()
     with dask.config.set({"bacc.backup.minimum": 0.5}):
@@ -143,7 +143,9 @@ def test_what_chunks_are_made_of_is_found_in_old_graphs_too(client):
     array = da.from_array(X, chunks=(3, -1))
     coded = dask_bacc.encode(array, n=12)
     keys = [[(coded.parts[0].name, i)] for i in range(12)]
-    run = run_graph(coded.__dask_graph__(), keys, [(3, 20)], scaled, ("", factor), {}, {}, 1e6)
+    chunks = Chunks(coded.__dask_graph__(), keys, [(3, 20)])
+    call = Call(scaled, ("", factor), {})
+    run = run_graph(chunks, call, topic="", sketched={}, limit=1e6)
     inner = {key for key in factor.__dask_graph__() if key.startswith("number")}
     assert run.can_do_without(3, inner)
     again = run.again([3], "-again", anew=True).graph

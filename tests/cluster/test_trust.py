@@ -9,7 +9,7 @@ from distributed import Client, Event, get_worker
 import dask_bacc
 from dask_bacc import coding
 from dask_bacc.coding.kriging.row_sketch import sketch_rows
-from dask_bacc.records.state import Ledger
+from dask_bacc.records.state import RunState
 from dask_bacc.results.combine import combine_results
 from dask_bacc.results.joining import Cut, Joining
 from dask_bacc.results.result import flat_result
@@ -138,7 +138,7 @@ def test_more_results_do_not_make_an_answer_worse_where_rows_are_not_looked_at(c
     sketches = {i: [sketch_rows(chunks[i], 0)] for i in results}
     joining = Joining(combine, (Cut((12, 6), 0),))
     decoder = coding.get_decoder(None, code)
-    solutions = Solutions(Solver(code, decoder, joining), Ledger(8, 16, "kriging"))
+    solutions = Solutions(Solver(code, decoder, joining), RunState(8, 16, "kriging"))
 
     def best_of(count, here):
         specs = {i: results[i].spec() for i in list(results)[:count]}

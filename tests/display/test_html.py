@@ -13,7 +13,7 @@ from dask_bacc import coding
 from dask_bacc.display.html import run_html
 from dask_bacc.display.palette import COLOURS
 from dask_bacc.records.report import ChunkRecord, ChunkState
-from dask_bacc.records.state import Ledger
+from dask_bacc.records.state import RunState
 
 
 class Balance(HTMLParser):
@@ -66,12 +66,11 @@ def test_a_large_coded_array_stays_readable():
 
 
 def test_a_run_shows_a_grid_of_its_chunks_and_escapes_what_they_raise():
-    ledger = Ledger(k=2, n=4, decoder="berrut")
-    ledger.news(1, "tcp://<i>", "running")
-    ledger.erred[0] = ValueError("<script>alert(1)</script>")
-    ledger.end(0, "erred")
-    ledger.end(3, "returned")
-    html = run_html("pending", ledger.report())
+    state = RunState(k=2, n=4, decoder="berrut")
+    state.start(1, "tcp://<i>")
+    state.take_error(0, ValueError("<script>alert(1)</script>"))
+    state.take_result(3)
+    html = run_html("pending", state.report())
     page = parsed(html)
     assert [text for text in page.texts if text.isdigit()][:4] == ["0", "1", "2", "3"]
     assert "script" not in page.tags
@@ -80,26 +79,25 @@ def test_a_run_shows_a_grid_of_its_chunks_and_escapes_what_they_raise():
 
 
 def test_every_state_has_a_colour():
-    for state in get_args(ChunkState):
-        ledger = Ledger(k=1, n=1, decoder="berrut")
-        ledger.records = [ChunkRecord(state)]
-        html = run_html("pending", ledger.report())
-        assert f"{state} 1" in " ".join(parsed(html).texts)
-        assert COLOURS[state].fill in html
+    for name in get_args(ChunkState):
+        state = RunState(k=1, n=1, decoder="berrut")
+        state.records = [ChunkRecord(name)]
+        html = run_html("pending", state.report())
+        assert f"{name} 1" in " ".join(parsed(html).texts)
+        assert COLOURS[name].fill in html
 
 
 def test_late_chunks_backups_suspects_and_losses_are_marked():
-    ledger = Ledger(k=4, n=6, decoder="kriging")
-    ledger.submitted -= 100
-    ledger.spare([4, 5])
-    ledger.submit(range(4))
+    state = RunState(k=4, n=6, decoder="kriging")
+    state.spare([4, 5])
+    state.submit(range(4))
     for chunk in (0, 1, 2):
-        ledger.records[chunk] = ChunkRecord("returned", "a", 0.0, 1.0)
-    ledger.records[3] = ChunkRecord("running", "b", 0.0)
-    ledger.launch([4])
-    ledger.news(4, "c", "running")
-    ledger.news(4, "d", "running")
-    report = replace(ledger.report(), suspects=(1,))
+        state.records[chunk] = ChunkRecord("returned", "a", 0.0, 1.0)
+    state.records[3] = ChunkRecord("running", "b", 0.0)
+    state.launch([4])
+    state.start(4, "c")
+    state.start(4, "d")
+    report = replace(state.report(), suspects=(1,), late=(3,))
     titles = re.findall(r'title="chunk (\d): ([a-z, ]*?)(?: on|")', run_html("pending", report))
     assert [title for _, title in titles] == [
         "returned",
@@ -114,9 +112,9 @@ def test_late_chunks_backups_suspects_and_losses_are_marked():
 
 
 def test_a_grid_of_many_chunks_stays_small():
-    ledger = Ledger(k=2048, n=2560, decoder="kriging")
+    state = RunState(k=2048, n=2560, decoder="kriging")
     for chunk in range(2048):
-        ledger.news(chunk, "tcp://10.0.0.1:4000", "running")
-    html = run_html("pending", ledger.report())
+        state.start(chunk, "tcp://10.0.0.1:4000")
+    html = run_html("pending", state.report())
     assert parsed(html).tags.count("i") == 2560
     assert len(html) < 500_000

@@ -13,8 +13,8 @@ import pytest
 from distributed import Client
 
 import dask_bacc
-from dask_bacc.display.progress import progress_line
-from dask_bacc.records.state import Ledger
+from dask_bacc.display.line import progress_line
+from dask_bacc.records.state import RunState
 from tests.conftest import local_cluster, wait_until
 
 X = np.sin(np.arange(48)[:, None] / 30 + np.arange(3))
@@ -125,17 +125,16 @@ def test_an_asynchronous_client_waits_for_progress_without_blocking(gate):
 
 
 def test_the_line_fits_the_terminal_and_the_bar_its_width():
-    ledger = Ledger(k=150, n=200, decoder="kriging")
-    ledger.spare(range(150, 200))
+    state = RunState(k=150, n=200, decoder="kriging")
+    state.spare(range(150, 200))
     for chunk in range(100):
-        ledger.news(chunk, "w", "running")
+        state.start(chunk, "w")
     for chunk in range(50):
-        ledger.returned.append(chunk)
-        ledger.end(chunk, "returned")
-    line = progress_line("pending", ledger.report())
+        state.take_result(chunk)
+    line = progress_line("pending", state.report())
     assert line.startswith("[" + "#" * 10 + ">" * 10 + "." * 10 + " " * 10 + "] | 50 returned / ")
     for columns in (100, 80, 60, 20, 0):
-        assert len(progress_line("pending", ledger.report(), columns)) <= columns
+        assert len(progress_line("pending", state.report(), columns)) <= columns
 
 
 def test_a_notebook_gets_a_grid_that_is_renewed(local, gate, monkeypatch):

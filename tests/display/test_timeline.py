@@ -14,7 +14,7 @@ import dask_bacc
 from dask_bacc.display.palette import COLOURS
 from dask_bacc.display.timeline import timeline
 from dask_bacc.records.report import ChunkRecord
-from dask_bacc.records.state import Ledger
+from dask_bacc.records.state import RunState
 
 
 @pytest.fixture(autouse=True)
@@ -25,15 +25,16 @@ def headless():
 
 
 def test_bars_are_chunks_on_their_workers_in_the_colour_of_their_state():
-    ledger = Ledger(k=2, n=4, decoder="berrut")
-    ledger.finished = 3.0
-    ledger.records = [
+    state = RunState(k=2, n=4, decoder="berrut")
+    state.finished = 3.0
+    state.records = [
         ChunkRecord("returned", "b", 0.5, 1.5),
         ChunkRecord("returned", "a", 0.0, 2.0),
         ChunkRecord("cancelled", "b", 1.5, 3.0),
         ChunkRecord("cancelled", None, None, 3.0),
     ]
-    ax = timeline(ledger.report())
+    state.still_running = {2: "b"}
+    ax = timeline(state.report())
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["a", "b", "not started"]
     assert drawn(ax) == {
         "returned": {(0, 0.0, 2.0), (1, 0.5, 1.0)},
@@ -63,43 +64,43 @@ def legend(ax):
 
 
 def test_chunks_that_one_worker_has_at_once_do_not_hide_each_other():
-    ledger = Ledger(k=2, n=3, decoder="berrut")
-    ledger.finished = 3.0
-    ledger.records = [
+    state = RunState(k=2, n=3, decoder="berrut")
+    state.finished = 3.0
+    state.records = [
         ChunkRecord("returned", "host:10", 0.0, 2.0),
         ChunkRecord("returned", "host:9", 0.0, 1.0),
         ChunkRecord("returned", "host:10", 1.0, 3.0),
     ]
-    ax = timeline(ledger.report())
+    ax = timeline(state.report())
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["host:9", "host:10"]
     assert drawn(ax)["returned"] == {(0, 0.0, 1.0), (1, 0.0, 2.0), (2, 1.0, 2.0)}
 
 
 def test_an_attempt_that_raised_and_is_tried_again_is_drawn():
-    ledger = Ledger(k=1, n=1, decoder="berrut")
-    ledger.submit([0])
-    ledger.news(0, "a", "running")
-    ledger.news(0, "a", "done")
-    ledger.news(0, "a", "running")
-    ledger.end(0, "returned")
-    ledger.finished = ledger.elapsed
-    bars = drawn(timeline(ledger.report()))
+    state = RunState(k=1, n=1, decoder="berrut")
+    state.submit([0])
+    state.start(0, "a")
+    state.done(0, "a")
+    state.start(0, "a")
+    state.take_result(0)
+    state.finished = state.elapsed
+    bars = drawn(timeline(state.report()))
     assert {outcome: len(found) for outcome, found in bars.items()} == {"returned": 1, "erred": 1}
     (raised,), (returned,) = bars["erred"], bars["returned"]
     assert raised[1] + raised[2] <= returned[1]
 
 
 def test_lost_attempts_backups_and_spares():
-    ledger = Ledger(k=2, n=4, decoder="berrut")
-    ledger.spare([2, 3])
-    ledger.submit([0, 1])
+    state = RunState(k=2, n=4, decoder="berrut")
+    state.spare([2, 3])
+    state.submit([0, 1])
     for chunk, worker in ((0, "a"), (1, "b"), (0, "c")):
-        ledger.news(chunk, worker, "running")
-    ledger.launch([2])
-    ledger.news(2, "c", "running")
+        state.start(chunk, worker)
+    state.launch([2])
+    state.start(2, "c")
     for chunk in (0, 2):
-        ledger.end(chunk, "returned")
-    ax = timeline(ledger.report())
+        state.take_result(chunk)
+    ax = timeline(state.report())
     counts = {outcome: len(bars) for outcome, bars in drawn(ax).items()}
     assert counts == {"returned": 2, "running": 1, "lost": 1}
     assert [row for row, _, _ in drawn(ax)["lost"]] == [0]
@@ -109,24 +110,24 @@ def test_lost_attempts_backups_and_spares():
 
 
 def test_a_chunk_that_is_lost_again_before_it_has_started():
-    ledger = Ledger(k=1, n=2, decoder="berrut")
-    ledger.submit([0, 1])
-    ledger.news(0, "a", "running")
-    ledger.launch([0])
-    ledger.launch([0])
-    ledger.news(0, "b", "running")
-    ledger.end(0, "returned")
-    counts = {outcome: len(bars) for outcome, bars in drawn(timeline(ledger.report())).items()}
+    state = RunState(k=1, n=2, decoder="berrut")
+    state.submit([0, 1])
+    state.start(0, "a")
+    state.launch([0])
+    state.launch([0])
+    state.start(0, "b")
+    state.take_result(0)
+    counts = {outcome: len(bars) for outcome, bars in drawn(timeline(state.report())).items()}
     assert counts == {"returned": 1, "lost": 1}
 
 
 def test_axes_that_have_something_of_the_users():
     _, ax = plt.subplots()
     ax.axvline(0.5, label="my deadline")
-    ledger = Ledger(k=1, n=1, decoder="berrut")
-    ledger.news(0, "a", "running")
-    ledger.end(0, "returned")
-    labels = [text.get_text() for text in timeline(ledger.report(), ax).get_legend().get_texts()]
+    state = RunState(k=1, n=1, decoder="berrut")
+    state.start(0, "a")
+    state.take_result(0)
+    labels = [text.get_text() for text in timeline(state.report(), ax).get_legend().get_texts()]
     assert "returned" in labels
 
 
@@ -158,10 +159,10 @@ def test_the_plot_of_a_real_run_has_its_bars(local):
 
 
 def test_many_rows_are_not_named():
-    ledger = Ledger(k=100, n=200, decoder="berrut")
-    ledger.finished = 1.0
-    ledger.records = [ChunkRecord("returned", f"w{i}", 0.0, 1.0) for i in range(200)]
-    ax = timeline(ledger.report())
+    state = RunState(k=100, n=200, decoder="berrut")
+    state.finished = 1.0
+    state.records = [ChunkRecord("returned", f"w{i}", 0.0, 1.0) for i in range(200)]
+    ax = timeline(state.report())
     assert len(drawn(ax)["returned"]) == 200
     assert ax.get_ylabel() == "200 workers"
     assert not ax.get_yticklabels()
@@ -170,6 +171,6 @@ def test_many_rows_are_not_named():
 
 def test_without_matplotlib_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    ledger = Ledger(k=1, n=1, decoder="berrut")
+    state = RunState(k=1, n=1, decoder="berrut")
     with pytest.raises(ImportError, match="pip install matplotlib"):
-        timeline(ledger.report())
+        timeline(state.report())

@@ -24,10 +24,10 @@ from tests.faults.work import DEADLINE, X, source, wide
     ],
 )
 def test_a_worker_is_killed_while_an_answer_is_decoded(
-    start, nothing_left, tmp_path, monkeypatch, slices, prefix
+    start, nothing_left, tmp_path, configure, slices, prefix
 ):
     """Results that are lost with it are computed again, and decode to the same."""
-    monkeypatch.setattr("dask_bacc.graphs.decode.choose_slices", lambda *_, **__: slices)
+    configure({"bacc.encode.slices": slices})
     struck = tmp_path / "struck"
     with start(4).client() as client, nothing_left(client):
         coded = dask_bacc.encode(source(), k=8, n=12, code="berrut")

@@ -32,10 +32,10 @@ KILLED, HUNG = signal.SIGKILL, signal.SIGSTOP
     ],
 )
 def test_a_worker_is_lost_while_parity_is_made(
-    start, gate, nothing_left, tmp_path, monkeypatch, sign, slices, prefix, state
+    start, gate, nothing_left, tmp_path, configure, sign, slices, prefix, state
 ):
     """All parity stands in for one block, so what was lost has been made again elsewhere."""
-    monkeypatch.setattr("dask_bacc.graphs.encode.choose_slices", lambda *_, **__: slices)
+    configure({"bacc.encode.slices": slices})
     struck = tmp_path / "struck"
     with start(4, 2).client() as client, nothing_left(client):
         client.register_plugin(Strike(prefix, state, sign, struck))

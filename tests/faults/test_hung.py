@@ -76,9 +76,9 @@ def test_a_worker_hangs(client, gate, hang, when, launch):
         assert victim not in {report.chunks[i].worker for i in report.returned}
 
 
-def test_only_chunks_of_the_worker_that_hangs_are_launched_again(client, gate, hang, monkeypatch):
+def test_only_chunks_of_the_worker_that_hangs_are_launched_again(client, gate, hang, configure):
     """Others are made of its blocks as well, and have them."""
-    monkeypatch.setattr("dask_bacc.runtime.collect.LOOK_EVERY", 0.1)
+    configure({"bacc.timing.probe-every": 0.1})
     found = pids(client)
     coded = dask_bacc.encode(source().rechunk((12, 3)), k=4, n=6)
     run = coded.map(held, gate, client=client, enough=6, rtol=0, deadline=2 * DEADLINE)

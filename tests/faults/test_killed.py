@@ -14,7 +14,7 @@ import pytest
 from distributed import KilledWorker, futures_of, get_worker
 
 import dask_bacc
-from dask_bacc.runtime.submit import RunGraph
+from dask_bacc.graphs.map import RunGraph
 from tests.faults.leaks import Baseline, keys_on_scheduler
 from tests.faults.processes import pids, send, until
 from tests.faults.work import DEADLINE, K, N, X, check, encoded, held, source, wait_for_start, wide
@@ -217,9 +217,9 @@ def test_results_that_are_lost_before_they_are_fetched_are_missed(start, patient
         assert report.stopped != "every block returned" or report.error == 0
 
 
-def test_results_that_are_out_of_reach_are_given_up_after_a_while(start, hang, monkeypatch):
+def test_results_that_are_out_of_reach_are_given_up_after_a_while(start, hang, configure):
     """The worker hangs when the run has ended: nobody else can make what it holds."""
-    monkeypatch.setattr("dask_bacc.runtime.collect.HUNG_AFTER", 1.0)
+    configure({"bacc.timing.unresponsive-after": 1.0})
     with start(4).client() as client:
         run = decided_there(client, deadline=8.0)
         hang(pids(client)[run.report.chunks[1].worker])

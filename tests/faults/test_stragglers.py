@@ -14,7 +14,7 @@ import pytest
 from distributed import Event
 
 import dask_bacc
-from dask_bacc.runtime.monitor import Watch, watch
+from dask_bacc.runtime.monitor import Monitor, monitor_of
 from tests.conftest import wait_until
 
 #: Varies smoothly from block to block.
@@ -62,7 +62,7 @@ def gate(cluster):
 
 
 def zombies(client):
-    return watch(client).zombies
+    return monitor_of(client).still_running()
 
 
 def test_with_nothing_wrong_no_backup_is_launched(cluster):
@@ -150,7 +150,7 @@ def test_workers_that_still_run_cancelled_chunks_get_no_new_ones(cluster, gate):
     first.result(timeout=60)
     # Others may have been about to return when they were cancelled.
     wait_until(lambda: {chunk for _, chunk in zombies(cluster)} <= {1, 6})
-    wait_until(lambda: watch(cluster).trusted(patient=True))
+    wait_until(lambda: monitor_of(cluster).available(patient=True))
     busy = set(zombies(cluster).values())
     assert set(first.report.still_running.values()) <= busy
     for _ in range(3):
@@ -160,7 +160,7 @@ def test_workers_that_still_run_cancelled_chunks_get_no_new_ones(cluster, gate):
     gate.set()
     wait_until(lambda: not zombies(cluster))
     assert first.report.still_running == {}
-    wait_until(lambda: watch(cluster).trusted() == [])
+    wait_until(lambda: monitor_of(cluster).available() == [])
 
 
 def test_a_function_that_asks_stops_when_it_is_cancelled(cluster):
@@ -221,16 +221,16 @@ def test_a_silent_worker_is_known_after_some_rounds(cluster, hang):
 
     def suspected():
         coded.map(wide, rtol=np.inf).result(timeout=60)
-        return victim in watch(cluster).suspects
+        return victim in monitor_of(cluster).unavailable
 
     wait_until(suspected, timeout=60)
-    assert victim not in watch(cluster).trusted()
+    assert victim not in monitor_of(cluster).available()
 
 
 def test_chunks_stay_on_the_workers_that_the_user_names(cluster, monkeypatch):
-    """Whoever else is trusted, and whoever launches them."""
+    """Whoever else is available, and whoever launches them."""
     first, second, *others = sorted(cluster.scheduler_info()["workers"])
-    monkeypatch.setattr(Watch, "trusted", lambda *_, **__: others)
+    monkeypatch.setattr(Monitor, "available", lambda *_, **__: others)
     with dask.annotate(workers=[first, second]):
         run = dask_bacc.encode(X, k=8, n=12).map(fails_on, 4, launch="backup", rtol=np.inf)
     run.result(timeout=60)
@@ -243,10 +243,9 @@ def takes_a_while(block):
     return wide(block)
 
 
-def test_chunks_that_ask_for_resources_are_not_sent_where_there_are_none(start, monkeypatch):
+def test_chunks_that_ask_for_resources_are_not_sent_where_there_are_none(start, configure):
     """However idle those workers are."""
-    monkeypatch.setattr("dask_bacc.runtime.collect.LOOK_EVERY", 0.05)
-    monkeypatch.setattr("dask_bacc.runtime.recover.HUNG_AFTER", 0.05)
+    configure({"bacc.timing.probe-every": 0.05, "bacc.timing.unresponsive-after": 0.05})
     nodes = start(2)
     nodes.add(1, "--resources", "GPU=1")
     with nodes.client() as client:
