@@ -11,7 +11,7 @@ import time
 import numpy as np
 
 from dask_bacc import coding
-from dask_bacc.coding.kriging.row_sketch import sketch_rows
+from dask_bacc.coding.kriging.rows.sketch import sketch_rows
 from dask_bacc.coding.kriging.sketch import locate, sketch
 from dask_bacc.coding.linear import combine_rows
 

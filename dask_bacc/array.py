@@ -35,7 +35,8 @@ from dask_bacc.records.part import Part
 from dask_bacc.results.encoded import Encoded
 from dask_bacc.results.joining import Cut
 from dask_bacc.results.labels import Label
-from dask_bacc.run import CodedRun, start_run
+from dask_bacc.run import CodedRun
+from dask_bacc.runtime.start import start
 
 
 class CodedArray(DaskMethodsMixin):
@@ -270,7 +271,8 @@ class CodedArray(DaskMethodsMixin):
             [part.shape for part in self.parts],
         )
         call = Call(func, args, kwargs)
-        return start_run(chunks, call, self.code, options, encoded, self._sketches(), client)
+        sketches = self._sketches()
+        return CodedRun(start(chunks, call, self.code, options, encoded, sketches, client))
 
 
 def _stack(parts: Sequence[Sequence[AnyArray]]) -> AnyArray | tuple[AnyArray, ...]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from dask_bacc.records.errors import DecodeError
+from dask_bacc import DecodeError
 
 
 @click.group(name="bacc")

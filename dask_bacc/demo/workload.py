@@ -6,25 +6,26 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from dask_bacc.coding._typing import FloatArray
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Classifier:
     """A small trained network: one hidden layer of tanh units."""
 
-    hidden: tuple[FloatArray, FloatArray]
-    output: tuple[FloatArray, FloatArray]
+    hidden: tuple[Floats, Floats]
+    output: tuple[Floats, Floats]
 
-    def scores(self, images: FloatArray) -> FloatArray:
+    def scores(self, images: Floats) -> Floats:
         """Ten scores for each image."""
         inner = np.tanh(images @ self.hidden[0] + self.hidden[1])
-        scores: FloatArray = inner @ self.output[0] + self.output[1]
+        scores: Floats = inner @ self.output[0] + self.output[1]
         return scores
 
 
-def analyse(images: FloatArray, classifier: Classifier, pace: float) -> dict[str, FloatArray]:
+def analyse(images: Floats, classifier: Classifier, pace: float) -> dict[str, Floats]:
     """What is mapped: the classifier's scores and the second moments of a block of images."""
     time.sleep(pace)
     return {"scores": classifier.scores(images), "moments": images.T @ images}

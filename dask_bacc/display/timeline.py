@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from dask_bacc.records.report import RunReport
 
+#: Colours of bars by their outcomes.
+FILLS = {**COLOURS, "lost": LOST}
+
 #: Rows beyond this number are not named, and are drawn without gaps.
 MOST_NAMES = 60
 #: Inches of a row, of a picture without rows, and of the highest picture.
@@ -111,10 +114,9 @@ def _draw_bars(
     count: int,
     right: float,
 ) -> None:
-    colours = {**COLOURS, "lost": LOST}
     dense = count > MOST_NAMES
     height = 1.0 if dense else 0.72
-    for outcome, colour in colours.items():
+    for outcome, colour in FILLS.items():
         chosen = [i for i, bar in enumerate(bars) if bar.outcome == outcome]
         if not chosen:
             continue
@@ -150,14 +152,20 @@ def _draw_bars(
     if backups:
         y, x = zip(*backups, strict=True)
         ax.plot(x, y, "D", color="black", markersize=4, label="backup", zorder=5)
-    # Numbers where there is room for them.
+    _draw_numbers(ax, bars, rows, height / count, right)
+
+
+def _draw_numbers(
+    ax: Axes, bars: Sequence[Bar], rows: Sequence[int], share: float, right: float
+) -> None:
+    """The chunks' numbers where there is room for them, in bars of a share of the height."""
     width, depth = _inches(ax)
-    across, down = width * 72 / right, depth * 72 / count
+    across = width * 72 / right
+    if share * depth * 72 <= NUMBER:
+        return
     for bar, row in zip(bars, rows, strict=True):
         text = str(bar.chunk)
-        if down * height > NUMBER and (bar.end - bar.begin) * across > NUMBER * (
-            0.7 * len(text) + 0.7
-        ):
+        if (bar.end - bar.begin) * across > NUMBER * (0.7 * len(text) + 0.7):
             ax.text(
                 (bar.begin + bar.end) / 2,
                 row,
@@ -165,7 +173,7 @@ def _draw_bars(
                 ha="center",
                 va="center_baseline",
                 fontsize=NUMBER,
-                color=colours[bar.outcome].text,
+                color=FILLS[bar.outcome].text,
                 zorder=3,
                 clip_on=True,
             )

@@ -8,7 +8,7 @@ import numpy as np
 
 from dask_bacc.coding._typing import AnyArray, FloatArray
 from dask_bacc.coding.arrays import is_foreign
-from dask_bacc.coding.kriging.row_sketch import LENGTHS
+from dask_bacc.coding.kriging.rows.sketch import LENGTHS
 from dask_bacc.coding.kriging.sketch import sketch_each
 from dask_bacc.coding.rows import Rows, as_rows, row_axis
 from dask_bacc.results.joining import Joining

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from dask_bacc.coding import Code, Decoder, DecodingMatrix, decoding_matrix, nee
 from dask_bacc.coding._typing import AnyArray, FloatArray
 from dask_bacc.coding.arrays import sample_step
 from dask_bacc.coding.decode import count_outputs
-from dask_bacc.coding.kriging.row_sketch import rows_of_sketches
+from dask_bacc.coding.kriging.rows.sketch import rows_of_sketches
 from dask_bacc.coding.kriging.sketch import locate
 from dask_bacc.coding.linear import rounding
 from dask_bacc.coding.patience import out_of_time, search_until
@@ -149,15 +149,14 @@ class Solver:
             place = {chunk: row for row, chunk in enumerate(self._taken)}
             places = [place[chunk] for chunk in chunks]
             inner = [grown.matrix[np.ix_(places, places)] for grown in self._grams]
-        matrices = []
-        error, noise, of_sum, alike = np.zeros(code.k), 0.0, 0.0, 0.0
+        solved = []
         for leaf, (array, products) in enumerate(zip(leaves, inner, strict=True)):
-            outputs = count_outputs(array)
             rows, known = None, None
             if products is not None:
                 known = _values([results[i] for i in chunks], leaf, self._grams[leaf], places)
             if lines is not None and values is not None:
                 rows = self._lines.of(leaf, lines, values, chunks, self._grams[leaf].units)
+            outputs = count_outputs(array)
             matrix = decoding_matrix(
                 code,
                 chunks,
@@ -171,27 +170,12 @@ class Solver:
                 replace=self._replace,
                 memory=self._memories.setdefault(leaf, {}),
             )
-            size = 0.0
-            if products is not None:
-                size = np.sqrt(np.trace(products) / len(products) / outputs)
-            unit = size if size > 0 else 1.0
-            error = np.maximum(error, matrix.error / unit)
-            noise = max(noise, matrix.noise / unit)
-            alike = max(alike, matrix.alike / unit)
+            of_sum = 0.0
             if self._reduced:
-                of_sum = np.maximum(of_sum, _error_of_sum(matrix, products, outputs, rows))
-            matrices.append(matrix)
-        kernels = {kernel for matrix in matrices for kernel in matrix.kernels}
-        suspects = {chunk for matrix in matrices for chunk in matrix.suspects}
-        estimate = ErrorEstimate(
-            overall=float(of_sum if self._reduced else np.sqrt(np.mean(error**2))),
-            by_block=error,
-            kernels=tuple(sorted(kernels)),
-            noise=noise,
-            suspects=tuple(sorted(suspects)),
-            alike=alike,
-        )
-        return Solved(len(results), chunks, matrices, estimate)
+                of_sum = _error_of_sum(matrix, products, outputs, rows)
+            solved.append(_SolvedLeaf(matrix, _rms(products, outputs), of_sum))
+        estimate = _worst(code.k, solved, reduced=self._reduced)
+        return Solved(len(results), chunks, [leaf.matrix for leaf in solved], estimate)
 
     def _grow(self, results: Mapping[int, ResultSpec]) -> None:
         """Take the results that are new into the inner products."""
@@ -202,6 +186,42 @@ class Solver:
                 gram.add(leaf)
             self._coarsest = max(self._coarsest, rounding(result.dtypes))
             self._taken.append(chunk)
+
+
+class _SolvedLeaf(NamedTuple):
+    """How a leaf decodes."""
+
+    matrix: DecodingMatrix
+    #: RMS value of its results; 1 if they are all zero or nothing is known of them
+    unit: float
+    #: error of the blocks' sum over its RMS value; 0 unless blocks are added up
+    of_sum: float
+
+
+def _rms(products: FloatArray | None, outputs: int) -> float:
+    """RMS value of results with these inner products, 1 if there is none."""
+    size = 0.0
+    if products is not None:
+        size = float(np.sqrt(np.trace(products) / len(products) / outputs))
+    return size if size > 0 else 1.0
+
+
+def _worst(k: int, leaves: Sequence[_SolvedLeaf], *, reduced: bool) -> ErrorEstimate:
+    """The estimate for all leaves, each in its own unit."""
+    matrices = [leaf.matrix for leaf in leaves]
+    # A NaN says that an error is not known, and stays.
+    error = np.maximum.reduce([np.zeros(k), *(leaf.matrix.error / leaf.unit for leaf in leaves)])
+    overall = np.sqrt(np.mean(error**2))
+    if reduced:
+        overall = np.maximum.reduce([0.0, *(leaf.of_sum for leaf in leaves)])
+    return ErrorEstimate(
+        overall=float(overall),
+        by_block=error,
+        kernels=tuple(sorted({kernel for matrix in matrices for kernel in matrix.kernels})),
+        noise=max((leaf.matrix.noise / leaf.unit for leaf in leaves), default=0.0),
+        suspects=tuple(sorted({chunk for matrix in matrices for chunk in matrix.suspects})),
+        alike=max((leaf.matrix.alike / leaf.unit for leaf in leaves), default=0.0),
+    )
 
 
 def _values(

@@ -9,7 +9,7 @@ from typing import Any
 
 from dask_bacc.coding._typing import AnyArray
 from dask_bacc.coding.arrays import copied
-from dask_bacc.coding.kriging.row_sketch import sketch_rows
+from dask_bacc.coding.kriging.rows.sketch import sketch_rows
 from dask_bacc.coding.kriging.sketch import SIZE, compact
 from dask_bacc.engine.worker import dumps, get_worker, is_wanted
 from dask_bacc.results.result import FlatResult, ResultSpec, flat_result

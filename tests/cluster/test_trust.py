@@ -8,12 +8,11 @@ from distributed import Client, Event, get_worker
 
 import dask_bacc
 from dask_bacc import coding
-from dask_bacc.coding.kriging.row_sketch import sketch_rows
-from dask_bacc.records.state import RunState
+from dask_bacc.coding.kriging.rows.sketch import sketch_rows
 from dask_bacc.results.combine import combine_results
 from dask_bacc.results.joining import Cut, Joining
 from dask_bacc.results.result import flat_result
-from dask_bacc.results.solutions import Solutions
+from dask_bacc.results.solutions import Returned, Solutions
 from dask_bacc.results.solver import Solver
 from tests.conftest import local_cluster, wait_until
 
@@ -138,12 +137,12 @@ def test_more_results_do_not_make_an_answer_worse_where_rows_are_not_looked_at(c
     sketches = {i: [sketch_rows(chunks[i], 0)] for i in results}
     joining = Joining(combine, (Cut((12, 6), 0),))
     decoder = coding.get_decoder(None, code)
-    solutions = Solutions(Solver(code, decoder, joining), RunState(8, 16, "kriging"))
+    solutions = Solutions(Solver(code, decoder, joining))
 
     def best_of(count, here):
         specs = {i: results[i].spec() for i in list(results)[:count]}
         values = {i: results[i] for i in list(results)[:here]}
-        solved = solutions.best(specs, sketches, values, insist=True)
+        solved = solutions.best(Returned(specs, values, sketches))
         answer = combine_results(solved, results, joining)
         expected = {"concat": np.concatenate(truth), "stack": truth, "sum": truth.sum(axis=0)}
         difference = answer - expected[combine]
@@ -158,9 +157,9 @@ def test_more_results_do_not_make_an_answer_worse_where_rows_are_not_looked_at(c
         # Of a sum one weighted sum is made, and of fewer results another.
         assert not after.by_rows
     else:
-        assert after.overall <= before.overall
+        assert after.estimate.overall <= before.estimate.overall
         assert error_after <= error_before
-    assert error_after < 3 * after.overall
+    assert error_after < 3 * after.estimate.overall
     everything, _ = best_of(11, 11)
     assert everything.by_rows
     if combine == "stack":

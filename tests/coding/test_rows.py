@@ -10,8 +10,8 @@ from dask_bacc import coding
 from dask_bacc.coding import decode
 from dask_bacc.coding.kriging.fitted import Fitted
 from dask_bacc.coding.kriging.kernels import Geometry
-from dask_bacc.coding.kriging.metric import fit_stretched
-from dask_bacc.coding.kriging.row_prediction import predict_rows
+from dask_bacc.coding.kriging.rows.metric import fit_stretched
+from dask_bacc.coding.kriging.rows.prediction import predict_rows
 from dask_bacc.coding.rows import RowWeights, as_rows
 from tests.coding.test_kriging import relative_error, sample
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dask_bacc import coding
-from dask_bacc.coding.kriging.row_sketch import rows_of_sketches, sketch_rows
+from dask_bacc.coding.kriging.rows.sketch import rows_of_sketches, sketch_rows
 from dask_bacc.coding.kriging.sketch import SIZE, compact, locate, sketch
 from tests.gpu import LIBRARIES
 from tests.strategies import random_blocks

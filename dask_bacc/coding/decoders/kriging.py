@@ -11,9 +11,9 @@ from dask_bacc.coding._typing import BoolArray, FloatArray, IndexArray
 from dask_bacc.coding.codes import Code
 from dask_bacc.coding.decoders.base import Decoder, Evidence, Solution
 from dask_bacc.coding.kriging.alike import RULE
-from dask_bacc.coding.kriging.by_rows import ByRows, krige_rows
 from dask_bacc.coding.kriging.fitted import FEWEST, Fitted
 from dask_bacc.coding.kriging.kernels import Geometry, centred
+from dask_bacc.coding.kriging.rows.by_rows import ByRows, krige_rows
 
 
 @dataclass(frozen=True)

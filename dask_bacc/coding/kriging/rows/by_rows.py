@@ -16,8 +16,8 @@ from dask_bacc.coding.kriging.conditioned import (
 from dask_bacc.coding.kriging.fit import LARGEST
 from dask_bacc.coding.kriging.fitted import FEWEST
 from dask_bacc.coding.kriging.kernels import Geometry, is_far
-from dask_bacc.coding.kriging.metric import Stretched, fit_stretched
-from dask_bacc.coding.kriging.row_prediction import predict_rows
+from dask_bacc.coding.kriging.rows.metric import Stretched, fit_stretched
+from dask_bacc.coding.kriging.rows.prediction import predict_rows
 from dask_bacc.coding.kriging.sketch import sketch_each
 from dask_bacc.coding.patience import out_of_time
 from dask_bacc.coding.rows import Rows, RowWeights

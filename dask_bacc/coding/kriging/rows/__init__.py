@@ -1,0 +1,1 @@
+"""Rows of blocks as the points of the process."""

@@ -1,0 +1,96 @@
+"""From chunks and a function to a run that goes on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+
+import dask
+from dask.typing import Key
+from dask.utils import parse_bytes
+from distributed import Client
+
+from dask_bacc.coding import Code
+from dask_bacc.coding._typing import AnyArray
+from dask_bacc.graphs.map import Call, Chunks, run_graph
+from dask_bacc.policy.options import RunOptions
+from dask_bacc.policy.schedule import Situation
+from dask_bacc.records.state import RunState
+from dask_bacc.results.encoded import Encoded
+from dask_bacc.runtime.active import ActiveRun
+from dask_bacc.runtime.answer import Answer
+from dask_bacc.runtime.client import resolve_client
+from dask_bacc.runtime.decide import Decider
+from dask_bacc.runtime.inline import InlineResults
+from dask_bacc.runtime.intake import take_message
+from dask_bacc.runtime.launcher import Launcher
+from dask_bacc.runtime.monitor import subscribed
+from dask_bacc.runtime.store import Store
+
+
+def start(
+    chunks: Chunks,
+    call: Call,
+    code: Code,
+    options: RunOptions,
+    encoded: Encoded,
+    sketches: dict[int, list[AnyArray]],
+    client: Client | None,
+) -> Answer:
+    """Submit a function over all chunks and start to collect the results.
+
+    Parameters
+    ----------
+    chunks : Chunks
+    call : Call
+    code : Code
+    options : RunOptions
+    encoded : Encoded
+    sketches : dict
+        Of chunks, by earlier runs over the same data; added to by this one.
+    client : Client, optional
+    """
+    client = resolve_client(client)
+    # Before the tasks: what is sent to the scheduler arrives in order.
+    monitor, topic = subscribed(client)
+    wanted = range(code.n) if options.decoder.uses_gram else ()
+    axes = [cut.axis for cut in encoded.cuts]
+    sketched = dict.fromkeys(set(wanted) - sketches.keys(), axes)
+    limit = parse_bytes(dask.config.get("bacc.gather-limit"))
+    graph = run_graph(chunks, call, topic=topic, sketched=sketched, limit=limit)
+    state = RunState(code.k, code.n, options.decoder.name, name=graph.name)
+    parity = [chunk for chunk, own in enumerate(code.own_blocks) if own < 0]
+    launcher = Launcher(client, graph, graph.only_for(parity), options.retries)
+    lost = graph.lost()
+    first: Collection[int] = [chunk for chunk in range(code.n) if chunk not in lost]
+    sources = set[Key]()
+    if options.launch == "backup":
+        spare = set(first).difference(code.first_copies)
+        first = [chunk for chunk in first if chunk not in spare]
+        # Kept, so that parity can be made without making the blocks again.
+        sources = graph.shared_by(spare)
+        state.spare(spare)
+    due = state.submitted + (options.deadline or math.inf)
+    run = ActiveRun(
+        client=client,
+        code=code,
+        options=options,
+        encoded=encoded,
+        launcher=launcher,
+        state=state,
+        store=Store(sketches),
+        decider=Decider(code, options, encoded, due),
+        inline=InlineResults(options.timing),
+        situation=Situation(state),
+        # What comes after the answer is to refine it here.
+        wanted_here=options.cancel == "keep",
+    )
+    state.submit(first)
+    state.give_up(lost)
+    monitor.listen(graph.name, lambda *said: take_message(run, *said))
+    try:
+        launcher.launch(first, monitor.available(patient=True), sources=sources)
+    except BaseException:
+        monitor.forget(graph.name)
+        raise
+    return Answer(run)
