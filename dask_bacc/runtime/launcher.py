@@ -15,7 +15,7 @@ from dask_bacc.engine.scheduler import states_of
 from dask_bacc.graphs.map import RunGraph
 from dask_bacc.runtime.submit import submit
 
-#: How often a chunk is launched once more because workers went silent.
+#: How often a chunk is launched once more because workers do not respond.
 ATTEMPTS = 3
 
 

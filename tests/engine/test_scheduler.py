@@ -1,0 +1,152 @@
+"""What is private in distributed, asked of a real cluster: one test for every part that may break.
+
+Written against distributed 2026.8. Where a test fails with a later release, that release has
+changed the part, and `dask_bacc.engine` is the only place to mend.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+from distributed import Client, Event
+
+from dask_bacc.engine import scheduler
+from dask_bacc.engine.worker import fetched_from, get_worker, is_wanted, publish
+from tests.conftest import wait_until
+
+
+def waits(gate: str) -> int:
+    Event(gate).wait()
+    return 1
+
+
+@pytest.fixture
+def gate(client):
+    event = Event("gate-of-the-engine", client=client)
+    event.clear()
+    yield event.name
+    event.set()
+
+
+def test_workers_and_what_is_known_of_them(client):
+    workers = client.sync(scheduler.workers_of, client)
+    assert set(workers) == set(client.scheduler_info(n_workers=-1)["workers"])
+    for info in workers.values():
+        assert info.threads == 1
+        assert info.running
+        assert info.has_nanny
+        assert 0 <= info.behind < 60
+    assert 0 < scheduler.usual_heartbeat(4) < 10
+
+
+def test_who_has_what_to_do(client, gate):
+    there, waiting = client.scatter(1), client.submit(waits, gate, key="waiting")
+    wait_until(lambda: any(client.processing().values()))
+    processing = client.sync(scheduler.keys_processing, client)
+    (worker,) = [worker for worker, keys in processing.items() if waiting.key in keys]
+    assert waiting.key in client.sync(scheduler.keys_on, client, [worker])
+    (holder,) = client.who_has([there])[there.key]
+    assert there.key in client.sync(scheduler.keys_on, client, [holder])
+
+
+def test_what_workers_fetch_from_others_is_found(client):
+    """Nothing, on a healthy cluster; that the worker's state has the table is what is tested."""
+    first, *others = client.scheduler_info(n_workers=-1)["workers"]
+    found = client.run(lambda dask_worker: fetched_from([first], dask_worker), workers=others)
+    assert list(found.values()) == [set()] * len(others)
+    assert client.sync(scheduler.keys_awaited, client, [first], {"a", "b"}) == set()
+
+
+def test_results_are_fetched_and_lost_ones_named(client):
+    here = client.submit(int, 7, key="seven")
+    here.result()
+    values, lost = client.sync(scheduler.fetch, client, ["seven"])
+    assert (values, lost) == ({"seven": 7}, [])
+    values, lost = client.sync(scheduler.fetch, client, ["nobody has this"])
+    assert (values, lost) == ({}, ["nobody has this"])
+
+
+def test_the_state_of_a_future_goes_on_without_it(client, gate):
+    future = client.submit(waits, gate, key="goes on")
+    state = scheduler.state_of(future)
+    assert state.status == "pending"
+    assert scheduler.states_of(client)["goes on"] is state
+    Event(gate, client=client).set()
+    client.sync(state.wait)
+    assert state.status == "finished"
+
+    async def again():
+        scheduler.report_again(client, "goes on")
+        assert state.status == "pending"
+        await state.wait()
+        return state.status
+
+    assert client.sync(again) == "finished"
+
+
+def test_restrictions_are_lifted(client, gate):
+    first = next(iter(client.scheduler_info(n_workers=-1)["workers"]))
+    blocking = client.submit(waits, gate, workers=[first], key="blocking")
+    bound = client.submit(int, 3, workers=[first], key="bound")
+
+    def restricted():
+        return client.run_on_scheduler(
+            lambda dask_scheduler: (
+                "bound" in dask_scheduler.tasks
+                and dask_scheduler.tasks["bound"].worker_restrictions
+            )
+        )
+
+    wait_until(restricted)
+    client.sync(scheduler.lift_restrictions, client, ["bound"])
+    assert not restricted()
+    Event(gate, client=client).set()
+    assert (blocking.result(), bound.result()) == (1, 3)
+
+
+def test_a_task_knows_whether_it_is_wanted(client):
+    assert is_wanted()
+    assert client.submit(is_wanted, pure=False).result()
+
+
+def test_messages_reach_their_client_alone_and_are_forgotten(processes, client):
+    with Client(processes, set_as_default=False) as other:
+        heard, unheard = [], []
+        topic = scheduler.subscribe(client, lambda *said: heard.append(said))
+        scheduler.subscribe(other, lambda *said: unheard.append(said))
+
+        def say(topic):
+            publish(get_worker(), topic, b"said")
+
+        client.submit(say, topic, pure=False).result()
+        wait_until(lambda: heard)
+        assert heard[0][0] in client.scheduler_info(n_workers=-1)["workers"]
+        assert heard[0][1] == b"said"
+        # Messages of a worker arrive in order: had it been told, it would have heard by now.
+        other.submit(say, scheduler.topic_of(other), pure=False).result()
+        wait_until(lambda: unheard)
+        assert len(unheard) == 1
+    assert client.get_events(topic)
+    client.sync(scheduler.forget_messages, client, topic)
+    assert not client.get_events(topic)
+
+
+def test_what_does_not_come_in_time_is_gone_without():
+    async def impatient() -> float:
+        begin = time.monotonic()
+        async with scheduler.briefly(0.01):
+            await asyncio.sleep(60)
+        return time.monotonic() - begin
+
+    assert asyncio.run(impatient()) < 60
+
+
+def test_a_closed_client_is_not_asked(processes):
+    with Client(processes, set_as_default=False) as closed:
+        pass
+    assert not scheduler.is_open(closed)
+    with pytest.raises(RuntimeError, match="closed"):
+        asyncio.run(scheduler.keys_processing(closed))
+    assert asyncio.run(scheduler.workers_of(closed)) == {}

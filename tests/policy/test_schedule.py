@@ -1,0 +1,157 @@
+"""The schedule as a table: how a run stands, and what it does next."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dask_bacc import coding
+from dask_bacc.policy.backups import Patience
+from dask_bacc.policy.schedule import (
+    Estimate,
+    Finish,
+    LaunchBackups,
+    Probe,
+    Rules,
+    Situation,
+    Wait,
+    next_step,
+)
+from dask_bacc.policy.timing import Timing
+from dask_bacc.records.events import Stop
+from dask_bacc.records.state import RunState
+
+CODE = coding.Berrut(4, 8, systematic=True)
+RULES = Rules(
+    CODE,
+    coding.Kriging(),
+    enough=4,
+    estimates=True,
+    deadline=100.0,
+    patience=None,
+    timing=Timing(probe_every=2.0),
+)
+PATIENCE = Patience(quantile=0.5, multiple=2.0, minimum=0.5)
+
+
+def situation(returned=(), erred=(), spare=(), at=1.0, **known):
+    """All chunks started at once, and some have ended at some time."""
+    times = [0.0]
+    state = RunState(4, 8, "kriging", clock=lambda: times[0])
+    state.spare(spare)
+    for chunk in set(range(8)).difference(spare):
+        state.start(chunk, f"worker {chunk}")
+    times[0] = at
+    for chunk in returned:
+        state.take_result(chunk)
+    for chunk in erred:
+        state.take_error(chunk, ValueError())
+    found = Situation(state)
+    if returned or erred:
+        found.arrived(at, RULES.enough)
+    return replace(found, **known)
+
+
+@pytest.mark.parametrize(
+    ("how", "rules", "now", "step"),
+    [
+        # Nothing has come: wait until it is time to see who responds.
+        ({}, {}, 0.5, Wait(2.0)),
+        ({}, {}, 2.5, Probe()),
+        ({"probed": 2.5}, {}, 2.5, Wait(4.5)),
+        ({}, {"deadline": 1.5}, 0.5, Wait(1.5)),
+        ({}, {"deadline": 1.5}, 1.5, Finish(Stop.DEADLINE)),
+        # Every block's own result makes an estimate needless.
+        ({"returned": range(4)}, {}, 1.0, Finish(Stop.COMPLETE)),
+        # Others are estimated once nothing has come for a moment,
+        ({"returned": range(4, 8)}, {}, 1.0, Wait(1.01)),
+        ({"returned": range(4, 8)}, {}, 1.02, Estimate()),
+        # soon after they were enough, however fast they come,
+        ({"returned": range(4, 8), "came": 9.0}, {}, 9.01, Estimate()),
+        # or at once, if nothing can come any more.
+        ({"returned": range(4, 8), "erred": range(4)}, {}, 1.0, Estimate()),
+        # What was not good enough is not asked for again before there is more,
+        ({"returned": range(4, 8), "fresh": False}, {}, 1.5, Wait(3.0)),
+        (
+            {"returned": range(4, 8), "erred": range(4), "fresh": False},
+            {},
+            1.5,
+            Finish(Stop.ENDED),
+        ),
+        # or there is time for a closer look.
+        ({"returned": range(4, 8), "fresh": False, "estimate_again": 2.0}, {}, 1.5, Wait(2.0)),
+        ({"returned": range(4, 8), "fresh": False, "estimate_again": 2.0}, {}, 2.0, Estimate()),
+        # With no estimates asked for, their number decides.
+        ({"returned": range(4, 8)}, {"estimates": False}, 1.0, Finish(Stop.ENOUGH)),
+        ({"returned": range(4, 7)}, {"estimates": False}, 1.0, Wait(3.0)),
+        ({"returned": range(4, 8)}, {"estimates": False, "enough": 5}, 1.0, Wait(3.0)),
+        ({"erred": range(8)}, {}, 1.0, Finish(Stop.ENDED)),
+    ],
+)
+def test_what_comes_next(how, rules, now, step):
+    assert next_step(replace(RULES, **rules), situation(**how), now) == step
+
+
+BACKUP = replace(RULES, patience=PATIENCE)
+SPARE = {"spare": range(4, 8)}
+
+
+@pytest.mark.parametrize(
+    ("how", "now", "step"),
+    [
+        # Twice what half of the blocks took, after which the others are late.
+        ({"returned": [0, 1]}, 1.5, Wait(2.0)),
+        ({"returned": [0, 1]}, 2.0, "one for each"),
+        # Looking takes time, so it is not done all the time.
+        ({"returned": [0, 1], "rest_until": 2.5}, 2.0, Wait(2.5)),
+        # A client that is closed launches nothing.
+        ({"returned": [0, 1], "may_launch": False}, 2.0, Wait(3.0)),
+        # All that was launched has ended: the spares are what is left.
+        ({"returned": [0, 1], "erred": [2, 3]}, 1.0, "one for each"),
+    ],
+)
+def test_when_backups_are_launched(how, now, step):
+    found = next_step(BACKUP, situation(**SPARE, **how), now)
+    if step == "one for each":
+        assert isinstance(found, LaunchBackups)
+        assert len(found.chunks) == 2
+        assert set(found.chunks) <= set(range(4, 8))
+        assert set(found.late) <= {2, 3}
+    else:
+        assert found == step
+
+
+CHUNKS = st.lists(st.integers(0, 7), unique=True)
+
+
+@given(CHUNKS, CHUNKS, st.booleans(), st.booleans(), st.floats(0, 200), st.booleans())
+def test_the_schedule_changes_nothing_and_always_goes_on(
+    returned, erred, backup, estimates, now, fresh
+):
+    spare = [chunk for chunk in range(4, 8) if backup and chunk not in (*returned, *erred)]
+    erred = [chunk for chunk in erred if chunk not in returned]
+    how = situation(returned, erred, spare, fresh=fresh)
+    rules = replace(RULES, estimates=estimates, patience=PATIENCE if backup else None)
+    before = copy.deepcopy((how.state.records, how.state.returned, how.state.outstanding))
+    step = next_step(rules, how, now)
+    assert before == (how.state.records, how.state.returned, how.state.outstanding)
+    match step:
+        case Wait(until):
+            # What is waited for is ahead, and finite: a run can only hang where it asks who does.
+            assert now < until < math.inf
+            assert how.state.outstanding or estimates
+        case Finish(reason):
+            own = set(returned) >= set(range(4))
+            assert (reason is Stop.COMPLETE) == own
+            assert reason is not Stop.ENDED or not how.state.outstanding
+            assert reason is not Stop.DEADLINE or now >= rules.deadline
+        case LaunchBackups(chunks):
+            assert chunks
+            assert set(chunks) <= set(spare)
+        case Estimate():
+            assert len(returned) >= rules.enough
