@@ -1,7 +1,8 @@
 """Coded computing for Dask: map a function over blocks and never wait for the slowest worker."""
 
-from dask_bacc import coding
-from dask_bacc._config import register_defaults
+from importlib.metadata import version as _version
+
+from dask_bacc import _config, coding
 from dask_bacc.api import encode
 from dask_bacc.array import CodedArray
 from dask_bacc.progress import progress
@@ -11,7 +12,9 @@ from dask_bacc.records.report import ChunkRecord, Partial, RunReport
 from dask_bacc.run import CodedRun
 from dask_bacc.worker.task import should_stop
 
-register_defaults()
+_config.register_defaults()
+
+__version__ = _version("dask-bacc")
 
 __all__ = [
     "ChunkRecord",
@@ -22,6 +25,7 @@ __all__ = [
     "ResultError",
     "RunEvent",
     "RunReport",
+    "__version__",
     "coding",
     "encode",
     "progress",

@@ -24,7 +24,7 @@ def encode(
     n: int,
     k: int | None = None,
     axis: int = 0,
-    dim: Any = None,
+    dim: Hashable | None = None,
     code: str | Code | None = None,
 ) -> CodedArray:
     """Encode arrays into `n` coded chunks, over which functions can be mapped.

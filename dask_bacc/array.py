@@ -21,6 +21,7 @@ from dask_bacc._config import configured
 from dask_bacc.coding import Code, Decoder
 from dask_bacc.coding._typing import AnyArray
 from dask_bacc.coding.arrays import namespace, single
+from dask_bacc.coding.decode import Suspects
 from dask_bacc.coding.linear import rounding
 from dask_bacc.display.html import coded_array_html
 from dask_bacc.engine.tasks import Task, TaskRef
@@ -29,7 +30,7 @@ from dask_bacc.graphs.local import empty_meta
 from dask_bacc.graphs.map import Call, Chunks
 from dask_bacc.graphs.pinned import is_pinned
 from dask_bacc.policy.backups import Patience
-from dask_bacc.policy.options import RunOptions
+from dask_bacc.policy.options import Cancel, Combine, Launch, RunOptions
 from dask_bacc.policy.timing import Timing
 from dask_bacc.records.part import Part
 from dask_bacc.results.encoded import Encoded
@@ -172,10 +173,10 @@ class CodedArray(DaskMethodsMixin):
         rtol: float | None = None,
         deadline: float | None = None,
         decoder: str | Decoder | None = None,
-        combine: str = "concat",
-        launch: str = "eager",
-        cancel: str = "cancel",
-        suspects: str = "keep",
+        combine: Combine = "concat",
+        launch: Launch = "eager",
+        cancel: Cancel = "cancel",
+        suspects: Suspects = "keep",
         retries: int = 0,
         client: Client | None = None,
         **kwargs: Any,

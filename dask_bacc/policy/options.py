@@ -8,7 +8,7 @@ from operator import index
 from typing import Any, Literal, get_args
 
 from dask_bacc.coding import Code, Decoder, get_decoder
-from dask_bacc.coding.decode import check_suspects
+from dask_bacc.coding.decode import Suspects, check_suspects
 from dask_bacc.policy.backups import Patience
 from dask_bacc.policy.timing import Timing
 
@@ -25,13 +25,13 @@ class RunOptions:
     enough: int
     rtol: float
     deadline: float | None
-    combine: str
+    combine: Combine
     retries: int
     #: ``"eager"`` to launch all chunks at once, ``"backup"`` to add parity for those that are late
-    launch: str
-    cancel: str
+    launch: Launch
+    cancel: Cancel
     #: ``"keep"`` for results that look corrupted to stay, ``"replace"`` to put them aside
-    suspects: str
+    suspects: Suspects
     #: when a chunk is late
     patience: Patience
     #: how long the run waits for workers
@@ -46,11 +46,11 @@ class RunOptions:
         enough: int | None,
         rtol: float,
         deadline: float | None,
-        combine: str,
+        combine: Combine,
         retries: int,
-        launch: str,
-        cancel: str,
-        suspects: str,
+        launch: Launch,
+        cancel: Cancel,
+        suspects: Suspects,
         patience: Patience,
         timing: Timing,
     ) -> RunOptions:
