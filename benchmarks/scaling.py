@@ -4,7 +4,7 @@ Run with ``python -m benchmarks.scaling``; takes about ten minutes and writes
 ``docs/images/scaling.png``. ``--only`` picks parts: ``blocks`` (from 8 to 2,048 of them),
 ``memory`` (of client and scheduler, for as many), ``rounds`` (a persisted array mapped again and
 again), ``answer`` (4 GB decoded on the cluster). Client, scheduler and workers are processes of
-their own, started as in ``tests/faults``. Ratios are of things run in turn in one process.
+their own. Ratios are of things run in turn in one process.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from distributed import Client, futures_of, wait
 
 import dask_bacc
 from benchmarks.memory import largest, reset
-from tests.faults.processes import Cluster
+from benchmarks.processes.cluster import Cluster
 
 mpl.use("agg")
 from matplotlib import pyplot as plt
