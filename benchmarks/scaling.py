@@ -26,13 +26,13 @@ import psutil
 from distributed import Client, futures_of, wait
 
 import dask_bacc
+from benchmarks import figures
 from benchmarks.memory import largest, reset
 from benchmarks.processes.cluster import Cluster
 
 mpl.use("agg")
 from matplotlib import pyplot as plt
 
-FIGURE = Path(__file__).parents[1] / "docs" / "images" / "scaling.png"
 PARTS = ("blocks", "memory", "rounds", "answer")
 COUNTS = (8, 32, 128, 512, 2048)
 #: A rechunk there and back of more blocks takes longer than all the rest.
@@ -129,7 +129,7 @@ class Case:
         self.coded.map(trivial, enough=self.n - self.n // 20, rtol=np.inf).result()
 
 
-def over_blocks(client: Client, rounds: int) -> None:
+def over_blocks(client: Client, rounds: int, path: Path) -> None:
     """Runs over 8 to 2,048 blocks of 8 kB, against ``client.map`` over as many tasks."""
     print("\nruns over k blocks of 8 kB held by workers, n = 1.25 k; 8 worker processes")
     print("and the scheduler's milliseconds for each chunk of client.map, run and encoding")
@@ -173,7 +173,7 @@ def over_blocks(client: Client, rounds: int) -> None:
     ax.minorticks_off()
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(frameon=False)
-    figure.savefig(FIGURE, dpi=110)
+    figures.save(figure, path)
 
 
 def memory(client: Client) -> None:
@@ -258,12 +258,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=PARTS)
     parser.add_argument("--rounds", type=int, default=9)
+    figures.add_option(parser, "scaling.png")
     options = parser.parse_args()
     parts = options.only or PARTS
     warnings.simplefilter("ignore", RuntimeWarning)
     with closing(Cluster(8)) as cluster, cluster.client() as client, client.as_current():
         if "blocks" in parts:
-            over_blocks(client, options.rounds)
+            over_blocks(client, options.rounds, options.figure)
         if "memory" in parts:
             memory(client)
         if "rounds" in parts:
