@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.peers import CUBED, SPARK, Duplicates, simulate_duplicates
-from benchmarks.tail_systems import (
+from benchmarks.tail.peers import CUBED, SPARK, Duplicates, simulate_duplicates
+from benchmarks.tail.systems import (
     LAWS,
     RTOL,
     SYSTEMS,

@@ -24,9 +24,10 @@ import numpy as np
 from distributed import wait
 
 import dask_bacc
-from benchmarks.peers import CUBED
-from benchmarks.tail_model import Overhead, large_jobs, simulated
-from benchmarks.tail_systems import (
+from benchmarks import figures
+from benchmarks.tail.model import Overhead, large_jobs, simulated
+from benchmarks.tail.peers import CUBED
+from benchmarks.tail.systems import (
     FEWER,
     GIVE_UP,
     LAWS,
@@ -51,7 +52,6 @@ from matplotlib import pyplot as plt
 
 #: a worker to a chunk, and four chunks to a worker
 SMALL, LARGE = Size(8, 12, workers=12, threads=1), Size(32, 40, workers=10, threads=4)
-FIGURE = Path(__file__).parents[1] / "docs" / "images" / "tail.png"
 
 
 def measure(law: Law, size: Size, rounds: int, names: Iterable[str] = tuple(SYSTEMS)) -> dict:
@@ -214,7 +214,7 @@ def _rounds(
     return seconds
 
 
-def figure(rounds: int) -> None:
+def figure(rounds: int, path: Path) -> None:
     """All laws with a worker for each chunk, as a table and a picture."""
     picture, axes = plt.subplots(1, len(LAWS), figsize=(12, 3.6), layout="constrained")
     for ax, law in zip(axes, LAWS, strict=True):
@@ -224,8 +224,7 @@ def figure(rounds: int) -> None:
     axes[-1].legend(
         handles, labels, frameon=False, fontsize=7, loc="upper left", bbox_to_anchor=(1, 1)
     )
-    picture.savefig(FIGURE, dpi=110)
-    print(f"\nfigure: {FIGURE.relative_to(Path(__file__).parents[1])}")
+    figures.save(picture, path)
 
 
 def threads(rounds: int) -> None:
@@ -235,18 +234,21 @@ def threads(rounds: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        "python -m benchmarks.tail", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("--rounds", type=int, default=50)
     parts = {
         "nothing-wrong": lambda: nothing_wrong(15),
         "best": lambda: best(LAWS[0], 4 * options.rounds),
         "longer": lambda: longer(max(options.rounds // 2, 2)),
         "rounds": lambda: rounds_with_a_hung_worker(10),
-        "figure": lambda: figure(options.rounds),
+        "figure": lambda: figure(options.rounds, options.figure),
         "threads": lambda: threads(max(options.rounds // 3, 2)),
         "large": large_jobs,
     }
     parser.add_argument("--only", nargs="+", choices=parts, default=list(parts))
+    figures.add_option(parser, "tail.png")
     options = parser.parse_args()
     warnings.simplefilter("ignore", RuntimeWarning)
     try:

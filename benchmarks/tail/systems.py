@@ -14,7 +14,7 @@ import numpy as np
 from distributed import Client, LocalCluster, get_worker
 
 import dask_bacc
-from benchmarks.peers import CUBED, SPARK, Duplicates, run_duplicates
+from benchmarks.tail.peers import CUBED, SPARK, Duplicates, run_duplicates
 from dask_bacc.runtime.monitor import watch
 
 #: Seconds after which a round counts as never answered.
@@ -206,6 +206,8 @@ def cluster_of(size: Size) -> tuple[Client, list[int]]:
         )
         client = Client(cluster)
         _open.update(workers=(size.workers, size.threads), cluster=cluster, client=client)
+        # What workers import with their first task is no part of a round.
+        client.run(function, blocks_of(1))
         _open["pids"] = list(client.run(os.getpid).values())
     return _open["client"], _open["pids"]
 
