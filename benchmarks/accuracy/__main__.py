@@ -17,7 +17,7 @@ from pathlib import Path
 from threadpoolctl import threadpool_limits
 
 from benchmarks import figures
-from benchmarks.accuracy.cases import classify, corrupt, fitting_time, honest
+from benchmarks.accuracy.cases import FITS, classify, corrupt, fitting_time, honest
 from benchmarks.accuracy.draws import CODES, draws_of, start
 from benchmarks.accuracy.report import report
 from benchmarks.workloads import BATCH, DATA, FUNCTIONS, Network
@@ -41,13 +41,23 @@ def main() -> None:
     )
     parser.add_argument("--draws", type=int, default=30, help="draws of each cell")
     parser.add_argument("--codes", nargs="+", default=CODES, choices=CODES)
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="one setting, one kind of data, hardly trained networks: to see that all of it runs",
+    )
     parser.add_argument("--records", type=Path, help="file to keep the answers' errors in")
     figures.add_option(parser, "accuracy.png")
     options = parser.parse_args()
-    network = Network.mnist()
+    if options.quick:
+        settings, kinds, fits, classified = SETTINGS[1:2], DATA[-1:], FITS[:1], 1
+        network, digits = Network.mnist(200), Network.digits(200)
+    else:
+        settings, kinds, fits, classified = SETTINGS, DATA, FITS, 10
+        network, digits = Network.mnist(), Network.digits()
     tasks = [
         (function, data, setting, options.draws, tuple(options.codes))
-        for setting, function, data in itertools.product(reversed(SETTINGS), FUNCTIONS, DATA)
+        for setting, function, data in itertools.product(reversed(settings), FUNCTIONS, kinds)
     ]
     if options.records is not None and options.records.exists():
         records = pickle.loads(options.records.read_bytes())
@@ -59,14 +69,14 @@ def main() -> None:
     report(records, options.figure)
     with threadpool_limits(1):
         for title, classifier in (
-            ("digits of 8 x 8 pixels", Network.digits()),
+            ("digits of 8 x 8 pixels", digits),
             ("digits of 28 x 28 pixels", network),
         ):
-            classify(title, classifier, 40 * options.draws, batch=1)
-            classify(title, classifier, 10 * options.draws, batch=BATCH)
+            classify(title, classifier, 4 * classified * options.draws, batch=1)
+            classify(title, classifier, classified * options.draws, batch=BATCH)
         corrupt(network, options.draws)
         honest(network, options.draws)
-        fitting_time()
+        fitting_time(fits)
 
 
 if __name__ == "__main__":

@@ -80,28 +80,29 @@ def _run(name: str, drawn: Round, size: Size) -> float:
 
 
 @functools.cache
-def overheads(size: Size) -> dict[str, Overhead]:
+def overheads(size: Size, rounds: int) -> dict[str, Overhead]:
     """What each system takes beyond its simulation, in rounds of their own."""
     calm = np.full(size.n, 0.1)
     late = calm.copy()
     late[size.k // 2] = 1.0
     return {
-        name: Overhead(*(_beyond(name, Round(t, calm), size) for t in (calm, late)))
+        name: Overhead(*(_beyond(name, Round(t, calm), size, rounds) for t in (calm, late)))
         for name in SYSTEMS
     }
 
 
-def _beyond(name: str, drawn: Round, size: Size) -> float:
-    seconds = [_run(name, drawn, size) for _ in range(7)]
+def _beyond(name: str, drawn: Round, size: Size, rounds: int) -> float:
+    seconds = [_run(name, drawn, size) for _ in range(rounds)]
     return float(np.median(seconds)) - simulated(name, size, [drawn])[0]
 
 
 def compare(law: Law, size: Size, rounds: int) -> dict[str, list[float]]:
     """Seconds of all systems in all rounds, printed beside those of the simulator."""
+    repeats = min(rounds, 7)
     # Rounds that never end take long.
-    rounds = max(rounds // (3 if law.hung else 1), 2)
+    rounds = max(rounds // 3, 1) if law.hung else rounds
     results = measure(law, size, rounds)
-    taken = overheads(size)
+    taken = overheads(size, repeats)
     # A real task ends when everybody has given up.
     drawn = [d._replace(times=np.minimum(d.times, GIVE_UP)) for d in rounds_of(law, size, rounds)]
     model = {name: simulated(name, size, drawn, taken[name]) for name in results["seconds"]}
@@ -237,14 +238,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         "python -m benchmarks.tail", description=__doc__.splitlines()[0]
     )
-    parser.add_argument("--rounds", type=int, default=50)
+    parser.add_argument("--rounds", type=int, default=50, help="some parts take fewer")
     parts = {
-        "nothing-wrong": lambda: nothing_wrong(15),
+        "nothing-wrong": lambda: nothing_wrong(min(options.rounds, 15)),
         "best": lambda: best(LAWS[0], 4 * options.rounds),
-        "longer": lambda: longer(max(options.rounds // 2, 2)),
-        "rounds": lambda: rounds_with_a_hung_worker(10),
+        "longer": lambda: longer(max(options.rounds // 2, 1)),
+        "rounds": lambda: rounds_with_a_hung_worker(min(options.rounds, 10)),
         "figure": lambda: figure(options.rounds, options.figure),
-        "threads": lambda: threads(max(options.rounds // 3, 2)),
+        "threads": lambda: threads(max(options.rounds // 3, 1)),
         "large": large_jobs,
     }
     parser.add_argument("--only", nargs="+", choices=parts, default=list(parts))
