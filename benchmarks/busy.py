@@ -14,6 +14,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from time import perf_counter
 
 import numpy as np
@@ -21,8 +22,10 @@ import numpy as np
 from dask_bacc import coding
 from dask_bacc.coding.threads import one_thread
 
-#: Rows of a block, numbers in a row, outputs of a row.
-CASES = ((12, 20, 3), (100, 20, 3), (1000, 20, 3))
+#: Rows of a block, one number for each case.
+ROWS = (12, 100, 1000)
+#: Numbers in a row, outputs of a row.
+LENGTH, OUTPUTS = 20, 3
 MISSING = (1, 4, 9, 11)
 #: Variables that say how many threads BLAS is to start.
 VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -34,14 +37,14 @@ def spin() -> None:
         pass
 
 
-def decoding_times(repeats: int) -> list[float]:
+def decoding_times(cases: Sequence[int], repeats: int) -> list[float]:
     """Median seconds of decoding (8, 12) by rows with four chunks missing, for each case."""
     rng = np.random.default_rng(0)
     medians = []
-    for rows, length, outputs in CASES:
+    for rows in cases:
         code = coding.get_code("systematic", 8, 12)
-        blocks = rng.random((8, rows, length))
-        weights = rng.standard_normal((length, outputs)) / np.sqrt(length)
+        blocks = rng.random((8, rows, LENGTH))
+        weights = rng.standard_normal((LENGTH, OUTPUTS)) / np.sqrt(LENGTH)
         chunks = code.encode(blocks)
         results = {i: np.tanh(chunks[i] @ weights) for i in range(12) if i not in MISSING}
         times = []
@@ -53,10 +56,11 @@ def decoding_times(repeats: int) -> list[float]:
     return medians
 
 
-def in_fresh_process(repeats: int, **variables: str) -> list[float]:
+def in_fresh_process(cases: Sequence[int], repeats: int, **variables: str) -> list[float]:
     """The same in a process with these variables of BLAS and no others."""
     environment = {name: value for name, value in os.environ.items() if name not in VARIABLES}
     command = [sys.executable, "-m", "benchmarks.busy", "--measure", str(repeats)]
+    command += ["--rows", *map(str, cases)]
     done = subprocess.run(
         command, env=environment | variables, capture_output=True, check=True, text=True
     )
@@ -91,10 +95,11 @@ def fit_times(k: int, n: int, repeats: int) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rows", type=int, nargs="+", default=ROWS, help="of a block")
     parser.add_argument("--measure", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure is not None:
-        print(json.dumps(decoding_times(options.measure)))
+        print(json.dumps(decoding_times(options.rows, options.measure)))
         return
     cores = os.cpu_count() or 1
     context = multiprocessing.get_context("spawn")
@@ -104,16 +109,16 @@ def main() -> None:
     default, single = [], []
     try:
         for _ in range(options.rounds):
-            default.append(in_fresh_process(3))
-            single.append(in_fresh_process(3, OPENBLAS_NUM_THREADS="1"))
+            default.append(in_fresh_process(options.rows, 3))
+            single.append(in_fresh_process(options.rows, 3, OPENBLAS_NUM_THREADS="1"))
     finally:
         for process in busy:
             process.terminate()
             process.join()
     print(f"decoding 8 of 12 results by rows, {cores} busy processes on {cores} cores, seconds")
     print("  rows   default threads   one thread   ratio")
-    rounds = zip(CASES, np.median(default, axis=0), np.median(single, axis=0), strict=True)
-    for (rows, _, _), ours, theirs in rounds:
+    medians = (np.median(times, axis=0) for times in (default, single))
+    for rows, ours, theirs in zip(options.rows, *medians, strict=True):
         print(f"  {rows:4}{ours:18.3f}{theirs:13.3f}{ours / theirs:8.2f}")
     fit, unit = fit_times(32, 40, 30)
     print(f"\nfit of 39 results, in eigenvalue decompositions: {fit / unit:.0f}")

@@ -9,9 +9,6 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from unittest import mock
 
 import dask
 import numpy as np
@@ -19,19 +16,13 @@ from distributed import Client, LocalCluster, futures_of, wait
 
 import dask_bacc
 from benchmarks.movement import WORKERS, sent
-from dask_bacc.graphs import decode as lazy
 
 WAYS = {"direct": 0, "gathered": 1, "split": 8, "chosen": None}
 
 
-@contextmanager
-def way(slices: int | None) -> Iterator[None]:
+def way(slices: int | None) -> dask.config.set:
     """Decode that way, whatever the model says; None for what it says."""
-    if slices is None:
-        yield
-        return
-    with mock.patch.object(lazy, "choose_slices", return_value=slices):
-        yield
+    return dask.config.set({"bacc.encode.slices": slices})
 
 
 def large(block: np.ndarray, length: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What a chunk's events cost the event loop of the client, beside the ledger without them.
+"""What a chunk's events cost the event loop of the client, beside a run's state without them.
 
 Usage: python -m benchmarks.events
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 
 from dask_bacc.records.events import EventLog, Listener, RunEvent
-from dask_bacc.records.state import Ledger
+from dask_bacc.records.state import RunState
 
 CHUNKS, ROUNDS = 2560, 15
 
@@ -22,13 +22,13 @@ class Nothing(EventLog):
 
 def seconds(log: EventLog) -> float:
     """Of a run whose chunks start, are done and return: three events each."""
-    ledger = Ledger(CHUNKS, CHUNKS, "none")
-    ledger.events = log
+    state = RunState(CHUNKS, CHUNKS, "none")
+    state.events = log
     start = time.perf_counter()
     for chunk in range(CHUNKS):
-        ledger.news(chunk, "tcp://10.0.0.1:4000", "running")
-        ledger.news(chunk, "tcp://10.0.0.1:4000", "done")
-        ledger.end(chunk, "returned")
+        state.start(chunk, "tcp://10.0.0.1:4000")
+        state.done(chunk, "tcp://10.0.0.1:4000")
+        state.take_result(chunk)
     return time.perf_counter() - start
 
 

@@ -86,16 +86,16 @@ def geometric(values: list[float]) -> float:
     return float(np.exp(logs.mean())) if len(logs) else np.nan
 
 
-def sizes(draws: int, patterns: Sequence[str]) -> None:
+def sizes(draws: int, patterns: Sequence[str], candidates: Sequence[int]) -> None:
     """Error, time to decode and blocks to a chunk, by the size of groups."""
     kinds = ("smooth", "common mean", "independent", "clustered")
     print(f"kriging, systematic code, k={K}, n={N}: relative error of lost blocks, geometric mean")
     print(f"over {', '.join(TRIED)}; {draws} draws")
-    print("data         lost                groups        ", *(f"{s:>8d}" for s in SIZES))
-    taken: dict[int, list[float]] = {size: [] for size in SIZES}
+    print("data         lost                groups        ", *(f"{s:>8d}" for s in candidates))
+    taken: dict[int, list[float]] = {size: [] for size in candidates}
     for kind, pattern, layout in itertools.product(kinds, patterns, ("neighbours", "interleaved")):
         row = []
-        for size in SIZES:
+        for size in candidates:
             found = []
             for function, seed in itertools.product(TRIED, range(draws)):
                 rng = np.random.default_rng([seed, len(function)])
@@ -112,9 +112,9 @@ def sizes(draws: int, patterns: Sequence[str]) -> None:
                 taken[size].append(seconds)
             row.append(geometric(found))
         print(f"{kind:12s} {pattern:19s} {layout:13s} ", *(f"{e:8.4f}" for e in row), flush=True)
-    median = [float(np.median(taken[size])) for size in SIZES]
+    median = [float(np.median(taken[size])) for size in candidates]
     print("seconds to decode                             ", *(f"{t:8.2f}" for t in median))
-    print("blocks in a parity chunk                      ", *(f"{s:8d}" for s in SIZES))
+    print("blocks in a parity chunk                      ", *(f"{s:8d}" for s in candidates))
 
 
 def orders(draws: int) -> None:
@@ -156,9 +156,10 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=4)
     parser.add_argument("--only", choices=["sizes", "orders"])
     parser.add_argument("--lost", nargs="+", choices=PATTERNS, default=PATTERNS)
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="of groups")
     options = parser.parse_args()
     if options.only != "orders":
-        sizes(options.draws, options.lost)
+        sizes(options.draws, options.lost, options.sizes)
     if options.only != "sizes":
         orders(options.draws)
 

@@ -6,6 +6,7 @@ there, with one of 20 chunks hung.
 
 from __future__ import annotations
 
+import argparse
 import time
 import warnings
 from typing import Any
@@ -15,7 +16,7 @@ from distributed import Client, get_worker
 
 import dask_bacc
 
-HUNG, DEADLINE = 3, 3.0
+HUNG = 3
 COUNTS = (1, 100, 1000, 10_000)
 
 
@@ -30,8 +31,12 @@ def numbers(block: np.ndarray, count: int, kind: str) -> Any:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--counts", type=int, nargs="+", default=COUNTS, help="of numbers")
+    parser.add_argument("--deadline", type=float, default=3.0, help="seconds")
+    options = parser.parse_args()
     array = np.random.default_rng(0).normal(size=(160, 6))
-    print(f"seconds after a deadline of {DEADLINE:g} s, and those spent on solving")
+    print(f"seconds after a deadline of {options.deadline:g} s, and those spent on solving")
     with Client(
         n_workers=1, threads_per_worker=20, processes=False, dashboard_address=None
     ) as client:
@@ -39,7 +44,7 @@ def main() -> None:
         # What is imported and compiled once is not to be counted.
         coded.map(numbers, 2, "array", combine="stack", rtol=np.inf, client=client).result()
         for kind in ("array", "list"):
-            for count in COUNTS:
+            for count in options.counts:
                 begin = time.monotonic()
                 run = coded.map(
                     numbers,
@@ -47,12 +52,12 @@ def main() -> None:
                     kind,
                     combine="stack",
                     rtol=1e-3,
-                    deadline=DEADLINE,
+                    deadline=options.deadline,
                     client=client,
                 )
                 with warnings.catch_warnings(action="ignore"):
                     run.result()
-                late = time.monotonic() - begin - DEADLINE
+                late = time.monotonic() - begin - options.deadline
                 print(f"{count:6} numbers as {kind:5}: {late:5.2f} s, {run.report.solving:.2f} s")
 
 

@@ -13,10 +13,8 @@ import argparse
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
-from unittest import mock
 
 import dask
 import dask.array as da
@@ -27,7 +25,6 @@ from distributed import Client, LocalCluster, futures_of, wait
 import dask_bacc
 from benchmarks import memory
 from dask_bacc import coding
-from dask_bacc.graphs import encode as parity
 
 WORKERS = 8
 WAYS = {"direct": 0, "gathered": 1, "split": None, "chosen": None}
@@ -58,15 +55,10 @@ def sent(client: Client) -> int:
     return sum(counts.values())
 
 
-@contextmanager
-def way(name: str, parities: int) -> Iterator[None]:
+def way(name: str, parities: int) -> dask.config.set:
     """Have parity made that way, whatever the model says."""
-    if name == "chosen":
-        yield
-        return
-    slices = {"direct": 0, "gathered": 1, "split": max(parities, 2)}[name]
-    with mock.patch.object(parity, "choose_slices", return_value=slices):
-        yield
+    ways = {"direct": 0, "gathered": 1, "split": max(parities, 2), "chosen": None}
+    return dask.config.set({"bacc.encode.slices": ways[name]})
 
 
 def source(k: int, nbytes: int) -> da.Array:

@@ -4,7 +4,7 @@ Run with ``python -m benchmarks.scaling``; takes about ten minutes and writes
 ``docs/images/scaling.png``. ``--only`` picks parts: ``blocks`` (from 8 to 2,048 of them),
 ``memory`` (of client and scheduler, for as many), ``rounds`` (a persisted array mapped again and
 again), ``answer`` (4 GB decoded on the cluster). Client, scheduler and workers are processes of
-their own, started as in ``tests/faults``. Ratios are of things run in turn in one process.
+their own. Ratios are of things run in turn in one process.
 """
 
 from __future__ import annotations
@@ -26,15 +26,17 @@ import psutil
 from distributed import Client, futures_of, wait
 
 import dask_bacc
+from benchmarks import figures
 from benchmarks.memory import largest, reset
-from tests.faults.processes import Cluster
+from benchmarks.processes.cluster import Cluster
 
 mpl.use("agg")
 from matplotlib import pyplot as plt
 
-FIGURE = Path(__file__).parents[1] / "docs" / "images" / "scaling.png"
 PARTS = ("blocks", "memory", "rounds", "answer")
 COUNTS = (8, 32, 128, 512, 2048)
+#: Blocks from which growth is fitted: below, all is what a run takes whatever their number.
+LARGE, LARGE_MEMORY = 128, 32
 #: A rechunk there and back of more blocks takes longer than all the rest.
 MOST_TO_RECHUNK = 512
 
@@ -47,8 +49,8 @@ def scaled(block: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return np.tanh(block * weights)
 
 
-def larger(block: np.ndarray) -> np.ndarray:
-    return np.repeat(block, 1000, axis=1)
+def larger(block: np.ndarray, copies: int) -> np.ndarray:
+    return np.repeat(block, copies, axis=1)
 
 
 def timed(function: Callable[[], object]) -> float:
@@ -63,9 +65,12 @@ def scheduler_seconds(client: Client) -> float:
     return times.user + times.system
 
 
-def exponent(counts: Sequence[int], values: Sequence[float]) -> float:
-    """Of the power of the count that the values grow with."""
-    return float(np.polyfit(np.log(counts), np.log(values), 1)[0])
+def growth(name: str, counts: Sequence[int], values: Sequence[float], least: int) -> float:
+    """Exponent of the power of the count that values grow with; NaN for a single large count."""
+    large = np.log([pair for pair in zip(counts, values, strict=True) if pair[0] >= least])
+    power = float(np.polyfit(large[:, 0], large[:, 1], 1)[0]) if len(large) > 1 else np.nan
+    print(f"growth of {name} from k={least} on: k to the {power:.2f}")
+    return power
 
 
 def ratios(pairs: list[tuple[float, float]]) -> tuple[float, float]:
@@ -129,8 +134,8 @@ class Case:
         self.coded.map(trivial, enough=self.n - self.n // 20, rtol=np.inf).result()
 
 
-def over_blocks(client: Client, rounds: int) -> None:
-    """Runs over 8 to 2,048 blocks of 8 kB, against ``client.map`` over as many tasks."""
+def over_blocks(client: Client, counts: Sequence[int], rounds: int, path: Path) -> None:
+    """Runs over so many blocks of 8 kB, against ``client.map`` over as many tasks."""
     print("\nruns over k blocks of 8 kB held by workers, n = 1.25 k; 8 worker processes")
     print("and the scheduler's milliseconds for each chunk of client.map, run and encoding")
     print(
@@ -139,7 +144,7 @@ def over_blocks(client: Client, rounds: int) -> None:
         f"{'run ms':>8}{'encode ms':>11}"
     )
     columns: dict[str, list[float]] = {"client.map": [], "run": [], "encode": []}
-    for k in COUNTS:
+    for k in counts:
         case = Case(client, k)
         before, begin = scheduler_seconds(client), time.perf_counter()
         case.encode()
@@ -161,27 +166,25 @@ def over_blocks(client: Client, rounds: int) -> None:
             columns[name].append(seconds)
         del case
         gc.collect()
-    large = slice(2, None)
     figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
     for name, seconds in columns.items():
-        slope = exponent(COUNTS[large], seconds[large])
-        print(f"growth of {name} from k={COUNTS[2]} on: k to the {slope:.2f}")
-        ax.loglog(COUNTS, seconds, "o-", label=f"{name}, k$^{{{slope:.2f}}}$")
+        slope = growth(name, counts, seconds, LARGE)
+        ax.loglog(counts, seconds, "o-", label=f"{name}, k$^{{{slope:.2f}}}$")
     ax.set_xlabel("blocks of 8 kB, with a quarter more chunks")
     ax.set_ylabel("seconds")
-    ax.set_xticks(COUNTS, map(str, COUNTS))
+    ax.set_xticks(counts, map(str, counts))
     ax.minorticks_off()
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(frameon=False)
-    figure.savefig(FIGURE, dpi=110)
+    figures.save(figure, path)
 
 
-def memory(client: Client) -> None:
+def memory(client: Client, counts: Sequence[int]) -> None:
     """What client and scheduler allocate for an encoding and a run, most and in the end."""
     print("\nmemory that Python allocates for encoding and a run over blocks of 8 kB, in MB")
     print(f"{'k':>6}{'n':>6}{'client, most':>14}{'held':>7}{'scheduler, most':>17}{'held':>7}")
     rows = []
-    for k in COUNTS:
+    for k in counts:
         case = Case(client, k)
         for where in (lambda call: call(), client.run_on_scheduler):
             where(gc.collect)
@@ -200,10 +203,7 @@ def memory(client: Client) -> None:
         gc.collect()
     names = ("client, most", "client, held", "scheduler, most", "scheduler, held")
     for name, values in zip(names, zip(*rows, strict=True), strict=True):
-        print(
-            f"growth of {name}, from k={COUNTS[1]} on: k to the "
-            f"{exponent(COUNTS[1:], values[1:]):.2f}"
-        )
+        growth(name, counts, values, LARGE_MEMORY)
 
 
 def many_rounds(client: Client, rounds: int) -> None:
@@ -231,8 +231,11 @@ def many_rounds(client: Client, rounds: int) -> None:
     )
 
 
-def large_answer() -> None:
-    """An answer of 4 GB: decoded on the cluster, summed there, while this process stays small."""
+def large_answer(copies: int) -> None:
+    """An answer of 4 MB times the copies: decoded and summed on the cluster.
+
+    This process stays small meanwhile.
+    """
     k, n = 64, 80
     blocks = np.random.default_rng(0).normal(size=(k * 8, 1000)).cumsum(axis=0) / 100
     array = da.from_array(blocks, chunks=(8, 1000)).persist()
@@ -240,12 +243,12 @@ def large_answer() -> None:
     me = [os.getpid()]
     before = reset(me)[me[0]]
     begin = time.perf_counter()
-    run = coded.map(larger, enough=n - 6, rtol=np.inf)
+    run = coded.map(larger, copies, enough=n - 6, rtol=np.inf)
     answer = run.to_dask_array()
     decided = time.perf_counter() - begin
     total = answer.sum().compute()
     seconds = time.perf_counter() - begin
-    off = abs(total - 1000 * blocks.sum()) / np.abs(1000 * blocks).sum()
+    off = abs(total / copies - blocks.sum()) / np.abs(blocks).sum()
     print(
         f"\nanswer of {answer.nbytes / 1e9:.1f} GB, {len(run.report.returned)} of {n} results: "
         f"decided after {decided:.1f} s, summed after {seconds:.1f} s; this process grew by "
@@ -258,18 +261,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=PARTS)
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--counts", type=int, nargs="+", default=COUNTS, help="of blocks")
+    parser.add_argument("--copies", type=int, default=1000, help="of blocks in the answer")
+    figures.add_option(parser, "scaling.png")
     options = parser.parse_args()
     parts = options.only or PARTS
     warnings.simplefilter("ignore", RuntimeWarning)
     with closing(Cluster(8)) as cluster, cluster.client() as client, client.as_current():
         if "blocks" in parts:
-            over_blocks(client, options.rounds)
+            over_blocks(client, options.counts, options.rounds, options.figure)
         if "memory" in parts:
-            memory(client)
+            memory(client, options.counts)
         if "rounds" in parts:
             many_rounds(client, 3 * options.rounds)
         if "answer" in parts:
-            large_answer()
+            large_answer(options.copies)
 
 
 if __name__ == "__main__":

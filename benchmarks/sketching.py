@@ -6,6 +6,7 @@ memory: the parity of k=8, n=12, and the sketches of all n chunks, as a whole an
 
 from __future__ import annotations
 
+import argparse
 import time
 
 import numpy as np
@@ -18,6 +19,7 @@ from dask_bacc.coding.linear import combine_rows
 K, N = 8, 12
 #: In a block.
 ROWS = 100
+SIZES = (100_000, 2_000_000, 8_000_000)
 
 
 def timed(call) -> float:
@@ -27,10 +29,13 @@ def timed(call) -> float:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="numbers in a block")
+    options = parser.parse_args()
     code = coding.Berrut(K, N, systematic=True)
     rng = np.random.default_rng(0)
     print(f"k={K}, n={N}: encoding; sketching all chunks, ratio; {ROWS} rows of them, ratio")
-    for size in (100_000, 2_000_000, 8_000_000):
+    for size in options.sizes:
         blocks = list(rng.normal(size=(K, size)) + rng.normal(size=size))
         parity = [np.empty(size) for _ in range(N - K)]
         sketches: dict[int, list[np.ndarray]] = {}

@@ -107,11 +107,12 @@ def measure(client: Client, reads: Reads, way: Callable[[Any], Any], array: zarr
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--limit", type=int, default=640, help="memory of a worker, MiB")
+    parser.add_argument("--times", type=float, default=1.1, help="array over all memory")
     parser.add_argument("--memory", default="96 MiB", help="of one encoding task")
     options = parser.parse_args()
     limit = options.limit * 2**20
     columns = 8192
-    rows = K * (int(1.1 * WORKERS * limit) // (8 * columns * K) + 1)
+    rows = K * (int(options.times * WORKERS * limit) // (8 * columns * K) + 1)
     with tempfile.TemporaryDirectory() as folder:
         array = write(Path(folder) / "x.zarr", rows, columns)
         settings = {"bacc.encode.memory": options.memory, "temporary-directory": folder}

@@ -7,12 +7,13 @@ blocks and decodes from 2k-1 random results, where Lagrange decoding is exact in
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable
-from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
 
+from benchmarks import figures
 from dask_bacc import coding
 
 mpl.use("agg")
@@ -45,6 +46,9 @@ def median_error(
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    figures.add_option(parser, "stability.png")
+    options = parser.parse_args()
     rng = np.random.default_rng(0)
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 
@@ -89,10 +93,7 @@ def main() -> None:
         ax.set_ylabel("relative error (median)")
         ax.legend(frameon=False)
         ax.spines[["top", "right"]].set_visible(False)
-    output = Path(__file__).parents[1] / "docs" / "images" / "stability.png"
-    output.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(output, dpi=110)
-    print(f"\nfigure: {output.relative_to(Path(__file__).parents[1])}")
+    figures.save(figure, options.figure)
 
 
 if __name__ == "__main__":

@@ -37,16 +37,16 @@ class Network:
     labels: Array
 
     @classmethod
-    def mnist(cls) -> Network:
-        """Two hidden layers of rectified units, trained on 4,000 MNIST digits, 28 x 28 pixels."""
+    def mnist(cls, count: int = 4000) -> Network:
+        """Two hidden layers of rectified units, trained on MNIST digits, 28 x 28 pixels."""
         images, labels = mnist_data()
-        return cls._trained(images / 255, labels, 4000, (128, 64))
+        return cls._trained(images / 255, labels, count, (128, 64))
 
     @classmethod
-    def digits(cls) -> Network:
-        """One hidden layer of rectified units, trained on 1,300 digits, 8 x 8 pixels."""
+    def digits(cls, count: int = 1300) -> Network:
+        """One hidden layer of rectified units, trained on digits, 8 x 8 pixels."""
         images, labels = load_digits(return_X_y=True)
-        return cls._trained(images / 16, labels, 1300, (64,))
+        return cls._trained(images / 16, labels, count, (64,))
 
     @classmethod
     def _trained(

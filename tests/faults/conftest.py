@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from distributed import Client
 
+from benchmarks.chaos.leaks import Baseline
+from benchmarks.processes.cluster import Cluster
 from tests.conftest import local_cluster
-from tests.faults.leaks import Baseline
-from tests.faults.processes import Cluster
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def start() -> Iterator[Callable[..., Cluster]]:
     with contextlib.ExitStack() as stack:
 
         def make(*args: Any, **options: Any) -> Cluster:
-            cluster = Cluster(*args, **options)
+            cluster = Cluster(*args, preload=("tests.faults.work",), **options)
             stack.callback(cluster.close)
             return cluster
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.faults.chaos import carry_out_all
-from tests.faults.draws import FAULTS, SHAPES, draw
+from benchmarks.chaos.carry_out import carry_out_all
+from benchmarks.chaos.draws import FAULTS, SHAPES, draw
 
 
 def test_a_draw_is_a_function_of_its_seed():

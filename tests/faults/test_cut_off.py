@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.faults.processes import pids, until
+from benchmarks.processes.cluster import pids, until
 from tests.faults.work import DEADLINE, N, check, encoded, held, wait_for_start
 
 #: Of the two ends of the link.

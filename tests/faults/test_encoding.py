@@ -7,7 +7,7 @@ import signal
 import dask
 import pytest
 
-from tests.faults.processes import pids, send, until
+from benchmarks.processes.cluster import pids, send, until
 from tests.faults.strike import Strike
 from tests.faults.work import DEADLINE, N, check, encoded, held, source
 

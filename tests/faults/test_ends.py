@@ -14,8 +14,8 @@ import pytest
 from distributed import get_worker
 
 import dask_bacc
-from tests.faults.leaks import Baseline, busy_threads
-from tests.faults.processes import pids, send, until
+from benchmarks.chaos.leaks import Baseline, busy_threads
+from benchmarks.processes.cluster import pids, send, until
 from tests.faults.work import DEADLINE, N, check, encoded, held, source, wait_for_start, wide
 
 LAUNCHES = ["eager", "backup"]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import dask_bacc
-from tests.faults.processes import Cluster, pids, send, until
+from benchmarks.processes.cluster import Cluster, pids, send, until
 from tests.faults.work import (
     DEADLINE,
     N,
@@ -26,7 +26,7 @@ from tests.faults.work import (
 
 @pytest.fixture(scope="module")
 def nodes():
-    cluster = Cluster(6)
+    cluster = Cluster(6, preload=("tests.faults.work",))
     try:
         with cluster.client() as client:
             yield client

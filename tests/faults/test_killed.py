@@ -14,9 +14,9 @@ import pytest
 from distributed import KilledWorker, futures_of, get_worker
 
 import dask_bacc
+from benchmarks.chaos.leaks import Baseline, keys_on_scheduler
+from benchmarks.processes.cluster import pids, send, until
 from dask_bacc.graphs.map import RunGraph
-from tests.faults.leaks import Baseline, keys_on_scheduler
-from tests.faults.processes import pids, send, until
 from tests.faults.work import DEADLINE, K, N, X, check, encoded, held, source, wait_for_start, wide
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import dask_bacc
-from tests.faults.processes import pids, send, until
+from benchmarks.processes.cluster import pids, send, until
 from tests.faults.strike import StrikeSource
 from tests.faults.work import DEADLINE, K, N, X, check, source, wide
 

@@ -61,7 +61,7 @@ def gate(cluster):
     event.set()
 
 
-def zombies(client):
+def still_running(client):
     return monitor_of(client).still_running()
 
 
@@ -149,16 +149,16 @@ def test_workers_that_still_run_cancelled_chunks_get_no_new_ones(cluster, gate):
     first = coded.map(held, gate.name, {1, 6}, rtol=np.inf, enough=14)
     first.result(timeout=60)
     # Others may have been about to return when they were cancelled.
-    wait_until(lambda: {chunk for _, chunk in zombies(cluster)} <= {1, 6})
+    wait_until(lambda: {chunk for _, chunk in still_running(cluster)} <= {1, 6})
     wait_until(lambda: monitor_of(cluster).available(patient=True))
-    busy = set(zombies(cluster).values())
+    busy = set(still_running(cluster).values())
     assert set(first.report.still_running.values()) <= busy
     for _ in range(3):
         again = coded.map(held, gate.name, (), rtol=np.inf, enough=16)
         again.result(timeout=60)
         assert not busy & {chunk.worker for chunk in again.report.chunks}
     gate.set()
-    wait_until(lambda: not zombies(cluster))
+    wait_until(lambda: not still_running(cluster))
     assert first.report.still_running == {}
     wait_until(lambda: monitor_of(cluster).available() == [])
 
@@ -167,7 +167,7 @@ def test_a_function_that_asks_stops_when_it_is_cancelled(cluster):
     run = dask_bacc.encode(X, k=8, n=16).map(obedient, {1, 6}, rtol=np.inf)
     run.result(timeout=60)
     assert 1 in run.report.missing
-    wait_until(lambda: not zombies(cluster))
+    wait_until(lambda: not still_running(cluster))
     assert run.report.still_running == {}
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from distributed import get_worker
 
 import dask_bacc
-from tests.faults.processes import until
+from benchmarks.processes.cluster import until
 
 K, N = 8, 12
 #: Rows that vary smoothly, six to a block.

@@ -1,38 +1,16 @@
-"""How large the error is and how well it is predicted: codes, decoders, functions, data.
-
-Run with ``python -m benchmarks.accuracy``; takes an hour and a half on two cores and writes
-``docs/images/accuracy.png``. Every draw makes new blocks and a new function; all codes get the
-same ones, all decoders of a code the same results. A cell is one code, function, kind of data,
-setting and pattern of missing chunks.
-"""
+"""Draws of blocks and functions, with the answers of all codes and decoders to each."""
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import pickle
-from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from benchmarks.accuracy_cases import classify, corrupt, fitting_time, honest
-from benchmarks.accuracy_report import BY_BLOCKS, HINDSIGHT, Record, report
-from benchmarks.workloads import BATCH, DATA, FUNCTIONS, Network, draw
+from benchmarks.accuracy.report import BY_BLOCKS, HINDSIGHT, Record
+from benchmarks.workloads import Network, draw
 from dask_bacc import coding
 
-#: k, n, missing.
-SETTINGS = (
-    (8, 9, 1),
-    (8, 12, 2),
-    (8, 16, 4),
-    (8, 40, 8),
-    (16, 20, 2),
-    (16, 24, 4),
-    (32, 40, 4),
-    (64, 80, 8),
-)
 CODES = ("berrut", "systematic", "local", "convex", "repetition", "lagrange", "uncoded")
 ON_NODES = ("berrut", "floater-hormann", "spline")
 DECODERS = {
@@ -162,51 +140,18 @@ def one_draw(
 _network: Network
 
 
-def _start(network: Network) -> None:
+def start(network: Network) -> None:
+    """Give a process the network for its draws, and one thread of BLAS."""
     global _network
     _network = network
     threadpool_limits(1)
 
 
-def _draws(task: tuple[str, str, tuple[int, int, int], int, tuple[str, ...]]) -> list[Record]:
+def draws_of(task: tuple[str, str, tuple[int, int, int], int, tuple[str, ...]]) -> list[Record]:
+    """All draws of a function, a kind of data and a setting."""
     function, data, setting, draws, names = task
     return list(
         itertools.chain.from_iterable(
             one_draw(function, data, setting, seed, _network, names) for seed in range(draws)
         )
     )
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--draws", type=int, default=30, help="draws of each cell")
-    parser.add_argument("--codes", nargs="+", default=CODES, choices=CODES)
-    parser.add_argument("--records", type=Path, help="file to keep the answers' errors in")
-    options = parser.parse_args()
-    network = Network.mnist()
-    tasks = [
-        (function, data, setting, options.draws, tuple(options.codes))
-        for setting, function, data in itertools.product(reversed(SETTINGS), FUNCTIONS, DATA)
-    ]
-    if options.records is not None and options.records.exists():
-        records = pickle.loads(options.records.read_bytes())
-    else:
-        with ProcessPoolExecutor(initializer=_start, initargs=(network,)) as pool:
-            records = list(itertools.chain.from_iterable(pool.map(_draws, tasks)))
-        if options.records is not None:
-            options.records.write_bytes(pickle.dumps(records))
-    report(records)
-    with threadpool_limits(1):
-        for title, classifier in (
-            ("digits of 8 x 8 pixels", Network.digits()),
-            ("digits of 28 x 28 pixels", network),
-        ):
-            classify(title, classifier, 40 * options.draws, batch=1)
-            classify(title, classifier, 10 * options.draws, batch=BATCH)
-        corrupt(network, options.draws)
-        honest(network, options.draws)
-        fitting_time()
-
-
-if __name__ == "__main__":
-    main()

@@ -8,8 +8,8 @@ from concurrent.futures import CancelledError
 import numpy as np
 
 import dask_bacc
-from tests.faults.draws import Draw
-from tests.faults.workload import Array
+from benchmarks.chaos.draws import Draw
+from benchmarks.chaos.workload import Array
 
 #: Error bars below this are not held to their word: what is there is rounding.
 ROUNDING = 1e-6

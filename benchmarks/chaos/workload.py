@@ -10,7 +10,7 @@ import numpy as np
 from distributed import get_worker
 
 import dask_bacc
-from tests.faults.draws import Draw
+from benchmarks.chaos.draws import Draw
 
 #: Rows and features of a block, and outputs of a row.
 ROWS, FEATURES, OUTPUTS = 10, 6, 30

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.peers import CUBED, SPARK, Duplicates, simulate_duplicates
-from benchmarks.tail_systems import (
+from benchmarks.tail.peers import CUBED, SPARK, Duplicates, simulate_duplicates
+from benchmarks.tail.systems import (
     LAWS,
     RTOL,
     SYSTEMS,
@@ -20,6 +20,7 @@ from benchmarks.tail_systems import (
     rounds_of,
 )
 from dask_bacc import coding
+from dask_bacc._config import configured
 from dask_bacc.coding import needs_solving
 from dask_bacc.policy.backups import Patience
 from dask_bacc.policy.simulator import simulate
@@ -53,7 +54,7 @@ def simulated(
         "berrut": coding.Berrut(k, n),
         "systematic": coding.Berrut(k, n, systematic=True),
     }
-    patience = Patience.configured() if name == "backup" else None
+    patience = configured(Patience, "bacc.backup") if name == "backup" else None
     seconds = []
     for drawn in rounds:
         if isinstance(policy := SYSTEMS[name], Duplicates):

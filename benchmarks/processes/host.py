@@ -6,6 +6,7 @@ from distributed.cli.dask_worker import main
 from distributed.utils import get_mp_context
 
 if __name__ == "__main__":
-    preload = ["distributed", "distributed.nanny", "dask.array", "scipy.linalg", "dask_bacc"]
-    get_mp_context().set_forkserver_preload([*preload, "tests.faults.workload"])
+    get_mp_context().set_forkserver_preload(
+        ["distributed", "distributed.nanny", "dask.array", "scipy.linalg", "dask_bacc"]
+    )
     main()

@@ -10,13 +10,13 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 
+from benchmarks import figures
 from benchmarks.workloads import DATA, POLYNOMIAL
 from dask_bacc.coding.codes import get_code
 
 mpl.use("agg")
 from matplotlib import pyplot as plt
 
-FIGURE = Path(__file__).parents[1] / "docs" / "images" / "accuracy.png"
 #: The decoder that is told the truth; a limit, not a competitor.
 HINDSIGHT = "hindsight"
 #: Kriging that is not told the blocks' rows.
@@ -45,7 +45,7 @@ class Record:
     predicted: float
 
 
-def report(records: list[Record]) -> None:
+def report(records: list[Record], path: Path) -> None:
     """Print all tables and draw the figure."""
     cells: defaultdict[tuple, list[float]] = defaultdict(list)
     for r in records:
@@ -60,7 +60,7 @@ def report(records: list[Record]) -> None:
     _compare_codes(medians, tails)
     _exactness(records)
     _calibration(records)
-    _draw(medians, records)
+    _draw(medians, records, path)
 
 
 def _compare_decoders(medians: dict[tuple, dict[str, float]]) -> None:
@@ -186,7 +186,7 @@ def _calibration(records: list[Record]) -> None:
     print(f"largest prediction where the error is below 1e-6: {max(small):.1e}")
 
 
-def _draw(medians: dict[tuple, dict[str, float]], records: list[Record]) -> None:
+def _draw(medians: dict[tuple, dict[str, float]], records: list[Record], path: Path) -> None:
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
     settings = sorted({cell[3] for cell in medians})
     for decoder, colour in (
@@ -235,6 +235,4 @@ def _draw(medians: dict[tuple, dict[str, float]], records: list[Record]) -> None
     right.set_title("Every draw of kriging, 100 outputs and more", fontsize=10)
     for ax in (left, right):
         ax.spines[["top", "right"]].set_visible(False)
-    FIGURE.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(FIGURE, dpi=110)
-    print(f"\nfigure: {FIGURE.relative_to(Path(__file__).parents[1])}")
+    figures.save(figure, path)

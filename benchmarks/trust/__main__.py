@@ -19,7 +19,7 @@ import numpy as np
 from distributed import Client, LocalCluster, get_worker
 
 import dask_bacc
-from benchmarks.awkward import DATA, FUNCTIONS, Array
+from benchmarks.trust.awkward import DATA, FUNCTIONS, Array
 
 SIZES = (4, 6, 8, 12, 16, 24, 40)
 #: Errors below this are rounding, and need no bar; errors above that matter to anybody.
@@ -120,7 +120,9 @@ def _shares(title: str, draws: list[Draw]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        "python -m benchmarks.trust", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("--draws", type=int, default=2000)
     parser.add_argument("--first", type=int, default=0, help="seed of the first draw")
     parser.add_argument("--code", default="systematic")

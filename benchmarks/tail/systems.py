@@ -14,8 +14,8 @@ import numpy as np
 from distributed import Client, LocalCluster, get_worker
 
 import dask_bacc
-from benchmarks.peers import CUBED, SPARK, Duplicates, run_duplicates
-from dask_bacc.runtime.monitor import watch
+from benchmarks.tail.peers import CUBED, SPARK, Duplicates, run_duplicates
+from dask_bacc.runtime.monitor import monitor_of
 
 #: Seconds after which a round counts as never answered.
 GIVE_UP = 8.0
@@ -206,6 +206,8 @@ def cluster_of(size: Size) -> tuple[Client, list[int]]:
         )
         client = Client(cluster)
         _open.update(workers=(size.workers, size.threads), cluster=cluster, client=client)
+        # What workers import with their first task is no part of a round.
+        client.run(function, blocks_of(1))
         _open["pids"] = list(client.run(os.getpid).values())
     return _open["client"], _open["pids"]
 
@@ -232,5 +234,5 @@ def settle(client: Client) -> None:
         time.sleep(0.05)
     # Until their news have come, the next run keeps off the workers that were at it.
     end = time.monotonic() + 1
-    while watch(client).zombies and time.monotonic() < end:
+    while monitor_of(client).still_running() and time.monotonic() < end:
         time.sleep(0.01)

@@ -23,9 +23,6 @@ CONFIG = {
     "DASK_DISTRIBUTED__WORKER__MULTIPROCESSING_METHOD": "forkserver",
     "OPENBLAS_NUM_THREADS": "1",
 }
-#: All processes import what tests run before they take anything to do: some would be seconds
-#: behind others.
-IMPORTED = ("--preload", "tests.faults.work")
 #: Seconds in which a worker is expected to answer.
 ANSWER_WITHIN = 2.0
 
@@ -58,6 +55,9 @@ class Cluster:
         Environment variables of all processes.
     host : str
         Address on which the scheduler and workers listen.
+    preload : sequence of str
+        Modules that all processes import before they take anything to do: some would be seconds
+        behind others.
     """
 
     def __init__(
@@ -66,9 +66,10 @@ class Cluster:
         threads: int = 1,
         config: Mapping[str, str] | None = None,
         host: str = "127.0.0.1",
+        preload: Sequence[str] = ("dask_bacc",),
     ) -> None:
         self.workers, self.threads, self.host = 0, threads, host
-        self._directory = Path(tempfile.mkdtemp(prefix="faults-"))
+        self._directory = Path(tempfile.mkdtemp(prefix="processes-"))
         self._file = self._directory / "scheduler.json"
         self._environment = {
             **os.environ,
@@ -76,9 +77,10 @@ class Cluster:
             **(config or {}),
             "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
         }
+        self._preload = [option for module in preload for option in ("--preload", module)]
         self.processes: list[subprocess.Popen[bytes]] = []
         self.scheduler = self._start(
-            "distributed.cli.dask_scheduler", "--host", host, "--port", "0", *IMPORTED
+            "distributed.cli.dask_scheduler", "--host", host, "--port", "0", *self._preload
         )
         if workers:
             self.add(workers)
@@ -89,10 +91,10 @@ class Cluster:
         """Start workers in one process; ``"--no-nanny"`` to have one that is itself the worker."""
         self.workers += workers
         return self._start(
-            "tests.faults.host",
+            "benchmarks.processes.host",
             *("--nworkers", str(workers), "--nthreads", str(self.threads)),
             *("--host", host or self.host, "--local-directory", str(self._directory)),
-            *IMPORTED,
+            *self._preload,
             *(() if "--memory-limit" in options else ("--memory-limit", "0")),
             *options,
             prefix=prefix,

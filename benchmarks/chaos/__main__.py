@@ -1,7 +1,7 @@
 """Chaos: runs on worker processes that are stopped, killed and resumed at random, and what held.
 
 Usage: ``python -m benchmarks.chaos [--draws 1000] [--first 0]``; with ``--seed S``, one draw and
-all that happens in it. Run it in the repository: the draws are those of ``tests/faults``.
+all that happens in it.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 
-from tests.faults.chaos import Outcome, carry_out_all
-from tests.faults.draws import FAULTS, draw
+from benchmarks.chaos.carry_out import carry_out_all
+from benchmarks.chaos.draws import FAULTS, draw
+from benchmarks.chaos.outcome import Outcome
 
 #: Draws of which there are rows of their own, whatever goes wrong.
 COLD, AGAIN = "(cold cluster)", "(second run, not persisted)"
@@ -58,7 +59,7 @@ def table(outcomes: Sequence[Outcome]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser("python -m benchmarks.chaos", description=__doc__)
     parser.add_argument("--draws", type=int, default=1000)
     parser.add_argument("--first", type=int, default=0, help="seed of the first draw")
     parser.add_argument("--seed", type=int, help="carry out this draw only, and say what happens")

@@ -12,7 +12,7 @@ from typing import Any
 
 from distributed import Client
 
-from tests.faults.processes import until
+from benchmarks.processes.cluster import until
 
 
 def keys_on_scheduler(client: Client) -> set[Any]:

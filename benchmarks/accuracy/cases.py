@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from time import perf_counter
 
 import numpy as np
@@ -13,6 +14,9 @@ from dask_bacc.coding.kriging.fit import LOWEST, Fit
 from dask_bacc.coding.kriging.kernels import FAMILIES, Geometry
 
 Array = np.ndarray
+
+#: k, n and repeats of the fits that are timed.
+FITS = ((8, 12, 20), (32, 40, 20), (64, 80, 10), (400, 512, 2))
 
 
 def classify(title: str, network: Network, draws: int, batch: int) -> None:
@@ -150,11 +154,11 @@ def honest(network: Network, draws: int) -> None:
     print(f"functions without noise said to be noisy: {noisy} of {answers}")
 
 
-def fitting_time() -> None:
+def fitting_time(fits: Sequence[tuple[int, int, int]]) -> None:
     """One fit and decoder against one eigenvalue decomposition of the same size."""
     rng = np.random.default_rng(0)
     print("\nwhole fit and decoder, in milliseconds and in eigendecompositions of (n, n); by rows")
-    for k, n, repeats in ((8, 12, 20), (32, 40, 20), (64, 80, 10), (400, 512, 2)):
+    for k, n, repeats in fits:
         time, unit = fit_times(k, n, repeats)
         code = coding.Berrut(k, n, systematic=True)
         cut = rng.normal(size=(15, 20)) + 0.5 * rng.normal(size=(k, 15, 20))

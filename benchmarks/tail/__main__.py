@@ -24,9 +24,10 @@ import numpy as np
 from distributed import wait
 
 import dask_bacc
-from benchmarks.peers import CUBED
-from benchmarks.tail_model import Overhead, large_jobs, simulated
-from benchmarks.tail_systems import (
+from benchmarks import figures
+from benchmarks.tail.model import Overhead, large_jobs, simulated
+from benchmarks.tail.peers import CUBED
+from benchmarks.tail.systems import (
     FEWER,
     GIVE_UP,
     LAWS,
@@ -51,7 +52,6 @@ from matplotlib import pyplot as plt
 
 #: a worker to a chunk, and four chunks to a worker
 SMALL, LARGE = Size(8, 12, workers=12, threads=1), Size(32, 40, workers=10, threads=4)
-FIGURE = Path(__file__).parents[1] / "docs" / "images" / "tail.png"
 
 
 def measure(law: Law, size: Size, rounds: int, names: Iterable[str] = tuple(SYSTEMS)) -> dict:
@@ -80,28 +80,29 @@ def _run(name: str, drawn: Round, size: Size) -> float:
 
 
 @functools.cache
-def overheads(size: Size) -> dict[str, Overhead]:
+def overheads(size: Size, rounds: int) -> dict[str, Overhead]:
     """What each system takes beyond its simulation, in rounds of their own."""
     calm = np.full(size.n, 0.1)
     late = calm.copy()
     late[size.k // 2] = 1.0
     return {
-        name: Overhead(*(_beyond(name, Round(t, calm), size) for t in (calm, late)))
+        name: Overhead(*(_beyond(name, Round(t, calm), size, rounds) for t in (calm, late)))
         for name in SYSTEMS
     }
 
 
-def _beyond(name: str, drawn: Round, size: Size) -> float:
-    seconds = [_run(name, drawn, size) for _ in range(7)]
+def _beyond(name: str, drawn: Round, size: Size, rounds: int) -> float:
+    seconds = [_run(name, drawn, size) for _ in range(rounds)]
     return float(np.median(seconds)) - simulated(name, size, [drawn])[0]
 
 
 def compare(law: Law, size: Size, rounds: int) -> dict[str, list[float]]:
     """Seconds of all systems in all rounds, printed beside those of the simulator."""
+    repeats = min(rounds, 7)
     # Rounds that never end take long.
-    rounds = max(rounds // (3 if law.hung else 1), 2)
+    rounds = max(rounds // 3, 1) if law.hung else rounds
     results = measure(law, size, rounds)
-    taken = overheads(size)
+    taken = overheads(size, repeats)
     # A real task ends when everybody has given up.
     drawn = [d._replace(times=np.minimum(d.times, GIVE_UP)) for d in rounds_of(law, size, rounds)]
     model = {name: simulated(name, size, drawn, taken[name]) for name in results["seconds"]}
@@ -214,7 +215,7 @@ def _rounds(
     return seconds
 
 
-def figure(rounds: int) -> None:
+def figure(rounds: int, path: Path) -> None:
     """All laws with a worker for each chunk, as a table and a picture."""
     picture, axes = plt.subplots(1, len(LAWS), figsize=(12, 3.6), layout="constrained")
     for ax, law in zip(axes, LAWS, strict=True):
@@ -224,8 +225,7 @@ def figure(rounds: int) -> None:
     axes[-1].legend(
         handles, labels, frameon=False, fontsize=7, loc="upper left", bbox_to_anchor=(1, 1)
     )
-    picture.savefig(FIGURE, dpi=110)
-    print(f"\nfigure: {FIGURE.relative_to(Path(__file__).parents[1])}")
+    figures.save(picture, path)
 
 
 def threads(rounds: int) -> None:
@@ -235,18 +235,21 @@ def threads(rounds: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=50)
+    parser = argparse.ArgumentParser(
+        "python -m benchmarks.tail", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("--rounds", type=int, default=50, help="some parts take fewer")
     parts = {
-        "nothing-wrong": lambda: nothing_wrong(15),
+        "nothing-wrong": lambda: nothing_wrong(min(options.rounds, 15)),
         "best": lambda: best(LAWS[0], 4 * options.rounds),
-        "longer": lambda: longer(max(options.rounds // 2, 2)),
-        "rounds": lambda: rounds_with_a_hung_worker(10),
-        "figure": lambda: figure(options.rounds),
-        "threads": lambda: threads(max(options.rounds // 3, 2)),
+        "longer": lambda: longer(max(options.rounds // 2, 1)),
+        "rounds": lambda: rounds_with_a_hung_worker(min(options.rounds, 10)),
+        "figure": lambda: figure(options.rounds, options.figure),
+        "threads": lambda: threads(max(options.rounds // 3, 1)),
         "large": large_jobs,
     }
     parser.add_argument("--only", nargs="+", choices=parts, default=list(parts))
+    figures.add_option(parser, "tail.png")
     options = parser.parse_args()
     warnings.simplefilter("ignore", RuntimeWarning)
     try:

@@ -1,0 +1,1 @@
+"""How large the error is and how well it is predicted."""

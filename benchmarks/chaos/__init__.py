@@ -1,0 +1,1 @@
+"""Runs on worker processes that are stopped, killed and resumed at random, and what held."""

@@ -1,0 +1,1 @@
+"""Schedulers and workers as processes that can be stopped, killed and resumed."""

@@ -1,0 +1,1 @@
+"""Time to the answer with slow and hung workers, beside what other engines take."""

@@ -1,0 +1,1 @@
+"""Errors against their bars over awkward data and functions."""

@@ -1,0 +1,102 @@
+"""Every benchmark runs at its smallest size; its figures are of no account here."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "benchmarks"
+
+#: Of every benchmark the smallest size, and above it what that leaves out.
+SMALLEST = {
+    # Seven of eight settings, two of three kinds of data, most of the training, all fits but one.
+    "accuracy": "--quick --draws 1 --figure figure.png",
+    # Blocks of more than 12 rows.
+    "busy": "--rounds 1 --rows 12",
+    # All that this one draw has not: test_chaos.py has 50 others.
+    "chaos": "--draws 1",
+    # Results above 100 kB.
+    "decoding": "--megabytes 0.1 --rounds 1",
+    # Nothing.
+    "events": "",
+    # More than 8 blocks.
+    "graphs": "--k 8 --n 10",
+    # All sizes of groups but one, workers that lose all their chunks.
+    "grouping": "--draws 1 --sizes 16 --lost random",
+    # More than one number.
+    "leaves": "--counts 1 --deadline 0.5",
+    # More than 16 blocks, blocks above 100 kB, the fit of growth with their bytes.
+    "movement": "--k 8 --counts 8 16 --megabytes 0.1 --rounds 1",
+    # Compute time, and all pairs but one.
+    "overhead": "--pairs 1 --seconds 0",
+    # Nothing.
+    "repetition": "",
+    # More than 8 blocks, the fit of growth, an answer above 4 MB.
+    "scaling": "--rounds 1 --counts 8 --copies 1 --figure figure.png",
+    # Blocks above 8 MB.
+    "sketching": "--sizes 100000",
+    # That anything is spilled: the array is a fiftieth of the workers' memory.
+    "spilling": "--times 0.02",
+    # Nothing.
+    "stability": "--figure figure.png",
+    # More chunks than workers, longer tasks, a hung worker in ten rounds in a row, large jobs.
+    "tail": "--only nothing-wrong figure --rounds 1 --figure figure.png",
+    # More than 1 MB.
+    "throughput": "--megabytes 1 --rounds 1",
+    # Runs that lose nothing, or the ends of a line.
+    "trust": "--draws 5",
+}
+#: They read the largest memory of processes.
+OF_MEMORY = {"movement", "scaling", "spilling"}
+#: As ``python -m`` does, but workers are forked from a process that has imported everything.
+START = """
+import runpy, sys
+from distributed.utils import get_mp_context
+get_mp_context().set_forkserver_preload(["distributed.nanny", "dask_bacc"])
+del sys.argv[0]
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+"""
+
+
+def benchmarks() -> list[str]:
+    """Names of all modules and packages that can be run."""
+    modules = [path.stem for path in FOLDER.glob("*.py") if "__main__" in path.read_text()]
+    return sorted([*modules, *(path.parent.name for path in FOLDER.glob("*/__main__.py"))])
+
+
+def images() -> dict[str, int]:
+    """When the figures of the documentation were drawn."""
+    return {path.name: path.stat().st_mtime_ns for path in (ROOT / "docs/images").iterdir()}
+
+
+def test_every_benchmark_has_a_smallest_size():
+    assert benchmarks() == sorted(SMALLEST)
+
+
+@pytest.mark.parametrize("name", benchmarks())
+def test_a_benchmark_runs(name, tmp_path):
+    if name in OF_MEMORY and not os.access("/proc/self/clear_refs", os.W_OK):
+        pytest.skip("only Linux says what memory a process has used at most")
+    arguments, before = SMALLEST[name].split(), images()
+    done = subprocess.run(
+        [sys.executable, "-c", START, f"benchmarks.{name}", *arguments],
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "DASK_DISTRIBUTED__WORKER__MULTIPROCESSING_METHOD": "forkserver",
+        },
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout
+    assert images() == before
+    assert (tmp_path / "figure.png").exists() == ("--figure" in arguments)
