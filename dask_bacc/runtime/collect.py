@@ -53,7 +53,8 @@ async def collect(
     """
     state = run.state
     begin = state.elapsed
-    run.situation = situation = Situation(state, began=begin, came=begin, probed=begin)
+    situation = Situation(state, began=begin, came=begin, fresh=True, probed=begin)
+    run.situation = situation
     over = state.stopped is Stop.DEADLINE
     async with fetcher_of(run, futures) as fetcher, _woken_by(run, fetcher):
         while True:
