@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import contextlib
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import dask
 import pytest
-from distributed import Client, LocalCluster
+from distributed import Client, Event, LocalCluster
 from distributed.utils import get_mp_context
 from hypothesis import settings
 
@@ -45,6 +46,34 @@ def processes() -> Iterator[LocalCluster]:
 def client(processes: LocalCluster) -> Iterator[Client]:
     with Client(processes) as client:
         yield client
+
+
+@pytest.fixture
+def local() -> Iterator[Client]:
+    """Four worker threads in this process."""
+    with (
+        local_cluster(1, threads=4, processes=False) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        yield client
+
+
+def closed_gate(client: Client) -> Iterator[str]:
+    event = Event(f"gate-{uuid.uuid4()}", client=client)
+    yield event.name
+    event.set()
+
+
+@pytest.fixture
+def gate(client: Client) -> Iterator[str]:
+    """Name of an event for which tasks can wait; set at the end, so that none stays behind."""
+    yield from closed_gate(client)
+
+
+@pytest.fixture
+def other_gate(client: Client) -> Iterator[str]:
+    """Another, to hold a run up until what it is to meet is there."""
+    yield from closed_gate(client)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from dask_bacc import coding
 from dask_bacc.runtime.fetch import Fetcher
 from dask_bacc.runtime.inline import InlineResults
 from dask_bacc.runtime.monitor import Monitor, monitor_of
-from tests.cluster.test_run import assert_nothing_is_left, relative
+from tests.api.test_run import assert_nothing_is_left, relative
 from tests.conftest import wait_until
 
 X = 2 + np.sin(np.arange(48).reshape(24, 2) / 20)

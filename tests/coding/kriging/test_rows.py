@@ -13,7 +13,7 @@ from dask_bacc.coding.kriging.kernels import Geometry
 from dask_bacc.coding.kriging.rows.metric import fit_stretched
 from dask_bacc.coding.kriging.rows.prediction import predict_rows
 from dask_bacc.coding.rows import RowWeights, as_rows
-from tests.coding.test_kriging import relative_error, sample
+from tests.coding.kriging.test_bars import relative_error, sample
 
 
 def decoded(code, blocks, function, lost, **options):
