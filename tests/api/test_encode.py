@@ -12,18 +12,10 @@ from dask.base import tokenize
 
 import dask_bacc
 from dask_bacc import coding
-from tests.conftest import wait_until
+from tests.shared import by_hand, wait_until
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(12, 5, 4))
-
-
-def by_hand(code, array, axis=0):
-    """Chunks from the generator, one product at a time."""
-    blocks = np.split(array, code.k, axis=axis)
-    return np.stack(
-        [sum(g * block for g, block in zip(row, blocks, strict=True)) for row in code.generator]
-    )
 
 
 @pytest.mark.parametrize("name", [name for name in coding.CODES if name != "uncoded"])

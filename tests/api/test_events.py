@@ -9,7 +9,6 @@ import os
 import signal
 import threading
 import time
-import uuid
 from collections import defaultdict
 
 import dask
@@ -21,17 +20,10 @@ import dask_bacc
 from dask_bacc.engine.scheduler import topic_of
 from dask_bacc.records.state import RunState
 from dask_bacc.worker.messages import unpacked
-from tests.conftest import local_cluster, wait_until
+from tests.shared import X, closed_gate, local_cluster, own_block, wait_until
 
-#: Varies smoothly from block to block.
-X = np.sin(np.arange(48)[:, None] / 30 + np.arange(3))
-BLOCKS = np.split(X, 8)
-WEIGHTS = np.random.default_rng(0).normal(size=(3, 60))
+WEIGHTS = np.random.default_rng(0).normal(size=(2, 60))
 ENDS = ("returned", "erred", "cancelled")
-
-
-def own_block(block):
-    return next((j for j, own in enumerate(BLOCKS) if np.array_equal(own, block)), None)
 
 
 def work(block, gate, held=(), bad=()):
@@ -40,13 +32,6 @@ def work(block, gate, held=(), bad=()):
     if own_block(block) in held:
         Event(gate).wait()
     return np.tanh(block @ WEIGHTS)
-
-
-@pytest.fixture
-def gate(client):
-    event = Event(f"gate-{uuid.uuid4()}", client=client)
-    yield event
-    event.set()
 
 
 def kinds_of_chunks(events):
@@ -81,7 +66,7 @@ def assert_complete(report):
 
 
 def test_a_run_with_nothing_wrong(client, gate, patient):
-    run = dask_bacc.encode(X, k=8, n=8, code="uncoded").map(work, gate.name)
+    run = dask_bacc.encode(X, k=8, n=8, code="uncoded").map(work, gate)
     run.result()
     report = run.report
     assert_complete(report)
@@ -127,7 +112,7 @@ def test_late_and_failing_chunks_and_their_backups(client, gate, patient):
     coded = dask_bacc.encode(X, k=8, n=12)
     # Long enough for an error to arrive on a busy machine before its chunk is late.
     with dask.config.set({"bacc.backup.minimum": 4}):
-        run = coded.map(work, gate.name, held={2}, bad={5}, launch="backup", rtol=np.inf)
+        run = coded.map(work, gate, held={2}, bad={5}, launch="backup", rtol=np.inf)
     run.result(timeout=60)
     report = run.report
     assert_complete(report)
@@ -145,7 +130,7 @@ def test_late_and_failing_chunks_and_their_backups(client, gate, patient):
 
 
 def test_a_run_that_fails(client, gate):
-    run = dask_bacc.encode(X, k=8, n=10).map(work, gate.name, bad=range(8))
+    run = dask_bacc.encode(X, k=8, n=10).map(work, gate, bad=range(8))
     with pytest.raises(dask_bacc.DecodeError) as info:
         run.result(timeout=60)
     assert_complete(run.report)
@@ -155,7 +140,7 @@ def test_a_run_that_fails(client, gate):
 
 
 def test_a_run_that_is_cancelled(client, gate):
-    run = dask_bacc.encode(X, k=8, n=12).map(work, gate.name, held=range(8), enough=12)
+    run = dask_bacc.encode(X, k=8, n=12).map(work, gate, held=range(8), enough=12)
     wait_until(lambda: any(event.kind == "started" for event in run.report.events))
     run.cancel()
     wait_until(lambda: run.report.events[-1].kind == "failed")
@@ -164,7 +149,7 @@ def test_a_run_that_is_cancelled(client, gate):
 
 
 def test_callbacks_are_told_everything_in_order_on_the_event_loop(client, gate):
-    run = dask_bacc.encode(X, k=8, n=8, code="uncoded").map(work, gate.name, held={3})
+    run = dask_bacc.encode(X, k=8, n=8, code="uncoded").map(work, gate, held={3})
     early, late, threads = [], [], set()
     run.on_event(early.append)
     run.on_event(lambda event: threads.add(threading.get_ident()))
@@ -175,7 +160,7 @@ def test_callbacks_are_told_everything_in_order_on_the_event_loop(client, gate):
     wait_until(lambda: len(stopped) == len(run.report.events))
     stop()
     seen = len(stopped)
-    gate.set()
+    Event(gate, client=client).set()
     run.result(timeout=60)
     wait_until(lambda: len(early) == len(late) == len(run.report.events))
     assert tuple(early) == tuple(late) == run.report.events
@@ -188,7 +173,7 @@ def test_callbacks_are_told_everything_in_order_on_the_event_loop(client, gate):
 
 
 def test_a_callback_that_raises_is_dropped_and_hurts_nobody(client, gate, caplog):
-    run = dask_bacc.encode(X, k=8, n=8, code="uncoded").map(work, gate.name, held={3})
+    run = dask_bacc.encode(X, k=8, n=8, code="uncoded").map(work, gate, held={3})
     calls, others = [], []
 
     def bad(event):
@@ -198,7 +183,7 @@ def test_a_callback_that_raises_is_dropped_and_hurts_nobody(client, gate, caplog
 
     run.on_event(bad)
     run.on_event(others.append)
-    gate.set()
+    Event(gate, client=client).set()
     np.testing.assert_array_equal(run.result(timeout=60), np.tanh(X @ WEIGHTS))
     wait_until(lambda: len(others) == len(run.report.events))
     assert sum(event.kind == "returned" for event in calls) == 1
@@ -211,7 +196,7 @@ def test_a_callback_that_raises_is_dropped_and_hurts_nobody(client, gate, caplog
 def test_a_callback_may_stop_itself_and_outlive_the_client(processes, gate):
     with Client(processes, set_as_default=False) as other:
         coded = dask_bacc.encode(X, k=8, n=8, code="uncoded")
-        run = coded.map(work, gate.name, client=other)
+        run = coded.map(work, gate, client=other)
         run.result(timeout=60)
         first = []
 
@@ -228,7 +213,7 @@ def test_a_callback_may_stop_itself_and_outlive_the_client(processes, gate):
 
 
 def test_callbacks_do_not_keep_a_run_alive(client, gate):
-    run = dask_bacc.encode(X, k=8, n=12).map(work, gate.name, held=range(8), enough=12)
+    run = dask_bacc.encode(X, k=8, n=12).map(work, gate, held=range(8), enough=12)
     events = []
     run.on_event(events.append)
     wait_until(lambda: any(event.kind == "started" for event in events))
@@ -252,9 +237,9 @@ def test_an_asynchronous_client_hears_of_events(processes):
 
 def test_the_log_has_a_line_for_every_event(client, gate, caplog):
     with caplog.at_level(logging.DEBUG, "dask_bacc"):
-        run = dask_bacc.encode(X, k=8, n=12).map(work, gate.name, {0}, {1}, enough=11)
+        run = dask_bacc.encode(X, k=8, n=12).map(work, gate, {0}, {1}, enough=11)
         wait_until(lambda: run.report.chunks[1].state == "erred")
-        gate.set()
+        Event(gate, client=client).set()
         run.result(timeout=60)
     name = run._answer.run.name
     records = [r for r in caplog.records if r.getMessage().startswith(f"{name}: ")]
@@ -270,18 +255,14 @@ def test_the_log_has_a_line_for_every_event(client, gate, caplog):
 
 
 def test_a_chunk_whose_worker_is_killed_is_lost_and_starts_again(patient):
-    with (
-        local_cluster(2) as cluster,
-        Client(cluster) as client,
-    ):
+    with local_cluster(2) as cluster, Client(cluster) as client, closed_gate(client) as gate:
         pids = client.run(os.getpid)
-        gate = Event(f"gate-{uuid.uuid4()}", client=client)
-        run = dask_bacc.encode(X, k=8, n=8, code="uncoded").map(work, gate.name, held={3})
+        run = dask_bacc.encode(X, k=8, n=8, code="uncoded").map(work, gate, held={3})
         wait_until(lambda: run.report.chunks[3].state == "running")
         victim = run.report.chunks[3].worker
         os.kill(pids[victim], signal.SIGKILL)
         wait_until(lambda: run.report.chunks[3].worker != victim)
-        gate.set()
+        Event(gate, client=client).set()
         run.result(timeout=60)
         assert_complete(run.report)
         mine = [e for e in run.report.events if e.chunk == 3]

@@ -15,9 +15,7 @@ from distributed import Client
 import dask_bacc
 from dask_bacc.display.line import progress_line
 from dask_bacc.records.state import RunState
-from tests.conftest import local_cluster, wait_until
-
-X = np.sin(np.arange(48)[:, None] / 30 + np.arange(3))
+from tests.shared import X, local_cluster, wait_until
 
 
 class Terminal(io.StringIO):

@@ -6,26 +6,16 @@ import dask
 import numpy as np
 import pytest
 import xarray as xr
-from distributed import get_worker
 
 import dask_bacc
 from dask_bacc import coding
+from tests.shared import chunk_here, network, relative_error
 
 LOST = (2, 5)
 
 
-def network(block, width=30):
-    """A layer of a network with every row an input of its own."""
-    weights = np.random.default_rng(0).normal(size=(block.shape[-1], width))
-    return np.tanh(block @ weights / np.sqrt(block.shape[-1]) + 0.3)
-
-
-def lost_here():
-    return get_worker().get_current_task()[1] in LOST
-
-
 def unless_lost(block, width=30):
-    if lost_here():
+    if chunk_here() in LOST:
         raise RuntimeError("lost")
     return network(block, width)
 
@@ -33,10 +23,6 @@ def unless_lost(block, width=30):
 def sample(rows=12, features=8, k=8):
     rng = np.random.default_rng(1)
     return rng.normal(size=(k, rows, features))
-
-
-def relative_error(answer, truth):
-    return np.linalg.norm(answer - truth) / np.linalg.norm(truth)
 
 
 def by_blocks(blocks, function=network):

@@ -12,47 +12,27 @@ import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
-from distributed import Client, Event, get_worker
+from distributed import Client, Event
 
 import dask_bacc
 from dask_bacc import coding
 from dask_bacc.engine.scheduler import topic_of
 from dask_bacc.runtime.decide import Decider
 from dask_bacc.runtime.fetch import Fetcher
-from tests.conftest import wait_until
-
-#: Varies smoothly from block to block, so that Berrut's decoder does well.
-X = 2 + np.sin(np.arange(48).reshape(24, 2) / 20)
-BLOCKS = np.split(X, 8)
-
-
-def tasks_of_runs(client):
-    """Keys of runs that the scheduler knows."""
-    keys = client.run_on_scheduler(lambda dask_scheduler: list(dask_scheduler.tasks))
-    return [key for key in keys if str(key[0]).startswith(("bacc-", "coded-"))]
-
-
-def assert_nothing_is_left(client):
-    wait_until(lambda: not tasks_of_runs(client))
-    wait_until(lambda: not client.futures and not client.refcount)
-
-
-def own_block(block):
-    """Which of the 8 blocks of X this chunk is, or None for a parity chunk."""
-    return next((j for j, own in enumerate(BLOCKS) if np.array_equal(own, block)), None)
-
-
-def held(block, gate, blocks):
-    """The square; chunks that are one of the blocks wait at the gate."""
-    if own_block(block) in blocks:
-        Event(gate).wait()
-    return block**2
-
-
-def fails(block, blocks, error=ZeroDivisionError):
-    if own_block(block) in blocks:
-        raise error(f"block {own_block(block)}")
-    return 2 * block
+from tests.shared import (
+    BLOCKS,
+    X,
+    assert_nothing_is_left,
+    chunk_here,
+    fails,
+    held,
+    own_block,
+    relative_error,
+    tasks_of_runs,
+    wait_until,
+    wide,
+    wide_but_held,
+)
 
 
 @pytest.mark.parametrize("make", [np.asarray, lambda x: da.from_array(x, chunks=(3, 1))])
@@ -81,7 +61,7 @@ def test_a_held_chunk_is_not_waited_for(client, gate, other_gate):
     for block in own:
         rows = slice(3 * block, 3 * block + 3)
         np.testing.assert_array_equal(answer[rows], truth[rows])
-    error = np.linalg.norm(answer[15:18] - truth[15:18]) / np.linalg.norm(truth[15:18])
+    error = relative_error(answer[15:18], truth[15:18])
     assert 0 < error < 0.1
     assert 5 in report.missing
     assert report.chunks[5].state == "cancelled"
@@ -127,7 +107,7 @@ def test_kriging_says_how_large_the_error_is(client, make):
     run = dask_bacc.encode(make(array), k=8, n=12).map(network, rtol=np.inf, enough=10)
     answer = run.result(timeout=60)
     truth = np.tanh(array @ weights)
-    error = np.linalg.norm(answer - truth) / np.linalg.norm(truth)
+    error = relative_error(answer, truth)
     report = run.report
     assert 0.5 < report.error / error < 2
     assert [i for i, e in enumerate(report.block_error) if e > 0] == [2, 5]
@@ -167,26 +147,10 @@ def test_an_estimate_above_rtol_is_said(client):
     with pytest.warns(RuntimeWarning, match=r"above rtol=0.1: its estimated relative error is"):
         answer = run.result()
     truth = np.tanh(array @ weights)
-    error = np.linalg.norm(answer - truth) / np.linalg.norm(truth)
+    error = relative_error(answer, truth)
     assert run.report.error > 0.1
     assert error < 3 * run.report.error
     assert run.report.stopped == "all chunks ended"
-
-
-def wide(block):
-    """Four hundred smooth functions of a block, so that one draw tells how good an estimate is."""
-    weights = np.random.default_rng(0).normal(size=(block.size, 400))
-    return np.tanh(block.reshape(1, -1) @ weights)
-
-
-def wide_but_held(block, gate, blocks):
-    if own_block(block) in blocks:
-        Event(gate).wait()
-    return wide(block)
-
-
-def relative(answer, truth):
-    return np.linalg.norm(answer - truth) / np.linalg.norm(truth)
 
 
 def test_partials_get_better_and_end_with_the_answer(client, gate):
@@ -199,7 +163,7 @@ def test_partials_get_better_and_end_with_the_answer(client, gate):
         seen.append(partial)
         assert partial.error == pytest.approx(np.sqrt(np.mean(np.square(partial.block_error))))
         if partial.returned == 13:
-            assert 0 < relative(partial.answer, truth) < 3 * partial.error
+            assert 0 < relative_error(partial.answer, truth) < 3 * partial.error
             Event(gate, client=client).set()
     counts = [partial.returned for partial in seen]
     assert counts == sorted(counts)
@@ -238,7 +202,7 @@ def test_what_comes_after_the_answer_and_does_not_fit_is_left_out(client, gate):
     last = list(run.partials())[-1]
     assert list(run.report.erred) == [4]
     assert last.error > 0
-    assert relative(last.answer, truth) < 3 * last.error
+    assert relative_error(last.answer, truth) < 3 * last.error
     assert_nothing_is_left(client)
 
 
@@ -296,7 +260,7 @@ def test_a_corrupted_result_is_reported_and_replaced_only_on_request(
     assert run.report.suspects == (bad,)
     assert f"corrupted, it seems: {bad}" in str(run.report)
     truth = np.concatenate([wide(block) for block in BLOCKS])
-    assert 0 < relative(answer, truth) < 3 * run.report.error
+    assert 0 < relative_error(answer, truth) < 3 * run.report.error
     if bad < 8:
         own = corrupts(BLOCKS[bad], chunk, gate, other_gate)
         kept = np.array_equal(answer[bad * len(own) : (bad + 1) * len(own)], own)
@@ -354,7 +318,7 @@ def test_units_do_not_matter(client, gate, unit):
     run = dask_bacc.encode(unit * X[:, 0], k=8, n=12).map(squared, gate, rtol=np.inf)
     answer = run.result() / unit
     assert 0 < run.report.error < 0.1
-    assert relative(answer, X[:, 0] ** 2) < 3 * run.report.error
+    assert relative_error(answer, X[:, 0] ** 2) < 3 * run.report.error
 
 
 def test_results_too_large_to_sum_are_refused(client):
@@ -396,7 +360,7 @@ def test_a_decode_error_survives_pickling(client):
     import pickle
 
     run = dask_bacc.encode(X, k=8, n=8, code="uncoded").map(fails, range(8))
-    with pytest.raises(DECODE_ERROR) as info:
+    with pytest.raises(dask_bacc.DecodeError) as info:
         run.result()
     copy = pickle.loads(pickle.dumps(info.value))
     assert str(copy) == str(info.value)
@@ -417,7 +381,7 @@ def test_what_slow_chunks_have_is_known_before_they_return(client, gate):
     answer = run.result(timeout=60)
     assert len(run.report.returned) == 7
     truth = np.repeat(np.tanh(line / 8), 50)
-    assert relative(answer, truth) < 3 * run.report.error < 3e-2
+    assert relative_error(answer, truth) < 3 * run.report.error < 3e-2
 
 
 def test_chunks_are_sketched_once_for_many_runs(client):
@@ -515,16 +479,15 @@ def test_a_function_that_raises_on_some_chunks(client, gate):
 
 def test_a_function_that_raises_on_too_many(client):
     run = dask_bacc.encode(X, k=8, n=10).map(fails, {1, 4, 6})
-    with pytest.raises(DECODE_ERROR, match="7 of 10 chunks returned, and 8 were needed") as info:
+    with pytest.raises(
+        dask_bacc.DecodeError, match="7 of 10 chunks returned, and 8 were needed"
+    ) as info:
         run.result()
     assert isinstance(info.value.__cause__, ZeroDivisionError)
     assert any("fails" in str(entry) for entry in _frames(info.value.__cause__))
     assert set(info.value.report.erred) == {1, 4, 6}
     assert run.status == "error"
     assert_nothing_is_left(client)
-
-
-DECODE_ERROR = dask_bacc.DecodeError
 
 
 def _frames(error):
@@ -575,7 +538,7 @@ def test_results_of_different_structure_name_their_chunks(client, odd, message):
     run = dask_bacc.encode(X, k=8, n=12).map(
         lambda b: odd(b) if own_block(b) == 6 else b, enough=12
     )
-    with pytest.raises(DECODE_ERROR, match=message) as info:
+    with pytest.raises(dask_bacc.DecodeError, match=message) as info:
         run.result()
     assert "chunk 6 " in str(info.value)
     assert_nothing_is_left(client)
@@ -596,7 +559,7 @@ def test_datasets_are_refused(client):
     run = dask_bacc.encode(X, k=8, n=12).map(
         lambda b: xr.Dataset({"data": ("x", b[0]), "quality": ("x", b[1])})
     )
-    with pytest.raises(DECODE_ERROR, match="not Dataset"):
+    with pytest.raises(dask_bacc.DecodeError, match="not Dataset"):
         run.result(timeout=60)
 
 
@@ -619,7 +582,7 @@ def test_results_in_single_precision_are_waited_for_until_they_determine_the_ans
     """Eight of neighbouring nodes would do in double precision."""
 
     def work(block):
-        chunk = get_worker().get_current_task()[1]
+        chunk = chunk_here()
         if chunk in (12, 15):
             Event(gate).wait()
         elif chunk >= 8:
@@ -634,7 +597,9 @@ def test_results_in_single_precision_are_waited_for_until_they_determine_the_ans
 
 def test_results_that_are_no_arrays(client):
     run = dask_bacc.encode(X, k=8, n=12).map(lambda block: None)
-    with pytest.raises(DECODE_ERROR, match=r"refused: .* an array of numbers.*not NoneType"):
+    with pytest.raises(
+        dask_bacc.DecodeError, match=r"refused: .* an array of numbers.*not NoneType"
+    ):
         run.result()
 
 
@@ -649,7 +614,7 @@ def test_deadline_takes_what_has_come_and_says_so(client, gate):
 
 def test_deadline_with_nothing_is_no_answer(client, gate):
     run = dask_bacc.encode(X, k=8, n=8, code="uncoded").map(held, gate, range(8), deadline=0.2)
-    with pytest.raises(DECODE_ERROR, match="0 of 8 chunks returned"):
+    with pytest.raises(dask_bacc.DecodeError, match="0 of 8 chunks returned"):
         run.result()
     assert_nothing_is_left(client)
 
@@ -658,7 +623,9 @@ def test_deadline_with_a_lost_block_is_no_answer(client, gate):
     run = dask_bacc.encode(X, k=8, n=9, code="local").map(
         held, gate, {1, 3}, decoder="least-squares", deadline=4
     )
-    with pytest.raises(DECODE_ERROR, match=r"of 9 chunks returned, and blocks .*\b1, .*are lost"):
+    with pytest.raises(
+        dask_bacc.DecodeError, match=r"of 9 chunks returned, and blocks .*\b1, .*are lost"
+    ):
         run.result()
 
 
@@ -708,7 +675,7 @@ def test_an_asynchronous_client(processes):
             np.testing.assert_allclose(await run, -X, atol=1e-10)
             np.testing.assert_allclose(await run.result(), -X, atol=1e-10)
             failing = coded.map(fails, range(8))
-            with pytest.raises(DECODE_ERROR):
+            with pytest.raises(dask_bacc.DecodeError):
                 await failing
             gate = Event(f"gate-{uuid.uuid4()}")
             waiting = coded.map(held, gate.name, range(8), enough=12)
@@ -737,7 +704,7 @@ def test_a_client_that_closes_in_the_middle(processes, gate):
     with Client(processes, set_as_default=False) as other:
         run = dask_bacc.encode(X, k=8, n=12).map(held, gate, range(8), enough=12, client=other)
         wait_until(lambda: any(chunk.state == "running" for chunk in run.report.chunks))
-    with pytest.raises(DECODE_ERROR, match=r"gave up .* when the client closes"):
+    with pytest.raises(dask_bacc.DecodeError, match=r"gave up .* when the client closes"):
         run.result(timeout=30)
 
 

@@ -12,8 +12,7 @@ import zarr
 from distributed import Client, futures_of, wait
 
 import dask_bacc
-from tests.api.test_encode import by_hand
-from tests.conftest import local_cluster
+from tests.shared import by_hand, local_cluster
 
 X = np.random.default_rng(2).normal(size=(96, 40))
 

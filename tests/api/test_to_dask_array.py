@@ -17,38 +17,27 @@ from dask_bacc import coding
 from dask_bacc.runtime.fetch import Fetcher
 from dask_bacc.runtime.inline import InlineResults
 from dask_bacc.runtime.monitor import Monitor, monitor_of
-from tests.api.test_run import assert_nothing_is_left, relative
-from tests.conftest import wait_until
+from tests.shared import (
+    BLOCKS,
+    X,
+    assert_nothing_is_left,
+    large,
+    large_but_held,
+    relative_error,
+    wait_until,
+)
 
-X = 2 + np.sin(np.arange(48).reshape(24, 2) / 20)
-BLOCKS = np.split(X, 8)
-WEIGHTS = np.random.default_rng(0).normal(size=(2, 3000)) / 2
-
-
-def wide(block):
-    return np.tanh(block @ WEIGHTS)
-
-
-def all_but(block, gate, blocks):
-    if any(np.array_equal(block, BLOCKS[j]) for j in blocks):
-        Event(gate).wait()
-    return wide(block)
-
-
-@pytest.fixture(autouse=True)
-def _results_stay():
-    with dask.config.set({"bacc.gather-limit": "10 kB"}):
-        yield
+pytestmark = pytest.mark.usefixtures("results_stay")
 
 
 def test_what_all_blocks_returned_is_that_of_map_blocks(client):
     array = da.from_array(X, chunks=(3, 2))
-    run = dask_bacc.encode(array, n=12).map(wide, rtol=0)
+    run = dask_bacc.encode(array, n=12).map(large, rtol=0)
     answer = run.to_dask_array()
     assert isinstance(answer, da.Array)
     assert answer.chunks == ((3,) * 8, (3000,))
     assert run.report.error == 0
-    plain = array.map_blocks(wide, chunks=((3,) * 8, (3000,)), dtype=float, meta=X[:0])
+    plain = array.map_blocks(large, chunks=((3,) * 8, (3000,)), dtype=float, meta=X[:0])
     np.testing.assert_array_equal((answer - plain).compute(), 0)
 
 
@@ -56,13 +45,13 @@ def test_what_all_blocks_returned_is_that_of_map_blocks(client):
 @pytest.mark.parametrize("code", ["systematic", "berrut", "local"])
 def test_the_answer_is_the_same_as_here(client, gate, combine, code):
     coded = dask_bacc.encode(X, k=8, n=12, code=code)
-    run = coded.map(all_but, gate, {2, 5}, rtol=np.inf, combine=combine)
+    run = coded.map(large_but_held, gate, {2, 5}, rtol=np.inf, combine=combine)
     lazy = run.to_dask_array()
     decoded, estimate = lazy.compute(), run.report.error
     here = run.result()
     assert lazy.shape == here.shape
     assert lazy.dtype == here.dtype
-    truth = {"concat": wide(X), "stack": np.stack([wide(b) for b in BLOCKS])}
+    truth = {"concat": large(X), "stack": np.stack([large(b) for b in BLOCKS])}
     truth["sum"] = truth["stack"].sum(axis=0)
     truth["mean"] = truth["stack"].mean(axis=0)
     size = np.sqrt(np.mean(truth["stack"] ** 2)) * (8 if combine == "sum" else 1)
@@ -80,14 +69,14 @@ def test_every_way_decodes_the_same(client, gate, configure, slices, combine, co
     configure({"bacc.encode.slices": slices})
 
     def both(block, gate):
-        whole = all_but(block, gate, {2, 5})
+        whole = large_but_held(block, gate, {2, 5})
         return {"wide": whole, "first": whole[:, 0].astype("float32")}
 
     coded = dask_bacc.encode(X, k=8, n=12, code=code)
     run = coded.map(both, gate, rtol=np.inf, combine=combine, decoder="berrut")
     decoded = dask.compute(run.to_dask_array())[0]
     chunks = coded.compute(scheduler="sync")
-    results = {i: wide(chunks[i]) for i in run.report.returned}
+    results = {i: large(chunks[i]) for i in run.report.returned}
     expected = coding.decode(coded.code, results, decoder="berrut").blocks
     for name, truth in (("wide", expected), ("first", expected[..., 0])):
         whole = truth if combine == "stack" else np.concatenate(truth)
@@ -100,12 +89,12 @@ def test_workers_that_are_stuck_decode_nothing(client, gate):
     """To the scheduler they look idle, and it would have them steal."""
     many = np.arange(48.0)
 
-    def large(block, gate):
+    def long(block, gate):
         if block[0] in (2, 5):
             Event(gate).wait()
         return np.tanh(block / 50) + np.zeros(400_000)
 
-    run = dask_bacc.encode(many, n=60, k=48).map(large, gate, rtol=np.inf)
+    run = dask_bacc.encode(many, n=60, k=48).map(long, gate, rtol=np.inf)
     wait_until(lambda: run.status == "finished")
     # Others may have been about to return when they were cancelled.
     wait_until(lambda: {chunk for _, chunk in monitor_of(client).still_running()} <= {2, 5})
@@ -122,16 +111,16 @@ def test_workers_that_are_stuck_decode_nothing(client, gate):
     wait_until(lambda: not client.run_on_scheduler(kept))
     Event(gate, client=client).set()
     truth = np.tanh(many / 50)
-    assert relative(lazy[::400_000].compute(), truth) < 3 * run.report.error
+    assert relative_error(lazy[::400_000].compute(), truth) < 3 * run.report.error
 
 
 def test_structures(client):
     def both(block):
-        return {"wide": wide(block), "rows": block.sum(axis=1)}
+        return {"wide": large(block), "rows": block.sum(axis=1)}
 
     lazy = dask_bacc.encode(X, k=8, n=8, code="uncoded").map(both).to_dask_array()
     computed = dask.compute(lazy)[0]
-    np.testing.assert_array_equal(computed["wide"], wide(X))
+    np.testing.assert_array_equal(computed["wide"], large(X))
     np.testing.assert_allclose(computed["rows"], X.sum(axis=1))
 
 
@@ -143,17 +132,17 @@ def test_small_results_come_here_and_go_back(client):
 
 
 def test_results_stay_until_they_are_wanted(client):
-    run = dask_bacc.encode(X, k=8, n=12).map(wide, rtol=0)
+    run = dask_bacc.encode(X, k=8, n=12).map(large, rtol=0)
     wait_until(lambda: run.status == "finished")
     assert run.report.error == 0
     # What had not returned was let go of.
     assert {key[1] for key in client.futures} == set(run.report.returned)
-    np.testing.assert_array_equal(run.result(), wide(X))
+    np.testing.assert_array_equal(run.result(), large(X))
     assert_nothing_is_left(client)
 
 
 def test_a_run_that_is_cancelled_lets_go_of_its_results(client):
-    run = dask_bacc.encode(X, k=8, n=12).map(wide, rtol=0)
+    run = dask_bacc.encode(X, k=8, n=12).map(large, rtol=0)
     wait_until(lambda: run.status == "finished")
     assert client.futures
     run.cancel()
@@ -164,12 +153,12 @@ def test_a_run_that_is_cancelled_lets_go_of_its_results(client):
 
 
 def test_a_deadline_that_has_passed_before_results_are_fetched(client, gate):
-    run = dask_bacc.encode(X, k=8, n=10).map(all_but, gate, {1, 3, 5}, enough=9, deadline=4)
+    run = dask_bacc.encode(X, k=8, n=10).map(large_but_held, gate, {1, 3, 5}, enough=9, deadline=4)
     wait_until(lambda: run.status == "finished")
     with pytest.warns(RuntimeWarning, match="fewer than enough=9"):
         answer = run.result(timeout=60)
     assert np.isfinite(answer).all()
-    np.testing.assert_array_equal(answer[:3], wide(X[:3]))
+    np.testing.assert_array_equal(answer[:3], large(X[:3]))
     assert run.report.stopped == "deadline"
 
 
@@ -183,12 +172,12 @@ def test_a_deadline_that_passes_while_results_are_fetched(client, gate, patient,
         await fetch(fetcher, batch)
 
     monkeypatch.setattr(Fetcher, "_fetch", not_in_time)
-    run = dask_bacc.encode(X, k=8, n=10).map(all_but, gate, {5}, rtol=0, deadline=4)
+    run = dask_bacc.encode(X, k=8, n=10).map(large_but_held, gate, {5}, rtol=0, deadline=4)
     wait_until(lambda: len(run.report.returned) == 9)
     with pytest.warns(RuntimeWarning, match="above rtol=0"):
         answer = run.result(timeout=60)
     assert len(run.report.returned) == 9
-    np.testing.assert_array_equal(answer[:15], wide(X[:15]))
+    np.testing.assert_array_equal(answer[:15], large(X[:15]))
 
 
 def test_results_are_not_fetched_because_their_messages_are_late(client, monkeypatch):
@@ -204,11 +193,11 @@ def test_results_are_not_fetched_because_their_messages_are_late(client, monkeyp
 
     monkeypatch.setattr(InlineResults, "take", late)
     monkeypatch.setattr(Fetcher, "_fetch", noted)
-    run = dask_bacc.encode(X, k=8, n=12).map(wide, rtol=0)
+    run = dask_bacc.encode(X, k=8, n=12).map(large, rtol=0)
     wait_until(lambda: run.status == "finished")
     assert not fetched
     monkeypatch.undo()
-    np.testing.assert_array_equal(run.result(timeout=60), wide(X))
+    np.testing.assert_array_equal(run.result(timeout=60), large(X))
 
 
 def test_what_takes_the_place_of_a_result_at_hand_is_the_only_one(client):
@@ -230,28 +219,28 @@ def test_what_takes_the_place_of_a_result_at_hand_is_the_only_one(client):
 
 def test_results_that_are_fetched_while_they_are_left(client, monkeypatch):
     """By another thread, which lets go of them once it has them."""
-    run = dask_bacc.encode(X, k=8, n=12).map(wide, rtol=0)
+    run = dask_bacc.encode(X, k=8, n=12).map(large, rtol=0)
     wait_until(lambda: run.status == "finished")
 
     async def refresh_while_somebody_fetches(monitor, client):
         await asyncio.to_thread(run.result)
 
     monkeypatch.setattr(Monitor, "refresh", refresh_while_somebody_fetches)
-    np.testing.assert_array_equal(run.to_dask_array(timeout=60).compute(), wide(X))
+    np.testing.assert_array_equal(run.to_dask_array(timeout=60).compute(), large(X))
 
 
 def test_workers_know_the_size_of_results(client):
-    run = dask_bacc.encode(X, k=8, n=8, code="uncoded").map(wide)
+    run = dask_bacc.encode(X, k=8, n=8, code="uncoded").map(large)
     wait_until(lambda: run.status == "finished")
     held = sum(client.run(lambda dask_worker: dask_worker.state.nbytes).values())
     # Sketches come on top.
-    assert wide(X).nbytes <= held < 1.5 * wide(X).nbytes
+    assert large(X).nbytes <= held < 1.5 * large(X).nbytes
     run.result()
 
 
 def test_a_cancelled_chunk_that_has_ended_is_no_zombie_again(client, gate, other_gate):
     def work(block):
-        return all_but(all_but_first(block), gate, {5})
+        return large_but_held(all_but_first(block), gate, {5})
 
     def all_but_first(block):
         if np.array_equal(block, BLOCKS[0]):
@@ -271,9 +260,9 @@ def test_a_cancelled_chunk_that_has_ended_is_no_zombie_again(client, gate, other
 
 
 def test_a_dropped_run_and_its_array_leave_nothing(client):
-    lazy = dask_bacc.encode(X, k=8, n=12).map(wide, rtol=0).to_dask_array()
+    lazy = dask_bacc.encode(X, k=8, n=12).map(large, rtol=0).to_dask_array()
     gc.collect()
-    np.testing.assert_array_equal(lazy.compute(), wide(X))
+    np.testing.assert_array_equal(lazy.compute(), large(X))
     del lazy
     gc.collect()
     assert_nothing_is_left(client)
@@ -292,13 +281,13 @@ def test_an_error_is_raised_at_once(client):
 def test_with_an_asynchronous_client(processes):
     async def go():
         async with Client(processes.scheduler_address, asynchronous=True) as client:
-            run = dask_bacc.encode(X, k=8, n=12).map(wide, rtol=0, client=client)
+            run = dask_bacc.encode(X, k=8, n=12).map(large, rtol=0, client=client)
             lazy = await run.to_dask_array()
             first = await client.compute(lazy)
             return first, await run
 
     for answer in asyncio.run(go()):
-        np.testing.assert_array_equal(answer, wide(X))
+        np.testing.assert_array_equal(answer, large(X))
 
 
 def test_an_answer_that_overflows_is_refused(client):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from distributed import Client, Event, get_worker
+from distributed import Client, Event
 
 import dask_bacc
 from dask_bacc import coding
@@ -14,7 +14,14 @@ from dask_bacc.results.joining import Cut, Joining
 from dask_bacc.results.result import flat_result
 from dask_bacc.results.solutions import Returned, Solutions
 from dask_bacc.results.solver import Solver
-from tests.conftest import local_cluster, wait_until
+from tests.shared import (
+    chunk_here,
+    closed_gate,
+    local_cluster,
+    network,
+    relative_error,
+    wait_until,
+)
 
 
 def counts(block):
@@ -36,6 +43,12 @@ FUNCTIONS = {
 def threads():
     with local_cluster(1, 4, processes=False) as cluster, Client(cluster) as client:
         yield client
+
+
+@pytest.fixture
+def gate(threads):
+    with closed_gate(threads) as name:
+        yield name
 
 
 @pytest.mark.filterwarnings("ignore:the estimate is above rtol")
@@ -89,7 +102,7 @@ def test_a_run_does_not_stop_on_results_that_are_alike(threads, gate, usual, k):
 
 
 def unless_lost(block, lost, dtype):
-    if get_worker().get_current_task()[1] in lost:
+    if chunk_here() in lost:
         raise OSError("lost")
     weights = np.random.default_rng(5).normal(size=(20, 50))
     return block.astype(dtype) @ weights
@@ -114,15 +127,9 @@ def test_rounding_of_parity_is_in_the_bar(threads, dtype, k, n, lost):
     run = coded.map(unless_lost, set(lost), double, rtol=1e-5, client=threads)
     answer = run.result(timeout=60)
     truth = x.astype(double) @ np.random.default_rng(5).normal(size=(20, 50))
-    error = np.linalg.norm(answer - truth) / np.linalg.norm(truth)
+    error = relative_error(answer, truth)
     assert error < 3 * run.report.error
     assert error < 0.2
-
-
-def network(blocks):
-    """A layer of a network with every row an input of its own."""
-    weights = np.random.default_rng(0).normal(size=(blocks.shape[-1], 5))
-    return np.tanh(blocks @ weights / np.sqrt(blocks.shape[-1]) + 0.3)
 
 
 @pytest.mark.parametrize("combine", ["concat", "stack", "sum"])
@@ -130,10 +137,12 @@ def test_more_results_do_not_make_an_answer_worse_where_rows_are_not_looked_at(c
     """Those that came later are on their workers, or there is no time for them."""
     rng = np.random.default_rng(1)
     blocks = rng.normal(size=(8, 12, 6))
-    truth = network(blocks)
+    truth = network(blocks, 5)
     code = coding.Berrut(8, 16, systematic=True)
     chunks = code.encode(blocks)
-    results = {i: flat_result(network(chunks[i])) for i in (0, 3, 5, 6, 8, 9, 10, 12, 15, 4, 11)}
+    results = {
+        i: flat_result(network(chunks[i], 5)) for i in (0, 3, 5, 6, 8, 9, 10, 12, 15, 4, 11)
+    }
     sketches = {i: [sketch_rows(chunks[i], 0)] for i in results}
     joining = Joining(combine, (Cut((12, 6), 0),))
     decoder = coding.get_decoder(None, code)

@@ -10,13 +10,10 @@ from dask_bacc import coding
 from dask_bacc.coding import decode
 from dask_bacc.coding.decoders import LeastSquares
 from dask_bacc.coding.decoders.spline import _cross_validated_smoother, roughness
+from tests.shared import relative_error
 from tests.strategies import SYSTEMATIC, codes, node_codes, random_blocks, returned_sets
 
 ANY_SUBSET = ("berrut", "floater-hormann", "spline")
-
-
-def relative_error(answer, truth):
-    return np.sqrt(np.mean(np.abs(answer - truth) ** 2) / np.mean(np.abs(truth) ** 2))
 
 
 def results_of(code, blocks, function, returned):

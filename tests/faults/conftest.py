@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from distributed import Client
 
-from tests.conftest import local_cluster
 from tests.faults.leaks import Baseline
 from tests.faults.processes import Cluster
+from tests.shared import local_cluster
 
 
 @pytest.fixture

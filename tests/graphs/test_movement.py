@@ -12,8 +12,7 @@ import dask_bacc
 from dask_bacc import coding
 from dask_bacc.graphs.cost import Work, choose_slices, cost
 from dask_bacc.graphs.encode import alone_key
-from tests.api.test_encode import by_hand
-from tests.conftest import local_cluster, wait_until
+from tests.shared import by_hand, local_cluster, wait_until
 
 X = np.random.default_rng(1).normal(size=(48, 7, 5))
 

@@ -9,9 +9,10 @@ import dask.array as da
 import numpy as np
 import pytest
 import zarr
-from distributed import Client, get_worker
+from distributed import Client
 
 import dask_bacc
+from tests.shared import chunk_here, relative_error
 
 RNG = np.random.default_rng(0)
 #: Blocks that are nearly alike, and blocks that have nothing in common.
@@ -21,7 +22,7 @@ LOST = {1, 4, 9}
 
 
 def f(block, lost):
-    if get_worker().get_current_task()[1] in lost:
+    if chunk_here() in lost:
         raise OSError("lost")
     return np.tanh(block)
 
@@ -115,7 +116,7 @@ def error_of(coded, truth):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         answer = coded.map(f, LOST, rtol=0).result(timeout=60)
-    return np.sqrt(np.mean((answer - np.tanh(truth)) ** 2) / np.mean(np.tanh(truth) ** 2))
+    return relative_error(answer, np.tanh(truth))
 
 
 @pytest.mark.parametrize("make_store", CHANGING)

@@ -12,7 +12,7 @@ import xarray as xr
 from scipy import sparse
 
 import dask_bacc
-from tests.api.test_encode import by_hand
+from tests.shared import by_hand
 
 X = np.zeros((12, 3))
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
-
 import numpy as np
 import pytest
-from distributed import Event, get_worker
+from distributed import Event
 
 import dask_bacc
 from dask_bacc.results.joining import Cut, Joining
+from tests.shared import chunk_here
 
 ROWS, COLUMNS = Cut((2, 3), 0, "time"), Cut((3, 2), 1, "time")
 
@@ -49,21 +48,17 @@ def test_what_is_not_clear_is_refused(cuts, shape, dims, message):
     assert Joining("sum", cuts).axis_of(shape, dims) is None
 
 
-def test_scalars_are_refused_with_the_first_result(client):
+def test_scalars_are_refused_with_the_first_result(client, gate):
     """Not when all are in: the others would wait for ever."""
-    gate = f"gate-{uuid.uuid4()}"
 
     def work(block):
-        if get_worker().get_current_task()[1] != 0:
+        if chunk_here() != 0:
             Event(gate).wait()
         return block.sum()
 
     run = dask_bacc.encode(np.arange(16.0), k=4, n=6).map(work, client=client)
-    try:
-        with pytest.raises(ValueError, match="scalar results cannot be concatenated"):
-            run.result(timeout=60)
-    finally:
-        Event(gate, client=client).set()
+    with pytest.raises(ValueError, match="scalar results cannot be concatenated"):
+        run.result(timeout=60)
     assert run.status == "error"
 
 
@@ -71,7 +66,7 @@ def test_integers_that_would_be_rounded_end_the_run(client):
     ids = np.arange(2**60, 2**60 + 16)
 
     def work(block):
-        first = get_worker().get_current_task()[1] == 2
+        first = chunk_here() == 2
         return ids[: len(block)] if first else np.ones(len(block), dtype="i8")
 
     run = dask_bacc.encode(np.arange(16.0), k=4, n=4, code="uncoded").map(work, client=client)

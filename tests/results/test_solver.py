@@ -17,19 +17,15 @@ from dask_bacc.records.events import Stop
 from dask_bacc.records.state import RunState
 from dask_bacc.results.combine import combine_results
 from dask_bacc.results.gram import GrowingGram
-from dask_bacc.results.joining import Cut, Joining
 from dask_bacc.results.pytree import flatten, unflatten
 from dask_bacc.results.result import flat_result
 from dask_bacc.results.solver import Solver
 from dask_bacc.runtime.inline import InlineResults
 from dask_bacc.worker.messages import Message
 from dask_bacc.worker.task import ChunkResult
+from tests.shared import along, relative_error, specs
 
 Pair = namedtuple("Pair", "left right")
-
-
-def along(combine, axis=0):
-    return Joining(combine, (Cut((), axis),))
 
 
 CONCAT, STACK = along("concat"), along("stack")
@@ -185,10 +181,6 @@ def test_concat_needs_the_axis(shape, message):
         along("concat", 1).axis_of(shape)
 
 
-def specs(results):
-    return {chunk: result.spec() for chunk, result in results.items()}
-
-
 def test_a_lost_block_is_lost_in_every_leaf():
     solver = Solver(coding.Repetition(3, 4), coding.FirstCopy(), CONCAT)
     spec = flat_result((1.0, 2.0)).spec()
@@ -245,7 +237,7 @@ def test_the_error_of_a_sum_is_that_of_the_sum(combine, offset):
         solved = solver.solve(specs(results), {i: [chunks[i]] for i in range(14)})
         answer = combine_results(solved, results, along(combine))
         truth = function(blocks).sum(axis=0) / (8 if combine == "mean" else 1)
-        off = np.sqrt(np.mean((answer - truth) ** 2) / np.mean(truth**2))
+        off = relative_error(answer, truth)
         ratios.append(off / solved.estimate.overall)
     assert max(ratios) < 1.5
     assert np.median(ratios) > 0.05

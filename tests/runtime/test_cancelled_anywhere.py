@@ -16,7 +16,7 @@ from distributed import Client
 
 import dask_bacc
 from dask_bacc.runtime import answer
-from tests.conftest import local_cluster, wait_until
+from tests.shared import local_cluster, wait_until
 
 
 @pytest.fixture(scope="module")

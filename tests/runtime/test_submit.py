@@ -18,7 +18,7 @@ from distributed.utils import nbytes
 
 import dask_bacc
 from dask_bacc.graphs.map import Call, Chunks, run_graph
-from tests.conftest import wait_until
+from tests.shared import wait_until
 
 X = np.random.default_rng(0).normal(size=(24, 20))
 BLOCKS = np.split(X, 8)

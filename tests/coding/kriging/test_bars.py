@@ -14,14 +14,11 @@ from dask_bacc.coding.kriging.fit import Posterior
 from dask_bacc.coding.kriging.kernels import AFFINE, FAMILIES, UNIT_BIAS, Geometry, arc_sine
 from dask_bacc.coding.kriging.observations import Observations
 from dask_bacc.coding.kriging.sketch import locate
+from tests.shared import relative_error
 from tests.strategies import SYSTEMATIC, codes, returned_sets
 
 #: A mixing of twenty numbers.
 MIXING = np.random.default_rng(5).normal(size=(20, 20)) / np.sqrt(20)
-
-
-def relative_error(answer, truth):
-    return np.linalg.norm(answer - truth) / np.linalg.norm(truth)
 
 
 def sample(seed, k, kind="common mean", shape=(15, 20)):

@@ -13,7 +13,8 @@ from dask_bacc.coding.kriging.kernels import Geometry
 from dask_bacc.coding.kriging.rows.metric import fit_stretched
 from dask_bacc.coding.kriging.rows.prediction import predict_rows
 from dask_bacc.coding.rows import RowWeights, as_rows
-from tests.coding.kriging.test_bars import relative_error, sample
+from tests.coding.kriging.test_bars import sample
+from tests.shared import relative_error
 
 
 def decoded(code, blocks, function, lost, **options):
