@@ -6,12 +6,14 @@ Workers get functions by their names and import this module for them, so nothing
 from __future__ import annotations
 
 import contextlib
+import operator
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from dask.delayed import Delayed
 from distributed import Client, Event, LocalCluster, get_worker
 
 from dask_bacc.coding import Code
@@ -81,6 +83,18 @@ def network(block: Any, width: int = 30) -> Any:
     """A layer of a network with every row an input of its own."""
     weights = np.random.default_rng(0).normal(size=(block.shape[-1], width))
     return np.tanh(block @ weights / np.sqrt(block.shape[-1]) + 0.3)
+
+
+def legacy(number: float) -> Delayed:
+    """A collection whose graph has tuples for tasks and strings for aliases; one less."""
+    token = uuid.uuid4().hex
+    graph = {
+        f"number-{token}": (operator.add, number, 0),
+        f"alias-{token}": f"number-{token}",
+        f"list-{token}": (list, [f"alias-{token}", (operator.neg, f"alias-{token}")]),
+        f"sum-{token}": (operator.sub, (operator.getitem, f"list-{token}", 0), 1),
+    }
+    return Delayed(f"sum-{token}", graph)
 
 
 # What is expected.

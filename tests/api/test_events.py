@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import gc
 import logging
 import os
 import signal
-import threading
-import time
 from collections import defaultdict
 
 import dask
@@ -17,9 +13,6 @@ import pytest
 from distributed import Client, Event
 
 import dask_bacc
-from dask_bacc.engine.scheduler import topic_of
-from dask_bacc.records.state import RunState
-from dask_bacc.worker.messages import unpacked
 from tests.shared import X, closed_gate, local_cluster, own_block, wait_until
 
 WEIGHTS = np.random.default_rng(0).normal(size=(2, 60))
@@ -79,35 +72,6 @@ def test_a_run_with_nothing_wrong(client, gate, patient):
     assert report.events[-1].error == report.error == 0
 
 
-def test_a_chunk_that_takes_no_time_starts_and_ends_in_one_message(client):
-    rounds, chunks, begin = 20, 2, time.time()
-
-    def messages():
-        return [
-            [message.state for message in unpacked(event["bacc"])]
-            for sent, event in client.get_events(topic_of(client))
-            if sent >= begin
-        ]
-
-    coded = dask_bacc.encode(np.arange(2.0), k=chunks, n=chunks, code="uncoded")
-    for _ in range(rounds):
-        np.testing.assert_array_equal(coded.map(np.negative).result(), [0, -1])
-    wait_until(lambda: sum(states.count("done") for states in messages()) >= rounds * chunks)
-    # A busy machine may take the thread away from a chunk for longer than its messages wait.
-    alone = sum(set(states) == {"running"} for states in messages())
-    assert alone < rounds * chunks / 2
-
-
-def test_a_chunk_that_ends_after_it_was_given_up_is_not_running():
-    state = RunState(k=1, n=1, decoder="berrut")
-    state.start(0, "a")
-    state.give_up([0])
-    assert state.report().still_running == {0: "a"}
-    state.done(0, "a")
-    assert state.report().still_running == {}
-    assert state.report().cancelled == (0,)
-
-
 def test_late_and_failing_chunks_and_their_backups(client, gate, patient):
     coded = dask_bacc.encode(X, k=8, n=12)
     # Long enough for an error to arrive on a busy machine before its chunk is late.
@@ -148,93 +112,6 @@ def test_a_run_that_is_cancelled(client, gate):
     assert run.report.events[-1].reason is None
 
 
-def test_callbacks_are_told_everything_in_order_on_the_event_loop(client, gate):
-    run = dask_bacc.encode(X, k=8, n=8, code="uncoded").map(work, gate, held={3})
-    early, late, threads = [], [], set()
-    run.on_event(early.append)
-    run.on_event(lambda event: threads.add(threading.get_ident()))
-    wait_until(lambda: len(run.report.returned) == 7)
-    run.on_event(late.append)
-    stopped = []
-    stop = run.on_event(stopped.append)
-    wait_until(lambda: len(stopped) == len(run.report.events))
-    stop()
-    seen = len(stopped)
-    Event(gate, client=client).set()
-    run.result(timeout=60)
-    wait_until(lambda: len(early) == len(late) == len(run.report.events))
-    assert tuple(early) == tuple(late) == run.report.events
-    assert len(stopped) == seen < len(early)
-    assert len(threads) == 1
-    assert threads != {threading.get_ident()}
-    after = []
-    run.on_event(after.append)
-    wait_until(lambda: tuple(after) == run.report.events)
-
-
-def test_a_callback_that_raises_is_dropped_and_hurts_nobody(client, gate, caplog):
-    run = dask_bacc.encode(X, k=8, n=8, code="uncoded").map(work, gate, held={3})
-    calls, others = [], []
-
-    def bad(event):
-        calls.append(event)
-        if event.kind == "returned":
-            raise ZeroDivisionError("of the callback")
-
-    run.on_event(bad)
-    run.on_event(others.append)
-    Event(gate, client=client).set()
-    np.testing.assert_array_equal(run.result(timeout=60), np.tanh(X @ WEIGHTS))
-    wait_until(lambda: len(others) == len(run.report.events))
-    assert sum(event.kind == "returned" for event in calls) == 1
-    assert len([r for r in caplog.records if r.exc_info and r.name == "dask_bacc"]) == 1
-    assert "of the callback" in caplog.text
-    with pytest.raises(TypeError, match="callback must be callable, got int"):
-        run.on_event(1)
-
-
-def test_a_callback_may_stop_itself_and_outlive_the_client(processes, gate):
-    with Client(processes, set_as_default=False) as other:
-        coded = dask_bacc.encode(X, k=8, n=8, code="uncoded")
-        run = coded.map(work, gate, client=other)
-        run.result(timeout=60)
-        first = []
-
-        def once(event):
-            first.append(event)
-            stop()
-
-        stop = run.on_event(once)
-        wait_until(lambda: first)
-    assert first == [run.report.events[0]]
-    replayed = []
-    run.on_event(replayed.append)
-    wait_until(lambda: tuple(replayed) == run.report.events)
-
-
-def test_callbacks_do_not_keep_a_run_alive(client, gate):
-    run = dask_bacc.encode(X, k=8, n=12).map(work, gate, held=range(8), enough=12)
-    events = []
-    run.on_event(events.append)
-    wait_until(lambda: any(event.kind == "started" for event in events))
-    del run
-    gc.collect()
-    wait_until(lambda: events[-1].kind == "failed")
-
-
-def test_an_asynchronous_client_hears_of_events(processes):
-    async def main():
-        async with Client(processes.scheduler_address, asynchronous=True) as client:
-            run = dask_bacc.encode(X, k=8, n=8, code="uncoded").map(np.tanh, client=client)
-            events = asyncio.Queue()
-            run.on_event(events.put_nowait)
-            await run
-            told = [await events.get() for _ in run.report.events]
-            assert tuple(told) == run.report.events
-
-    asyncio.run(main())
-
-
 def test_the_log_has_a_line_for_every_event(client, gate, caplog):
     with caplog.at_level(logging.DEBUG, "dask_bacc"):
         run = dask_bacc.encode(X, k=8, n=12).map(work, gate, {0}, {1}, enough=11)
@@ -268,20 +145,3 @@ def test_a_chunk_whose_worker_is_killed_is_lost_and_starts_again(patient):
         mine = [e for e in run.report.events if e.chunk == 3]
         assert [e.kind for e in mine] == ["started", "lost", "started", "done", "returned"]
         assert mine[1].worker == victim != mine[2].worker == run.report.chunks[3].worker
-
-
-def test_a_retry_on_the_same_worker_is_no_loss():
-    state = RunState(k=2, n=3, decoder="berrut")
-    state.submit(range(3))
-    state.start(0, "a")
-    state.done(0, "a")
-    state.start(0, "a")
-    state.start(0, "b")
-    kinds = [(e.kind, e.worker) for e in state.report().events[1:]]
-    assert kinds == [
-        ("started", "a"),
-        ("done", "a"),
-        ("started", "a"),
-        ("lost", "a"),
-        ("started", "b"),
-    ]

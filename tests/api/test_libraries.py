@@ -11,20 +11,11 @@ import xarray as xr
 from distributed import Client
 
 import dask_bacc
-from dask_bacc.graphs.local import lazy_copy
 from dask_bacc.records.errors import DecodeError
-from dask_bacc.results.joining import Cut, Joining
-from dask_bacc.results.result import flat_result
-from tests.gpu import LIBRARIES, fetched, is_there, on_gpu, tanh
+from tests.gpu import LIBRARIES, blocks_of, fetched, is_there, lazy, tanh
 from tests.shared import BLOCKS, WEIGHTS, X, large, local_cluster, own_block, relative_error
 
 COMBINES = ["concat", "stack", "sum", "mean"]
-
-
-def lazy(library, array=X, chunks=(3, 2)):
-    """A dask array with blocks of a library; dask itself knows NumPy's dtypes alone."""
-    # `array[:0]` may not be on the device, and dask does not look at it.
-    return da.from_array(array, chunks=chunks).map_blocks(LIBRARIES[library], meta=array[:0])
 
 
 def encoded(library, n=12, array=X, **options):
@@ -46,13 +37,6 @@ def losing_two(block, library=None):
     if own_block(fetched(block)) in (2, 5):
         raise ZeroDivisionError
     return large(block) if library is None else network(block, library)
-
-
-def blocks_of(array):
-    """The blocks of a dask array as they are on the workers, by their place."""
-    places = list(np.ndindex(array.numblocks))
-    computed = dask.compute(*(dask.delayed(array.blocks[place]) for place in places))
-    return dict(zip(places, computed, strict=True))
 
 
 def assembled(array, library):
@@ -117,14 +101,6 @@ def test_dask_is_told_the_library_if_it_can_take_it(client, gather_limit):
     assert isinstance(other._meta, np.ndarray)
     doubled = assembled(array.map_blocks(lambda block: 2 * block, dtype=float), "cupy")
     np.testing.assert_allclose(doubled, 2 * truth("concat"), rtol=1e-12)
-
-
-def test_coded_chunks_tell_dask_their_library_too(client):
-    gpu = da.from_array(X, chunks=(3, 2)).map_blocks(on_gpu, meta=on_gpu(X[:0]))
-    chunks = dask_bacc.encode(gpu, n=12).to_dask_array()
-    assert is_there(chunks._meta, "cupy")
-    assert chunks._meta.shape == (0, 0, 0)
-    assert all(is_there(block, "cupy") for block in blocks_of(chunks).values())
 
 
 def several(block, library):
@@ -237,24 +213,9 @@ def test_from_numpy_blocks_to_another_library(client, library):
     np.testing.assert_allclose(fetched(answer), np.tanh(X))
 
 
-@pytest.mark.parametrize("library", LIBRARIES)
-def test_answers_that_go_back_may_be_empty_or_single_numbers(library):
-    convert = LIBRARIES[library]
-    both = [convert(np.ones((0, 4))), convert(np.ones(()))]
-    joining = Joining("sum", (Cut((), 0),))
-    empty, number = lazy_copy(both, 8, flat_result(both).layout, joining, "run")
-    assert empty.chunks == ((0,), (4,))
-    assert number.chunks == ()
-    for array in (empty, number):
-        assert is_there(array.compute(scheduler="sync"), library)
-    joining = Joining("concat", (Cut((), 1),))
-    (rows,) = lazy_copy(both[:1], 2, flat_result(both[:1]).layout, joining, "run")
-    assert rows.chunks == ((0,), (2, 2))
-
-
 @pytest.mark.parametrize("gather_limit", ["0 B", "1 GB"])
 def test_labelled_arrays(client, gather_limit):
-    labelled = xr.DataArray(lazy("cupy"), dims=("x", "y"), coords={"x": np.arange(24)})
+    labelled = xr.DataArray(lazy("cupy", X), dims=("x", "y"), coords={"x": np.arange(24)})
     with dask.config.set({"bacc.gather-limit": gather_limit}):
         run = dask_bacc.encode(labelled, n=12, dim="x").map(tanh, rtol=0)
         array = run.to_dask_array()
@@ -279,22 +240,6 @@ def test_sparse_blocks_and_results():
         array = run.to_dask_array()
         assert isinstance(array._meta, sparse.COO)
         np.testing.assert_allclose(array.compute().todense(), 2 * dense)
-
-
-@pytest.mark.parametrize("library", LIBRARIES)
-@pytest.mark.parametrize("slices", [0, 1, 2, 3])
-@pytest.mark.parametrize("axis", [0, 1])
-def test_every_way_to_encode(client, configure, library, slices, axis):
-    configure({"bacc.encode.slices": slices})
-    array = np.random.default_rng(0).normal(size=(24, 24))
-    chunks = (3, 24) if axis == 0 else (24, 3)
-    coded = dask_bacc.encode(lazy(library, array, chunks), n=11, axis=axis)
-    made = coded.compute()
-    assert is_there(made, library)
-    blocks = np.stack(np.split(array, 8, axis=axis))
-    expected = np.einsum("ij,jab->iab", coded.code.generator, blocks)
-    np.testing.assert_allclose(fetched(made), expected, atol=1e-12)
-    assert all(is_there(block, library) for block in blocks_of(coded.to_dask_array()).values())
 
 
 def test_an_array_that_knows_its_library(client):

@@ -13,8 +13,6 @@ import pytest
 from distributed import Client
 
 import dask_bacc
-from dask_bacc.display.line import progress_line
-from dask_bacc.records.state import RunState
 from tests.shared import X, local_cluster, wait_until
 
 
@@ -120,19 +118,6 @@ def test_an_asynchronous_client_waits_for_progress_without_blocking(gate):
             await run
 
     asyncio.run(main())
-
-
-def test_the_line_fits_the_terminal_and_the_bar_its_width():
-    state = RunState(k=150, n=200, decoder="kriging")
-    state.spare(range(150, 200))
-    for chunk in range(100):
-        state.start(chunk, "w")
-    for chunk in range(50):
-        state.take_result(chunk)
-    line = progress_line("pending", state.report())
-    assert line.startswith("[" + "#" * 10 + ">" * 10 + "." * 10 + " " * 10 + "] | 50 returned / ")
-    for columns in (100, 80, 60, 20, 0):
-        assert len(progress_line("pending", state.report(), columns)) <= columns
 
 
 def test_a_notebook_gets_a_grid_that_is_renewed(local, gate, monkeypatch):

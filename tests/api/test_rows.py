@@ -145,3 +145,25 @@ def test_estimates_by_rows_do_not_depend_on_how_many_outputs_are_sketched(client
     truth = network(blocks.reshape(-1, 8), width)
     ratio = relative_error(answer, truth) / run.report.error
     assert 0.4 < ratio < 2.5
+
+
+@pytest.mark.filterwarnings("ignore:the estimate is above rtol")
+def test_rows_of_members(client):
+    array = np.random.default_rng(0).normal(size=(48, 4))
+    weights = np.random.default_rng(1).normal(size=(4, 1000))[:, :20] / 3
+
+    def both(block):
+        return {"tanh": np.tanh(block @ weights), "sin": np.sin(block @ weights)}
+
+    def both_unless_lost(block):
+        if chunk_here() in LOST:
+            raise OSError("lost")
+        return both(block)
+
+    coded = dask_bacc.encode(array, k=8, n=12)
+    run = coded.map(both_unless_lost, rtol=1e-9, client=client)
+    answer, truth = run.result(timeout=60), both(array)
+    for name in truth:
+        error = relative_error(answer[name], truth[name])
+        assert error < 3 * run.report.error
+    assert "of rows" in run.report.kernel

@@ -1,4 +1,4 @@
-"""The cost model of making parity, and what the cluster really moves."""
+"""What the cluster really moves to make parity and to decode."""
 
 from __future__ import annotations
 
@@ -10,105 +10,7 @@ from distributed import Client, futures_of, wait
 
 import dask_bacc
 from dask_bacc import coding
-from dask_bacc.graphs.cost import Work, choose_slices, cost
-from dask_bacc.graphs.encode import alone_key
 from tests.shared import by_hand, local_cluster, wait_until
-
-X = np.random.default_rng(1).normal(size=(48, 7, 5))
-
-
-def way(work, most=1000, memory=2**28, bandwidth=1e8):
-    return choose_slices(work, most=most, memory=memory, bandwidth=bandwidth)
-
-
-def test_small_blocks_are_sent_to_every_chunk_and_large_ones_once():
-    ways = [way(Work(16, [16] * 4, 10**power)) for power in range(2, 9)]
-    assert ways[0] == 0
-    assert ways[-1] > 1
-    assert ways == sorted(ways)
-
-
-def test_disjoint_chunks_and_single_ones_are_made_directly_whatever_their_size():
-    assert way(Work(16, [4] * 4, 50_000_000)) == 0
-    assert way(Work(8, [8], 10_000_000)) == 0
-
-
-def test_many_groups_at_once_are_gathered_before_they_are_split():
-    """Other groups keep the other workers busy, so what counts is bytes and tasks."""
-    assert way(Work(16, [16] * 4, 1_000_000, groups=100)) == 1
-
-
-def test_a_slow_network_makes_moving_less_worth_more_tasks():
-    work = Work(16, [16] * 4, 1_000_000)
-    assert way(work, bandwidth=1e10) == 0
-    assert way(work, bandwidth=1e6) > 1
-
-
-@pytest.mark.parametrize("nbytes", [10**3, 10**6, 10**9])
-def test_memory_is_kept_to_where_it_can_be(nbytes):
-    work = Work(32, [32] * 8, nbytes)
-    slices = way(work, memory=10**8)
-    assert cost(work, slices).peak <= 10**8
-    # With no way to keep to it, the least is used.
-    assert way(work, memory=1, most=10) == 10
-
-
-def test_model_counts_tasks_and_bytes_as_a_graph_has_them():
-    """Against the graph itself: every reference that crosses from one task to another."""
-    code = coding.Berrut(16, 20, systematic=True)
-    for slices in (0, 1, 3):
-        work = Work(16, [16] * 4, 7 * 5 * 3 * 8)
-        graph = parity_graph(slices, code)
-        assert cost(work, slices).tasks == len(graph)
-
-
-def parity_graph(slices, code):
-    with dask.config.set({"bacc.encode.slices": slices}):
-        coded = dask_bacc.encode(da.from_array(X, chunks=(3, -1, -1)), n=code.n, code=code)
-    graph = coded.__dask_graph__()
-    names = {key[0] for key in graph if key[0].startswith(("rechunk-split", "gathered"))}
-    return {
-        key: task
-        for key, task in graph.items()
-        if key[0] in names or (key[0] == coded.parts[0].name and code.own_blocks[key[1]] < 0)
-    }
-
-
-@pytest.mark.parametrize("slices", [0, 1, 2, 3, 5])
-@pytest.mark.parametrize("name", ["systematic", "local", "berrut", "convex"])
-@pytest.mark.parametrize("axis", [0, 1])
-def test_every_way_makes_the_same_chunks(configure, slices, name, axis):
-    configure({"bacc.encode.slices": slices})
-    array = X if axis == 0 else np.moveaxis(X, 0, 1).astype("float32")
-    for group_size in (8, None):
-        with dask.config.set({"bacc.group-size": group_size}):
-            coded = dask_bacc.encode(
-                da.from_array(array, chunks=(2, -1, 3)), k=16, n=21, code=name, axis=axis
-            )
-        expected = by_hand(coded.code, array, axis)
-        np.testing.assert_allclose(coded.compute(), expected, rtol=1e-4, atol=1e-5)
-
-
-def test_a_nan_stays_in_its_chunks_when_blocks_are_gathered(configure):
-    configure({"bacc.encode.slices": 2})
-    array = X.copy()
-    array[0, 0, 0] = np.nan
-    coded = dask_bacc.encode(da.from_array(array, chunks=(3, -1, -1)), n=20, code="local")
-    bad = np.isnan(coded.compute()).any(axis=(1, 2, 3))
-    np.testing.assert_array_equal(np.flatnonzero(bad), [0, 16])
-
-
-def test_a_backup_is_made_without_the_other_parity(configure):
-    """Only its own task stands between the blocks and a chunk that is wanted alone."""
-    configure({"bacc.encode.slices": 4})
-    coded = dask_bacc.encode(da.from_array(X, chunks=(3, -1, -1)), n=20)
-    graph = coded.__dask_graph__()
-    key = alone_key(coded.parts[0].name, 17)
-    blocks = np.split(X, 16)
-    targets = {graph[coded.parts[0].name, j].target for j in range(16)}
-    assert graph[key].dependencies == targets
-    values = {graph[coded.parts[0].name, j].target: block for j, block in enumerate(blocks)}
-    np.testing.assert_allclose(graph[key](values), by_hand(coded.code, X)[17], atol=1e-12)
 
 
 @pytest.fixture(scope="module")

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import functools
-import operator
-
 import dask
 import dask.array as da
 import numpy as np
 import pytest
-from dask.task_spec import DataNode, Task, TaskRef
-from distributed.shuffle._core import p2p_barrier
 
 import dask_bacc
 from dask_bacc.graphs.map import Call, Chunks, run_graph
-from dask_bacc.graphs.shuffles import is_shuffle, shuffle_keys
+from dask_bacc.graphs.shuffles import shuffle_keys
 
 X = np.random.default_rng(0).normal(size=(48, 12))
 
@@ -91,16 +86,3 @@ def test_graphs_without_shuffles_are_made_anew_as_a_whole():
     run = graph_of(by_columns())
     again = run.again([1, 9], "-again", anew=True).graph
     assert not again.keys() & run.graph.keys()
-
-
-def test_shuffles_are_seen_inside_other_tasks():
-    barrier = Task("barrier", p2p_barrier, "an id", TaskRef("a"))
-    assert is_shuffle(barrier)
-    assert is_shuffle(Task("x", functools.partial(p2p_barrier, "an id")))
-    assert is_shuffle(Task("x", operator.neg, Task(None, p2p_barrier, "an id")))
-    negated = Task("negated", operator.neg, TaskRef("barrier"))
-    assert is_shuffle(Task.fuse(barrier, negated))
-    graph = {"a": DataNode("a", 1), "barrier": barrier, "negated": negated}
-    assert shuffle_keys(graph) == {"a", "barrier"}
-    assert not is_shuffle(negated)
-    assert not is_shuffle(DataNode("x", p2p_barrier))

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import dask
 import dask.array as da
 import numpy as np
 import pandas as pd
 import pytest
-import sparse as pydata_sparse
 import xarray as xr
 from scipy import sparse
 
 import dask_bacc
-from tests.shared import by_hand
 
 X = np.zeros((12, 3))
 
@@ -87,54 +84,3 @@ def unknown_chunks():
 def test_encode_refuses(arrays, options, error, message):
     with pytest.raises(error, match=message):
         dask_bacc.encode(*arrays, **options)
-
-
-@pytest.mark.parametrize(
-    ("func", "options", "error", "message"),
-    [
-        (3, {}, TypeError, "func must be callable, got int"),
-        (np.tanh, {"enough": 0}, ValueError, "1 to n=6 results, got 0"),
-        (np.tanh, {"enough": 7}, ValueError, "1 to n=6 results, got 7"),
-        (np.tanh, {"rtol": -1}, ValueError, "rtol must be at least 0"),
-        (np.tanh, {"rtol": float("nan")}, ValueError, "rtol must be at least 0"),
-        (np.tanh, {"decoder": "magic"}, ValueError, "known decoders: berrut"),
-        (np.tanh, {"decoder": "first-copy"}, ValueError, "no chunk that is block"),
-        (np.tanh, {"combine": "glue"}, ValueError, "unknown combine 'glue'; use one of 'concat'"),
-        (np.tanh, {"deadline": 0}, ValueError, "positive number of seconds"),
-        (np.tanh, {"deadline": float("nan")}, ValueError, "positive number of seconds"),
-        (
-            np.tanh,
-            {"deadline": "soon"},
-            TypeError,
-            "deadline must be a number of seconds, got 'soon'",
-        ),
-        (np.tanh, {"retries": -1}, ValueError, "retries must be at least 0"),
-        (np.tanh, {"client": "here"}, TypeError, "distributed.Client, got str"),
-    ],
-)
-def test_map_refuses(client, func, options, error, message):
-    coded = dask_bacc.encode(X, k=4, n=6, code="berrut")
-    with pytest.raises(error, match=message):
-        coded.map(func, **{"client": client, **options})
-    assert not client.futures
-
-
-def test_a_closed_client_is_refused(processes):
-    from distributed import Client
-
-    with Client(processes, set_as_default=False) as closed:
-        pass
-    with pytest.raises(ValueError, match="client is closed"):
-        dask_bacc.encode(X, k=4, n=6).map(np.tanh, client=closed)
-
-
-def test_chunks_of_another_library_are_combined_by_it():
-    """Sparse arrays stay sparse."""
-    dense = np.zeros((12, 5))
-    dense[::3, 1] = np.arange(1, 5)
-    chunks = da.from_array(pydata_sparse.COO.from_numpy(dense), chunks=(3, -1), asarray=False)
-    coded = dask_bacc.encode(chunks, n=6, code="local")
-    made = dask.compute(*(dask.delayed(chunk) for chunk in coded.to_dask_array().blocks))
-    assert all(isinstance(chunk, pydata_sparse.COO) for chunk in made)
-    expected = by_hand(coded.code, dense)
-    np.testing.assert_allclose([chunk.todense()[0] for chunk in made], expected)

@@ -1,29 +1,19 @@
+"""Who is late, and which chunks are launched for them."""
+
 from __future__ import annotations
 
 import math
-import time
 
-import dask
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import dask_bacc
 from dask_bacc import ChunkRecord, coding
-from dask_bacc.engine.scheduler import WorkerInfo
 from dask_bacc.policy.backups import Patience, backups, late_chunks, usual_limit
-from dask_bacc.records.state import RunState
-from dask_bacc.runtime.monitor import Monitor
-from dask_bacc.worker.messages import Message, packed
 from tests.strategies import SYSTEMATIC
 
 PATIENCE = Patience(quantile=0.5, multiple=2.0, minimum=0.5)
-
-
-def workers(names, behind=()):
-    late = dict(behind)
-    return {name: WorkerInfo(1, late.get(name, 0.0), True, True) for name in names}
 
 
 def done(started, ended):
@@ -125,69 +115,9 @@ def test_backups_are_spares(text, late):
         assert chosen or (lost and not code.generator[np.ix_(spares, lost)].any())
 
 
-@pytest.mark.parametrize(
-    ("name", "value"), [("quantile", 0), ("quantile", 1.5), ("multiple", -1), ("minimum", -0.1)]
-)
-def test_impatience_out_of_range_is_refused(client, name, value):
-    coded = dask_bacc.encode(np.arange(8.0), k=4, n=6)
-    with (
-        dask.config.set({f"bacc.backup.{name}": value}),
-        pytest.raises(ValueError, match=rf"bacc.backup.{name} must be .*, got {value}"),
-    ):
-        coded.map(np.tanh, launch="backup")
-
-
-def test_options_of_launching_and_cancelling(client):
-    coded = dask_bacc.encode(np.arange(8.0), k=4, n=6)
-    with pytest.raises(ValueError, match="unknown launch 'lazy'; use one of 'eager', 'backup'"):
-        coded.map(np.tanh, launch="lazy")
-    with pytest.raises(
-        ValueError, match="unknown cancel 'never'; use one of 'cancel', 'keep', 'restart'"
-    ):
-        coded.map(np.tanh, cancel="never")
-    unsystematic = dask_bacc.encode(np.arange(8.0), k=4, n=6, code="berrut")
-    with pytest.raises(ValueError, match="starts with the blocks as they stand"):
-        unsystematic.map(np.tanh, launch="backup")
-
-
 def test_what_is_usual_is_known_once_enough_have_returned():
     assert usual_limit([done(0, 1), running(0), running(0)], PATIENCE) is None
     assert usual_limit([done(1, 4), done(0, 1), running(0)], PATIENCE) == 6.0
     assert usual_limit([done(0, 0.01), done(0, 0.01)], PATIENCE) == 0.5
     # Not the time that results took to come.
     assert usual_limit([came(0, 1, 9), came(0, 1, 9)], PATIENCE) == 2.0
-
-
-def test_workers_whose_cancelled_chunks_end_soon_are_used_by_the_next_round():
-    """Else a round would run on the few workers that had nothing to do when the last one ended."""
-    monitor, now = Monitor(), time.monotonic()
-    monitor.update(workers("abcd"))
-    monitor.abandon("run", {0: "a", 1: "b"}, {0: now + 100, 1: now - 1})
-    assert sorted(monitor.available()) == ["c", "d"]
-    assert sorted(monitor.available(patient=True)) == ["a", "c", "d"]
-    monitor.receive("b", packed([Message("run", 1, "done")]))
-    assert monitor.available(patient=True) == []
-
-
-def test_workers_are_named_only_if_that_is_fresh_and_leaves_a_choice():
-    monitor = Monitor()
-    monitor.update(workers("ab", {"b": 9.0}))
-    assert monitor.available() == []
-    assert monitor.available(fewest=1) == ["a"]
-    monitor.update(workers("abc", {"b": 9.0}))
-    assert monitor.available() == ["a", "c"]
-    monitor = Monitor(stale_after=0.0)
-    monitor.update(workers("abc", {"b": 9.0}))
-    assert monitor.available() == []
-
-
-def test_chunks_that_start_while_they_are_cancelled_have_the_usual_time():
-    monitor = Monitor()
-    monitor.update(workers("abcd"))
-    for run, limit, kept in (("slow", 100.0, ""), ("unknown", 0.0, "acd")):
-        state = RunState(k=1, n=1, decoder="berrut")
-        state.give_up([0])
-        monitor.over(run, limit, state)
-        monitor.receive("b", packed([Message(run, 0, "running")]))
-        assert state.report().still_running == {0: "b"}
-        assert "".join(sorted(monitor.available(patient=True))) == kept

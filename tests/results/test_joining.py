@@ -1,14 +1,11 @@
-"""Along which axis results are joined, and what is refused at the first result."""
+"""Along which axis results are joined, and what is refused."""
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
-from distributed import Event
 
-import dask_bacc
 from dask_bacc.results.joining import Cut, Joining
-from tests.shared import chunk_here
+from tests.shared import along
 
 ROWS, COLUMNS = Cut((2, 3), 0, "time"), Cut((3, 2), 1, "time")
 
@@ -48,43 +45,10 @@ def test_what_is_not_clear_is_refused(cuts, shape, dims, message):
     assert Joining("sum", cuts).axis_of(shape, dims) is None
 
 
-def test_scalars_are_refused_with_the_first_result(client, gate):
-    """Not when all are in: the others would wait for ever."""
-
-    def work(block):
-        if chunk_here() != 0:
-            Event(gate).wait()
-        return block.sum()
-
-    run = dask_bacc.encode(np.arange(16.0), k=4, n=6).map(work, client=client)
-    with pytest.raises(ValueError, match="scalar results cannot be concatenated"):
-        run.result(timeout=60)
-    assert run.status == "error"
-
-
-def test_integers_that_would_be_rounded_end_the_run(client):
-    ids = np.arange(2**60, 2**60 + 16)
-
-    def work(block):
-        first = chunk_here() == 2
-        return ids[: len(block)] if first else np.ones(len(block), dtype="i8")
-
-    run = dask_bacc.encode(np.arange(16.0), k=4, n=4, code="uncoded").map(work, client=client)
-    with pytest.raises(
-        dask_bacc.DecodeError, match=r"chunk 2 is refused: .*beyond 2\*\*53"
-    ) as info:
-        run.result(timeout=60)
-    assert isinstance(info.value.__cause__, ValueError)
-
-
 @pytest.mark.parametrize(
-    "function", [np.bincount, lambda block: np.arange(99)[block], lambda block: block & 1]
+    ("shape", "message"),
+    [((), "scalar results cannot"), ((3,), r"shape \(3,\) have no axis 1")],
 )
-def test_functions_of_integers_are_told_that_blocks_are_floats(client, function):
-    counts = np.arange(16) % 3
-    run = dask_bacc.encode(counts, k=4, n=6).map(function, combine="stack", client=client)
-    with pytest.raises(dask_bacc.DecodeError, match=r"arrive as float64: .*block\.astype\(int\)"):
-        run.result(timeout=60)
-    run = dask_bacc.encode(counts / 1.0, k=4, n=6).map(function, combine="stack", client=client)
-    with pytest.raises(dask_bacc.DecodeError, match=r"raised \w+Error: .*[^)]$"):
-        run.result(timeout=60)
+def test_concat_needs_the_axis(shape, message):
+    with pytest.raises(ValueError, match=f"{message}.*use combine='stack'"):
+        along("concat", 1).axis_of(shape)

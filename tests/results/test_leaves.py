@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import pickle
-
-import dask
 import numpy as np
 import pytest
 
-import dask_bacc
 from dask_bacc import coding
 from dask_bacc.results.combine import combine_results
-from dask_bacc.results.gram import GrowingGram
 from dask_bacc.results.joining import Cut, Joining
 from dask_bacc.results.result import flat_result
 from dask_bacc.results.solver import Solver
-from tests.shared import chunk_here, relative_error
+from tests.shared import relative_error
 
-LOST = (2, 5)
 ARRAY = np.random.default_rng(0).normal(size=(48, 4))
 BLOCKS = np.split(ARRAY, 8)
 WEIGHTS = np.random.default_rng(1).normal(size=(4, 1000)) / 3
@@ -25,15 +19,6 @@ WEIGHTS = np.random.default_rng(1).normal(size=(4, 1000)) / 3
 
 def numbers(block):
     return np.tanh(block @ WEIGHTS).mean(axis=0)
-
-
-def unless_lost(function):
-    def work(block):
-        if chunk_here() in LOST:
-            raise OSError("lost")
-        return function(block)
-
-    return work
 
 
 def solved_and_results(function, combine="stack", returned=(0, 1, 3, 4, 6, 7, 8, 9, 10, 11)):
@@ -115,69 +100,3 @@ def test_a_small_member_counts_as_much_as_a_large_one(order):
         truth = np.stack([function(block)[member] for block in BLOCKS])
         error = relative_error(answer[member], truth)
         assert error < 3 * solved.estimate.overall
-
-
-def test_units_of_rows_do_not_depend_on_the_order_of_arrival():
-    arrays = np.random.default_rng(0).normal(size=(12, 30, 2)) * np.logspace(-3, 3, 30)[:, None]
-    grams = []
-    for order in (slice(None), slice(None, None, -1)):
-        gram = GrowingGram()
-        for array in arrays[order]:
-            gram.add(array)
-        grams.append(gram.matrix[order, order])
-    np.testing.assert_allclose(*grams, rtol=1e-12, atol=1e-12)
-    scaled = arrays / 2.0 ** np.frexp(np.abs(arrays).max(axis=(0, 2)))[1][:, None]
-    flat = scaled.reshape(12, -1)
-    np.testing.assert_allclose(grams[0], flat @ flat.T, rtol=1e-12, atol=1e-12)
-
-
-def test_what_travels_grows_by_little_with_the_number_of_members():
-    array, members = np.random.default_rng(0).normal(size=10_000), 10_000
-    as_list = flat_result(array.tolist())
-    assert len(as_list.leaves) == 1
-    assert len(pickle.dumps(as_list)) < len(pickle.dumps(flat_result(array))) + 16 * members
-
-
-def test_a_misfit_of_thousands_is_described_in_short():
-    text = str(flat_result([np.zeros(3)] * 10_000).spec())
-    assert len(text) < 300
-    assert text.endswith("(10000 arrays in all)")
-
-
-@pytest.mark.filterwarnings("ignore:the estimate is above rtol")
-def test_rows_of_members(client):
-    def both(block):
-        return {"tanh": np.tanh(block @ WEIGHTS[:, :20]), "sin": np.sin(block @ WEIGHTS[:, :20])}
-
-    coded = dask_bacc.encode(ARRAY, k=8, n=12)
-    run = coded.map(unless_lost(both), rtol=1e-9, client=client)
-    answer, truth = run.result(timeout=60), both(ARRAY)
-    for name in truth:
-        error = relative_error(answer[name], truth[name])
-        assert error < 3 * run.report.error
-    assert "of rows" in run.report.kernel
-
-
-@pytest.mark.parametrize("combine", ["concat", "stack", "sum", "mean"])
-@pytest.mark.parametrize("limit", ["0 B", "1 GB"])
-def test_members_as_dask_arrays(client, combine, limit):
-    def several(block):
-        single = block.astype("f4")
-        return {"b": single, "a": [2j * block, block > 0], "total": block.sum(axis=0)}
-
-    coded = dask_bacc.encode(ARRAY, k=8, n=12)
-    with dask.config.set({"bacc.gather-limit": limit}):
-        run = coded.map(several, combine=combine, enough=12, client=client)
-        lazy = run.to_dask_array(timeout=60)
-        (computed,) = dask.compute(lazy)
-    here = run.result(timeout=60)
-    assert lazy["a"][1].numblocks[0] == (8 if combine in ("concat", "stack") else 1)
-    each = [several(block) for block in BLOCKS]
-    join = {"concat": np.concatenate, "stack": np.stack}
-    for pick in (lambda r: r["b"], lambda r: r["a"][0], lambda r: r["a"][1], lambda r: r["total"]):
-        parts = [pick(one) for one in each]
-        whole = join[combine](parts) if combine in join else np.stack(parts).sum(axis=0)
-        whole = whole / 8 if combine == "mean" else whole
-        for answer in (computed, here):
-            np.testing.assert_allclose(pick(answer), whole, rtol=1e-5, atol=1e-5)
-            assert pick(answer).dtype == pick(lazy).dtype

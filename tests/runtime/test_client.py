@@ -1,9 +1,16 @@
-"""Without a client there is one, started once, said in the log, closed at exit."""
+"""The client of a run. Without one there is one, started once, said in the log, closed at exit."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+
+import numpy as np
+import pytest
+from distributed import Client
+
+import dask_bacc
+from tests.shared import X
 
 SCRIPT = """
 import logging, threading
@@ -34,3 +41,10 @@ def test_local_client():
     started = [line for line in lines if line.startswith("no Dask client: started")]
     assert len(started) == 2
     assert len(lines) == 2, done.stderr
+
+
+def test_a_closed_client_is_refused(processes):
+    with Client(processes, set_as_default=False) as closed:
+        pass
+    with pytest.raises(ValueError, match="client is closed"):
+        dask_bacc.encode(X, k=4, n=6).map(np.tanh, client=closed)

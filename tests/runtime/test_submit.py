@@ -5,23 +5,17 @@ from __future__ import annotations
 import itertools
 import operator
 import time
-import uuid
 from collections import Counter
 
 import dask
 import dask.array as da
 import numpy as np
 import pytest
-from dask.delayed import Delayed
 from distributed import Event, wait
 from distributed.utils import nbytes
 
 import dask_bacc
-from dask_bacc.graphs.map import Call, Chunks, run_graph
-from tests.shared import wait_until
-
-X = np.random.default_rng(0).normal(size=(24, 20))
-BLOCKS = np.split(X, 8)
+from tests.shared import X, held, legacy, own_block, tasks_of_runs, wait_until
 
 
 def waiting(block, gate):
@@ -29,9 +23,9 @@ def waiting(block, gate):
     return block
 
 
-def scaled(block, gate, factor, held=()):
+def scaled(block, gate, factor, slow=()):
     """Linear, so that it decodes exactly; some blocks wait at the gate."""
-    if any(np.array_equal(block, BLOCKS[j]) for j in held):
+    if own_block(block) in slow:
         Event(gate).wait()
     return np.asarray(factor).flat[-1] * block
 
@@ -70,16 +64,13 @@ def test_what_serves_only_parity_gives_way_unless_it_takes_no_time(
     np.testing.assert_array_equal(run.result(), -X)
 
 
-def legacy(number):
-    """A collection whose graph has tuples for tasks and strings for aliases."""
-    token = uuid.uuid4().hex
-    graph = {
-        f"number-{token}": (operator.add, number, 0),
-        f"alias-{token}": f"number-{token}",
-        f"list-{token}": (list, [f"alias-{token}", (operator.neg, f"alias-{token}")]),
-        f"sum-{token}": (operator.sub, (operator.getitem, f"list-{token}", 0), 1),
-    }
-    return Delayed(f"sum-{token}", graph)
+def test_the_users_priority_is_kept(client, gate):
+    with dask.annotate(priority=7):
+        run = dask_bacc.encode(X, k=8, n=12).map(held, gate, range(8), enough=12)
+    wait_until(lambda: tasks_of_runs(client))
+    found = {priority for key, priority in priorities(client).items() if "bacc-held" in key[0]}
+    assert found == {-7, -6}
+    run.cancel()
 
 
 #: Two, and what else a user may say it with.
@@ -99,16 +90,16 @@ def test_arguments_of_every_kind(client, gate, configure, launch, kind):
     """Backups come when all that they share with other chunks has been on the cluster before."""
     configure({"bacc.encode.slices": 2})
     coded = dask_bacc.encode(da.from_array(X, chunks=(3, -1)), n=12)
-    held = {2} if launch == "backup" else set()
+    slow = {2} if launch == "backup" else set()
     with dask.config.set({"bacc.backup.minimum": 0.5}):
-        run = coded.map(scaled, gate, TWO[kind](client), held=held, launch=launch, rtol=1e-6)
+        run = coded.map(scaled, gate, TWO[kind](client), slow=slow, launch=launch, rtol=1e-6)
     np.testing.assert_allclose(run.result(timeout=60), 2 * X, rtol=1e-6)
-    assert held <= set(run.report.missing)
+    assert slow <= set(run.report.missing)
 
 
 def test_a_backup_brings_nothing_that_is_there(client, gate):
     """Neither the data, nor large arguments, nor the tasks of other chunks are sent again."""
-    array = np.repeat(X, 1000, axis=1)
+    array = np.repeat(X, 10_000, axis=1)
     marked = array[6, 0]
 
     def work(block, weights):
@@ -135,22 +126,6 @@ def test_a_backup_brings_nothing_that_is_there(client, gate):
     assert first > array.nbytes + weights.nbytes
     assert backups
     assert max(backups) < 20_000
-
-
-def test_what_chunks_are_made_of_is_found_in_old_graphs_too(client):
-    """A worker that hangs with something of an old graph need not be waited for."""
-    factor = legacy(3.0)
-    array = da.from_array(X, chunks=(3, -1))
-    coded = dask_bacc.encode(array, n=12)
-    keys = [[(coded.parts[0].name, i)] for i in range(12)]
-    chunks = Chunks(coded.__dask_graph__(), keys, [(3, 20)])
-    call = Call(scaled, ("", factor), {})
-    run = run_graph(chunks, call, topic="", sketched={}, limit=1e6)
-    inner = {key for key in factor.__dask_graph__() if key.startswith("number")}
-    assert run.can_do_without(3, inner)
-    again = run.again([3], "-again", anew=True).graph
-    assert not inner & again.keys()
-    assert any(str(key).startswith("number") for key in again)
 
 
 def takes_a_moment(block):
