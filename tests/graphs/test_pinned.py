@@ -12,7 +12,7 @@ import zarr
 from distributed import Client
 
 import dask_bacc
-from tests.shared import chunk_here, relative_error
+from tests.shared import chunk_here, local_cluster, relative_error
 
 RNG = np.random.default_rng(0)
 #: Blocks that are nearly alike, and blocks that have nothing in common.
@@ -30,9 +30,7 @@ def f(block, lost):
 @pytest.fixture
 def client():
     """In this process, for objects that both sides change and read."""
-    with Client(
-        n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None
-    ) as client:
+    with local_cluster(1, threads=2, processes=False) as cluster, Client(cluster) as client:
         yield client
 
 
