@@ -1,15 +1,15 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import dask
 import pytest
 from distributed import Client, LocalCluster
 from distributed.utils import get_mp_context
 from hypothesis import settings
+
+from tests.shared import closed_gate, local_cluster
 
 settings.register_profile("default", deadline=None, max_examples=50)
 settings.load_profile("default")
@@ -21,17 +21,6 @@ dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"})
 get_mp_context().set_forkserver_preload(
     ["distributed", "distributed.nanny", "dask.array", "scipy.linalg", "dask_bacc"]
 )
-
-
-def local_cluster(workers: int, threads: int = 1, **options: Any) -> LocalCluster:
-    """Workers on this machine, by default processes, without a dashboard."""
-    return LocalCluster(
-        n_workers=workers,
-        threads_per_worker=threads,
-        dashboard_address="127.0.0.1:0",
-        scheduler_kwargs={"dashboard": False},
-        **options,
-    )
 
 
 @pytest.fixture(scope="session")
@@ -48,6 +37,30 @@ def client(processes: LocalCluster) -> Iterator[Client]:
 
 
 @pytest.fixture
+def local() -> Iterator[Client]:
+    """Four worker threads in this process."""
+    with (
+        local_cluster(1, threads=4, processes=False) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+def gate(client: Client) -> Iterator[str]:
+    """Name of an event for which tasks can wait; set at the end, so that none stays behind."""
+    with closed_gate(client) as name:
+        yield name
+
+
+@pytest.fixture
+def other_gate(client: Client) -> Iterator[str]:
+    """Another, to hold a run up until what it is to meet is there."""
+    with closed_gate(client) as name:
+        yield name
+
+
+@pytest.fixture
 def configure() -> Iterator[Callable[[dict[str, object]], object]]:
     """Sets dask's configuration until the test ends."""
     with contextlib.ExitStack() as stack:
@@ -60,9 +73,7 @@ def patient(configure: Callable[[dict[str, object]], object]) -> None:
     configure({"bacc.timing.messages-within": 30.0, "bacc.timing.fetch-after": 30.0})
 
 
-def wait_until(condition: Callable[[], object], timeout: float = 30.0) -> None:
-    """Poll until the condition holds; a test that waits in vain fails here."""
-    end = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < end, "condition did not come true"
-        time.sleep(0.01)
+@pytest.fixture
+def results_stay(configure: Callable[[dict[str, object]], object]) -> None:
+    """Results of more than ten kilobytes stay on their workers until they are wanted."""
+    configure({"bacc.gather-limit": "10 kB"})

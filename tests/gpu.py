@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import array_api_strict as strict
+import dask
+import dask.array as da
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
@@ -129,3 +131,16 @@ def tanh(array: Any) -> Any:
     if isinstance(array, GPUArray):
         return np.tanh(array)
     return array.__array_namespace__().tanh(array)
+
+
+def lazy(library: str, array: np.ndarray, chunks: Any = (3, 2)) -> da.Array:
+    """A dask array with blocks of a library; dask itself knows NumPy's dtypes alone."""
+    # `array[:0]` may not be on the device, and dask does not look at it.
+    return da.from_array(array, chunks=chunks).map_blocks(LIBRARIES[library], meta=array[:0])
+
+
+def blocks_of(array: da.Array) -> dict[tuple[int, ...], Any]:
+    """The blocks of a dask array as they are on the workers, by their place."""
+    places = list(np.ndindex(array.numblocks))
+    computed = dask.compute(*(dask.delayed(array.blocks[place]) for place in places))
+    return dict(zip(places, computed, strict=True))

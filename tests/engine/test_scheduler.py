@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import time
 
+import numpy as np
 import pytest
 from distributed import Client, Event
 
+import dask_bacc
 from dask_bacc.engine import scheduler
 from dask_bacc.engine.worker import fetched_from, get_worker, is_wanted, publish
-from tests.conftest import wait_until
+from tests.shared import X, wait_until
 
 
 def waits(gate: str) -> int:
@@ -150,3 +152,11 @@ def test_a_closed_client_is_not_asked(processes):
     with pytest.raises(RuntimeError, match="closed"):
         asyncio.run(scheduler.keys_processing(closed))
     assert asyncio.run(scheduler.workers_of(closed)) == {}
+
+
+def test_a_scheduler_that_was_started_anew_is_asked_for_messages_again(client, patient):
+    dask_bacc.encode(X, k=8, n=12).map(np.tanh).result(timeout=60)
+    client.unsubscribe_topic(scheduler.topic_of(client))
+    run = dask_bacc.encode(X, k=8, n=12).map(np.tanh, enough=12)
+    run.result(timeout=60)
+    assert all(run.report.chunks[chunk].worker for chunk in run.report.returned)

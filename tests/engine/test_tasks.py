@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import partial
 from operator import add, neg
 
 import dask
@@ -14,6 +15,7 @@ import dask.array as da
 import numpy as np
 import pytest
 from dask.delayed import delayed
+from distributed.shuffle._core import p2p_barrier
 
 from dask_bacc.engine.tasks import (
     Alias,
@@ -21,10 +23,12 @@ from dask_bacc.engine.tasks import (
     Task,
     TaskRef,
     converted,
+    is_shuffle,
     optimised,
     substituted,
     unpack_collections,
 )
+from dask_bacc.graphs.shuffles import shuffle_keys
 
 
 def test_tuples_become_tasks_and_futures_stay(client):
@@ -82,3 +86,16 @@ def test_collections_among_arguments_are_found():
     assert not isinstance(arguments, tuple)
     plain, none = unpack_collections(((1, 2), {"key": 2}))
     assert (plain, list(none)) == (((1, 2), {"key": 2}), [])
+
+
+def test_shuffles_are_seen_inside_other_tasks():
+    barrier = Task("barrier", p2p_barrier, "an id", TaskRef("a"))
+    assert is_shuffle(barrier)
+    assert is_shuffle(Task("x", partial(p2p_barrier, "an id")))
+    assert is_shuffle(Task("x", neg, Task(None, p2p_barrier, "an id")))
+    negated = Task("negated", neg, TaskRef("barrier"))
+    assert is_shuffle(Task.fuse(barrier, negated))
+    graph = {"a": DataNode("a", 1), "barrier": barrier, "negated": negated}
+    assert shuffle_keys(graph) == {"a", "barrier"}
+    assert not is_shuffle(negated)
+    assert not is_shuffle(DataNode("x", p2p_barrier))

@@ -12,7 +12,7 @@ from distributed import Client
 
 from benchmarks.chaos.leaks import Baseline
 from benchmarks.processes.cluster import Cluster
-from tests.conftest import local_cluster
+from tests.shared import local_cluster
 
 
 @pytest.fixture

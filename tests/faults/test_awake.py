@@ -7,7 +7,7 @@ import time
 import psutil
 
 from benchmarks.chaos.awake import AwakeClock
-from tests.conftest import wait_until
+from tests.shared import wait_until
 
 
 def test_the_clock_goes_with_time_and_stands_still_while_its_process_does():

@@ -11,7 +11,7 @@ import numpy as np
 from distributed import Event
 
 import dask_bacc
-from tests.conftest import wait_until
+from tests.shared import wait_until
 
 #: Varies smoothly from block to block, so that Berrut's decoder does well.
 X = np.sin(np.arange(48)[:, None] / 30 + np.arange(3))

@@ -15,7 +15,7 @@ from distributed import Event
 
 import dask_bacc
 from dask_bacc.runtime.monitor import Monitor, monitor_of
-from tests.conftest import wait_until
+from tests.shared import wait_until
 
 #: Varies smoothly from block to block.
 X = np.sin(np.arange(48)[:, None] / 30 + np.arange(3))

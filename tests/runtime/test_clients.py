@@ -9,7 +9,7 @@ import dask_bacc
 from dask_bacc.engine.scheduler import topic_of
 from dask_bacc.runtime.monitor import Monitor
 from dask_bacc.worker.messages import unpacked
-from tests.conftest import wait_until
+from tests.shared import wait_until
 
 X = np.linspace(0, 1, 24)
 

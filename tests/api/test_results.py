@@ -1,0 +1,127 @@
+"""What functions may return, what is set aside and what is refused."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+
+import numpy as np
+import pytest
+import xarray as xr
+from distributed import Event
+
+import dask_bacc
+from tests.shared import X, assert_nothing_is_left, chunk_here, own_block, wait_until
+
+
+def test_results_too_large_to_sum_are_refused(client):
+    with pytest.raises(OverflowError, match="scale them down"):
+        dask_bacc.encode(np.full(400_000, 1e308), k=4, n=6, code="berrut").map(np.copy).result()
+
+
+def test_an_answer_that_overflows_is_refused(client):
+    coded = dask_bacc.encode(X, k=8, n=8, code="uncoded")
+    run = coded.map(lambda block: np.full(3, 30000, "f2"), combine="sum")
+    with pytest.raises(OverflowError, match="overflows float16"):
+        run.result()
+    assert run.status == "error"
+
+
+@pytest.mark.parametrize("poison", [np.nan, np.inf])
+def test_results_that_are_not_finite_are_set_aside(client, gate, poison):
+    def poisoned(block, gate):
+        if own_block(block) is None:
+            Event(gate).wait()
+        return block * poison if own_block(block) == 2 else block
+
+    run = dask_bacc.encode(X, k=8, n=14).map(poisoned, gate)
+    wait_until(lambda: run.report.erred)
+    Event(gate, client=client).set()
+    assert np.isfinite(run.result()).all()
+    assert isinstance(run.report.erred[2], dask_bacc.ResultError)
+    assert "NaN or infinity" in str(run.report.erred[2])
+
+
+@pytest.mark.parametrize(
+    ("odd", "message"),
+    [
+        (lambda block: block[:2], r"array\(3, 2\).*array\(2, 2\)|array\(2, 2\).*array\(3, 2\)"),
+        (lambda block: (block, block), r"\(array\(3, 2\), array\(3, 2\)\)"),
+    ],
+)
+def test_results_of_different_structure_name_their_chunks(client, odd, message):
+    run = dask_bacc.encode(X, k=8, n=12).map(
+        lambda b: odd(b) if own_block(b) == 6 else b, enough=12
+    )
+    with pytest.raises(dask_bacc.DecodeError, match=message) as info:
+        run.result()
+    assert "chunk 6 " in str(info.value)
+    assert_nothing_is_left(client)
+
+
+def test_named_tuples_of_a_notebook(client):
+    """Workers know such a class from the function alone."""
+    stats = namedtuple("stats", "total rows")
+    stats.__module__ = "__main__"
+    run = dask_bacc.encode(X, k=8, n=12).map(lambda b: stats(b.sum(0), b), enough=12)
+    answer = run.result(timeout=60)
+    assert type(answer) is stats
+    np.testing.assert_allclose(answer.rows, X)
+
+
+def test_datasets_are_refused(client):
+    """Its variable of that name would be taken for all of it."""
+    run = dask_bacc.encode(X, k=8, n=12).map(
+        lambda b: xr.Dataset({"data": ("x", b[0]), "quality": ("x", b[1])})
+    )
+    with pytest.raises(dask_bacc.DecodeError, match="not Dataset"):
+        run.result(timeout=60)
+
+
+def test_results_that_are_no_arrays(client):
+    run = dask_bacc.encode(X, k=8, n=12).map(lambda block: None)
+    with pytest.raises(
+        dask_bacc.DecodeError, match=r"refused: .* an array of numbers.*not NoneType"
+    ):
+        run.result()
+
+
+def test_scalars_are_refused_with_the_first_result(client, gate):
+    """Not when all are in: the others would wait for ever."""
+
+    def work(block):
+        if chunk_here() != 0:
+            Event(gate).wait()
+        return block.sum()
+
+    run = dask_bacc.encode(np.arange(16.0), k=4, n=6).map(work, client=client)
+    with pytest.raises(ValueError, match="scalar results cannot be concatenated"):
+        run.result(timeout=60)
+    assert run.status == "error"
+
+
+def test_integers_that_would_be_rounded_end_the_run(client):
+    ids = np.arange(2**60, 2**60 + 16)
+
+    def work(block):
+        first = chunk_here() == 2
+        return ids[: len(block)] if first else np.ones(len(block), dtype="i8")
+
+    run = dask_bacc.encode(np.arange(16.0), k=4, n=4, code="uncoded").map(work, client=client)
+    with pytest.raises(
+        dask_bacc.DecodeError, match=r"chunk 2 is refused: .*beyond 2\*\*53"
+    ) as info:
+        run.result(timeout=60)
+    assert isinstance(info.value.__cause__, ValueError)
+
+
+@pytest.mark.parametrize(
+    "function", [np.bincount, lambda block: np.arange(99)[block], lambda block: block & 1]
+)
+def test_functions_of_integers_are_told_that_blocks_are_floats(client, function):
+    counts = np.arange(16) % 3
+    run = dask_bacc.encode(counts, k=4, n=6).map(function, combine="stack", client=client)
+    with pytest.raises(dask_bacc.DecodeError, match=r"arrive as float64: .*block\.astype\(int\)"):
+        run.result(timeout=60)
+    run = dask_bacc.encode(counts / 1.0, k=4, n=6).map(function, combine="stack", client=client)
+    with pytest.raises(dask_bacc.DecodeError, match=r"raised \w+Error: .*[^)]$"):
+        run.result(timeout=60)

@@ -1,0 +1,87 @@
+"""What differs by chance, and what only looks so."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dask_bacc import coding
+from dask_bacc.coding import decode
+from tests.strategies import SYSTEMATIC, sample
+
+
+@pytest.mark.parametrize("outputs", [1, 50])
+@pytest.mark.parametrize("code", [coding.Berrut(8, 12, systematic=True), coding.Local(8, 16)])
+def test_what_differs_between_results_of_the_same_block_is_noise(code, outputs):
+    """The same parameters in every block of a Monte Carlo run; a lost one is another draw."""
+    ratios = []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        draws = rng.normal(size=(code.n, outputs))
+        returned = rng.permutation(code.n)[:9].tolist()
+        decoded = decode(code, {i: draws[i] for i in returned}, "kriging", gram=np.ones((8, 8)))
+        estimated = np.flatnonzero(~np.isin(np.arange(8), code.own_blocks[returned]))
+        off = decoded.blocks[estimated] - rng.normal(size=(len(estimated), outputs))
+        ratios += list(np.sqrt(np.mean(off**2, axis=1)) / decoded.error[estimated])
+        assert decoded.noise > 0.3 or not len(estimated)
+    assert np.mean(np.array(ratios) < 2) > 0.9
+    assert 0.5 < np.median(ratios) < 1.3
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_blocks_that_differ_by_less_than_rounding_are_not_taken_for_the_same(seed):
+    """A common offset of ten million hides from inner products how blocks differ."""
+    rng = np.random.default_rng(seed)
+    code, weights = coding.Berrut(8, 12, systematic=True), rng.normal(size=(5, 40))
+    deviations = rng.normal(size=(8, 5))
+    results = np.tanh(code.encode(deviations) @ weights)
+    returned = rng.permutation(12)[:10].tolist()
+    blocks = 1e7 + deviations
+    decoded = decode(code, {i: results[i] for i in returned}, "kriging", gram=blocks @ blocks.T)
+    off = np.sqrt(np.mean((decoded.blocks - np.tanh(deviations @ weights)) ** 2))
+    assert off < 3 * np.sqrt(np.mean(decoded.error**2))
+
+
+@pytest.mark.parametrize("outputs", [1, 5, 300])
+@pytest.mark.parametrize("name", ["systematic", "local", "convex"])
+def test_results_that_are_pure_noise_have_a_bar_as_large_as_they_are(name, outputs):
+    bars = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        code = coding.get_code(name, 8, 12)
+        blocks = rng.normal(size=(8, 40))
+        results = rng.normal(size=(12, outputs))
+        decoded = decode(code, {i: results[i] for i in range(2, 12)}, gram=blocks @ blocks.T)
+        error = results[:2] - decoded.blocks[:2]
+        bars.append(np.linalg.norm(error) / np.sqrt(outputs) / np.linalg.norm(decoded.error))
+    assert np.mean(np.array(bars) < 3) >= 0.95
+
+
+def noisy_results(seed, level):
+    rng = np.random.default_rng(seed)
+    blocks, functions = sample(seed, 8)
+    code = SYSTEMATIC(8, 40)
+    results = np.stack([functions["tanh network"](x) for x in code.encode(blocks)])
+    size = level * np.sqrt(np.mean(results**2))
+    flat = blocks.reshape(8, -1)
+    noisy = results + size * rng.normal(size=results.shape)
+    returned = {i: noisy[i] for i in rng.permutation(40)[:32].tolist()}
+    return decode(code, returned, gram=flat @ flat.T), returned, results[:8], size
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_noise_is_told_from_roughness_where_chunks_are_close(seed):
+    decoded, returned, truth, size = noisy_results(seed, 0.1)
+    assert decoded.noise == pytest.approx(size, rel=0.2)
+    own = [j for j in range(8) if j in returned]
+    # Own results stay as they are, and their bar is what they are off by.
+    np.testing.assert_array_equal(decoded.blocks[own], [returned[j] for j in own])
+    off = np.sqrt(np.mean((decoded.blocks - truth) ** 2, axis=(1, 2)))
+    assert (off < 2 * decoded.error).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_functions_without_noise_are_not_said_to_have_any(seed):
+    decoded, returned, _, _ = noisy_results(seed, 0.0)
+    assert decoded.noise == 0
+    assert all(decoded.error[j] == 0 for j in range(8) if j in returned)
