@@ -31,7 +31,7 @@ HEARTBEATS = 3
 #: By default, seconds for which what the scheduler said of its workers is relied on.
 STALE_AFTER = 30.0
 #: Bytes of messages that the scheduler may keep of a client.
-KEPT = 2**18
+KEPT = 2**20
 #: Runs that are over for whose messages there is time.
 REMEMBERED = 100
 
