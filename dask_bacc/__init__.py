@@ -6,9 +6,10 @@ from dask_bacc import _config, coding
 from dask_bacc.api import encode
 from dask_bacc.array import CodedArray
 from dask_bacc.progress import progress
+from dask_bacc.records.chunk import Attempt, ChunkRecord
 from dask_bacc.records.errors import DecodeError, ResultError
 from dask_bacc.records.events import RunEvent
-from dask_bacc.records.report import ChunkRecord, Partial, RunReport
+from dask_bacc.records.report import Partial, RunReport
 from dask_bacc.run import CodedRun
 from dask_bacc.worker.task import should_stop
 
@@ -17,6 +18,7 @@ _config.register_defaults()
 __version__ = _version("dask-bacc")
 
 __all__ = [
+    "Attempt",
     "ChunkRecord",
     "CodedArray",
     "CodedRun",

@@ -177,6 +177,7 @@ class CodedArray(DaskMethodsMixin):
         launch: Launch = "eager",
         cancel: Cancel = "cancel",
         suspects: Suspects = "keep",
+        copies: bool = True,
         retries: int = 0,
         client: Client | None = None,
         **kwargs: Any,
@@ -229,6 +230,10 @@ class CodedArray(DaskMethodsMixin):
             are replaced by what the others say, and linear functions that explain all others are
             believed in; choose it for functions without kinks, with `enough` above ``k + 4``, so
             that there are results to compare.
+        copies : bool
+            Whether blocks that are late, where no parity can help, may run once more on idle
+            workers while they run; what comes first counts (``bacc.backup``). False for functions
+            that must not run twice.
         retries : int
             How often a chunk that raises is tried again.
         client : distributed.Client, optional
@@ -256,6 +261,7 @@ class CodedArray(DaskMethodsMixin):
             launch=launch,
             cancel=cancel,
             suspects=suspects,
+            copies=copies,
             patience=configured(Patience, "bacc.backup"),
             timing=configured(Timing, "bacc.timing"),
         )

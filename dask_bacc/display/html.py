@@ -11,8 +11,9 @@ from jinja2 import Environment, PackageLoader, Template
 
 from dask_bacc.coding import Code
 from dask_bacc.display.palette import COLOURS
+from dask_bacc.records.chunk import ChunkRecord
 from dask_bacc.records.part import Part
-from dask_bacc.records.report import ChunkRecord, RunReport
+from dask_bacc.records.report import RunReport
 
 #: Lines from blocks to chunks beyond this number would be a grey smear.
 MOST_LINKS = 600

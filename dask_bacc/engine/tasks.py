@@ -29,6 +29,7 @@ __all__ = [
     "optimised",
     "substituted",
     "unpack_collections",
+    "with_argument",
 ]
 
 #: Where the functions are that tasks of peer-to-peer shuffles call; no public name tells them.
@@ -49,6 +50,12 @@ def converted(graph: Mapping[Key, Any]) -> dict[Key, Any]:
 def substituted(node: GraphNode, renamed: Mapping[Key, Key], key: Key) -> GraphNode:
     """A node under another key, made of others under other keys."""
     return node.substitute(dict(renamed), key=key)
+
+
+def with_argument(task: Task, place: int, value: Any) -> Task:
+    """A task with another value for one of its positional arguments."""
+    args = (*task.args[:place], value, *task.args[place + 1 :])
+    return Task(task.key, task.func, *args, **task.kwargs)
 
 
 def optimised(array: da.Array) -> tuple[dict[Key, Any], list[Key]]:

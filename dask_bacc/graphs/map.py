@@ -23,12 +23,16 @@ from dask_bacc.engine.tasks import (
     converted,
     substituted,
     unpack_collections,
+    with_argument,
 )
 from dask_bacc.graphs.shuffles import shuffle_keys
 from dask_bacc.worker.task import run_chunk
 
 #: Bytes of arguments above which they are sent once, and not with every chunk.
 LARGE = 100_000
+
+#: Place of the number of the attempt among the arguments of `run_chunk`.
+ATTEMPT = 2
 
 
 @dataclass(frozen=True)
@@ -96,18 +100,20 @@ class RunGraph:
         needed = self._made_of([chunk]).intersection(keys)
         return bool(needed) and all(self._can_make(key) for key in needed)
 
-    def again(self, chunks: Collection[int], suffix: str, *, anew: bool) -> RunGraph:
+    def again(self, attempts: Mapping[int, int], suffix: str, *, anew: bool) -> RunGraph:
         """The same run for some of its chunks under new keys.
 
         Parameters
         ----------
-        chunks : collection of int
+        attempts : mapping of int to int
+            The chunks, and the numbers that the attempts at them have.
         suffix : str
             Of the new keys.
         anew : bool
             Whether all that the graph can make has new keys too, or is there.
         """
-        needed = self._made_of(chunks) if anew else {(self.name, chunk) for chunk in chunks}
+        own = {(self.name, chunk): number for chunk, number in attempts.items()}
+        needed = self._made_of(attempts) if anew else set(own)
         renamed = {key: _renamed(key, suffix) for key in needed if self._can_make(key)}
         graph = {
             renamed.get(key, key): substituted(node, renamed, renamed[key])
@@ -116,7 +122,11 @@ class RunGraph:
             for key in needed
             if (node := self.graph.get(key)) is not None
         }
-        return RunGraph(f"{self.name}{suffix}", tuple(chunks), graph)
+        for key, number in own.items():
+            task = graph[renamed[key]]
+            assert isinstance(task, Task)
+            graph[renamed[key]] = with_argument(task, ATTEMPT, number)
+        return RunGraph(f"{self.name}{suffix}", tuple(attempts), graph)
 
     def lost(self, futures: Mapping[Key, Any] | None = None) -> set[int]:
         """The chunks made of data that was on the cluster, is gone, and cannot be made again.
@@ -245,7 +255,7 @@ def run_graph(
         blocks = [
             inside[key] if key in inside else TaskRef(target(chunks.graph, key)) for key in parts
         ]
-        said = (name, i, topic, sketched.get(i), chunks.shapes, limit)
+        said = (name, i, 0, topic, sketched.get(i), chunks.shapes, limit)
         graph[name, i] = Task((name, i), run_chunk, *said, call.func, positional, named, *blocks)
     return RunGraph(name, tuple(range(len(chunks.keys))), graph)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dask_bacc.coding import Code
-from dask_bacc.records.report import ChunkRecord
+from dask_bacc.records.chunk import ChunkRecord
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,16 @@ class Patience:
     multiple: float
     #: seconds before which no chunk is late
     minimum: float
+    #: multiple of that quantile for which the newest attempt at a block is waited for, before the
+    #: block is run once more on an idle worker; 0 for at once
+    gate: float = 1.0
+    #: attempts at blocks that are launched at most, for each block
+    work: float = 2.0
 
     def __post_init__(self) -> None:
         if not 0 < self.quantile <= 1:
             raise ValueError(f"bacc.backup.quantile must be above 0, up to 1, got {self.quantile}")
-        for name in ("multiple", "minimum"):
+        for name in ("multiple", "minimum", "gate", "work"):
             if not getattr(self, name) >= 0:
                 value = getattr(self, name)
                 raise ValueError(f"bacc.backup.{name} must be at least 0, got {value}")
@@ -92,6 +97,12 @@ def late_chunks(
 
 def usual_limit(records: Sequence[ChunkRecord], patience: Patience) -> float | None:
     """Seconds after which a chunk that has started is late; None while too few have returned."""
+    usual = usual_duration(records, patience)
+    return None if usual is None else max(patience.minimum, patience.multiple * usual)
+
+
+def usual_duration(records: Sequence[ChunkRecord], patience: Patience) -> float | None:
+    """Seconds that a chunk takes as a rule; None while too few have returned."""
     # Backups count once they return: who is late stays late when others are launched for him.
     counted = sum(
         record.state == "returned" or (record.state != "spare" and record.backup is None)
@@ -99,9 +110,7 @@ def usual_limit(records: Sequence[ChunkRecord], patience: Patience) -> float | N
     )
     durations = sorted(s for record in records if (s := record.seconds) is not None)
     needed = max(math.ceil(patience.quantile * counted), 1)
-    if len(durations) < needed:
-        return None
-    return max(patience.minimum, patience.multiple * durations[needed - 1])
+    return None if len(durations) < needed else durations[needed - 1]
 
 
 def backups(

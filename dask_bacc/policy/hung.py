@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from dask_bacc.records.report import ChunkRecord
+from dask_bacc.records.chunk import ChunkRecord
 
 #: Times the longest chunk that returned, for which one on an unresponsive worker is left to
 #: itself.

@@ -32,6 +32,8 @@ class RunOptions:
     cancel: Cancel
     #: ``"keep"`` for results that look corrupted to stay, ``"replace"`` to put them aside
     suspects: Suspects
+    #: whether a chunk may be run once more while it runs
+    copies: bool
     #: when a chunk is late
     patience: Patience
     #: how long the run waits for workers
@@ -51,6 +53,7 @@ class RunOptions:
         launch: Launch,
         cancel: Cancel,
         suspects: Suspects,
+        copies: bool,
         patience: Patience,
         timing: Timing,
     ) -> RunOptions:
@@ -88,6 +91,7 @@ class RunOptions:
             launch=launch,
             cancel=cancel,
             suspects=suspects,
+            copies=bool(copies),
             patience=patience,
             timing=timing,
         )

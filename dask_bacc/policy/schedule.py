@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from dask_bacc.coding import Code, Decoder
 from dask_bacc.policy.backups import Patience, backups, late_chunks
+from dask_bacc.policy.copies import copies
 from dask_bacc.policy.stop import why_stop
 from dask_bacc.policy.timing import Timing
 from dask_bacc.records.events import Stop
@@ -29,8 +30,14 @@ class Rules:
     estimates: bool
     #: seconds after which the run ends with what has come; inf for none
     deadline: float
-    #: when parity chunks are launched; None if all chunks were launched at once
-    patience: Patience | None
+    #: who is late
+    patience: Patience
+    #: whether parity chunks are launched for blocks that are late
+    parity: bool
+    #: whether blocks that are late may be run once more elsewhere
+    copies: bool
+    #: whether only an exact answer will do
+    exact: bool
     timing: Timing
 
 
@@ -58,10 +65,12 @@ class Situation:
     rest_until: float = 0.0
     #: whether more chunks can be launched
     may_launch: bool = True
+    #: time until which nobody looks for idle workers
+    copies_again: float = 0.0
 
     def arrived(self, now: float, enough: int) -> None:
         """Outcomes of chunks were taken in; so many results are needed."""
-        self.came, self.fresh = now, True
+        self.came, self.fresh, self.copies_again = now, True, 0.0
         if len(self.state.returned) >= enough:
             self.enough_since = min(self.enough_since, now)
 
@@ -87,6 +96,13 @@ class LaunchBackups:
 
 
 @dataclass(frozen=True)
+class LaunchCopies:
+    """Launch these chunks once more on idle workers, those first that come first."""
+
+    chunks: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Probe:
     """Ask which workers respond, and launch what is stuck once more."""
 
@@ -98,7 +114,7 @@ class Finish:
     reason: Stop
 
 
-Step = Wait | Estimate | LaunchBackups | Probe | Finish
+Step = Wait | Estimate | LaunchBackups | LaunchCopies | Probe | Finish
 
 
 def next_step(rules: Rules, situation: Situation, now: float) -> Step:
@@ -117,7 +133,8 @@ def next_step(rules: Rules, situation: Situation, now: float) -> Step:
     >>> from dask_bacc import coding
     >>> state = RunState(k=2, n=3, decoder="least squares", clock=lambda: 0.0)
     >>> rules = Rules(coding.Local(2, 3), coding.LeastSquares(), enough=2, estimates=False,
-    ...               deadline=9.0, patience=None, timing=Timing(probe_every=2.0))
+    ...               deadline=9.0, patience=Patience(0.5, 1.5, 0.1), parity=False, copies=False,
+    ...               exact=False, timing=Timing(probe_every=2.0))
     >>> next_step(rules, Situation(state), now=0.5)
     Wait(until=2.0)
     >>> next_step(rules, Situation(state), now=2.5)
@@ -151,17 +168,47 @@ def next_step(rules: Rules, situation: Situation, now: float) -> Step:
         if now >= situation.estimate_again:
             return Estimate()
         due = min(due, situation.estimate_again)
-    if rules.patience is not None and situation.may_launch:
+    if situation.may_launch and (rules.parity or rules.copies):
         if now < situation.rest_until:
             return Wait(min(due, situation.rest_until))
-        late, next_late = late_chunks(state.records, now, rules.patience)
-        if wanted := backups(rules.code, state.records, late, rules.enough):
-            return LaunchBackups(tuple(wanted), tuple(sorted(late)))
-        due = min(due, next_late)
+        launch, again = _launch(rules, situation, now)
+        if launch is not None:
+            return launch
+        due = min(due, again)
     if reason is not None:
         return Finish(reason)
     probe_at = max(situation.probed, state.moved) + rules.timing.probe_every
     return Probe() if now >= probe_at else Wait(min(due, probe_at))
+
+
+def _launch(
+    rules: Rules, situation: Situation, now: float
+) -> tuple[LaunchBackups | LaunchCopies | None, float]:
+    """What is to be launched now, and when there may be something else."""
+    state, again = situation.state, math.inf
+    if rules.parity:
+        late, again = late_chunks(state.records, now, rules.patience)
+        # Parity is no answer where only an exact one will do, but for blocks that are lost.
+        late = set() if rules.exact else late
+        if wanted := backups(rules.code, state.records, late, rules.enough):
+            return LaunchBackups(tuple(wanted), tuple(sorted(late))), again
+    if rules.copies and (rules.exact or not _parity_to_come(rules, state)):
+        if now < situation.copies_again:
+            return None, min(again, situation.copies_again)
+        chosen, later = copies(rules.code, state.records, now, rules.patience)
+        if chosen:
+            return LaunchCopies(tuple(chosen)), again
+        again = min(again, later)
+    return None, again
+
+
+def _parity_to_come(rules: Rules, state: RunState) -> bool:
+    """Whether a chunk that is mixed of several blocks may still come."""
+    own = rules.code.own_blocks
+    return any(
+        own[chunk] < 0 and (record.is_open or (rules.parity and record.state == "spare"))
+        for chunk, record in enumerate(state.records)
+    )
 
 
 def _calm(situation: Situation) -> float:

@@ -21,7 +21,7 @@ from dask_bacc.policy.schedule import (
     next_step,
 )
 from dask_bacc.policy.timing import Timing
-from dask_bacc.records.report import ChunkRecord
+from dask_bacc.records.chunk import ChunkRecord
 from dask_bacc.records.state import RunState
 
 #: ``seconds(chunk, worker)`` that a chunk takes on a worker; inf if it never returns.
@@ -108,7 +108,10 @@ def simulate(
         enough,
         estimates=accurate is not None,
         deadline=math.inf,
-        patience=patience,
+        patience=patience or Patience(0.5, 1.5, 0.1),
+        parity=patience is not None,
+        copies=False,
+        exact=False,
         timing=timing,
     )
     # With nobody to find, nobody is looked for.

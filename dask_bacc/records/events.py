@@ -27,6 +27,7 @@ class Stop(StrEnum):
 EventKind = Literal[
     "submitted",
     "backup",
+    "copy",
     "started",
     "done",
     "lost",
@@ -40,6 +41,7 @@ EventKind = Literal[
 #: What follows a chunk's number, and comes before a worker's address, in one line of text.
 _WORDS: dict[EventKind, tuple[str, str]] = {
     "backup": ("launched as a backup", "for"),
+    "copy": ("launched once more", "beside"),
     "started": ("started", "on"),
     "done": ("done", "on"),
     "lost": ("lost", "with"),
@@ -66,6 +68,7 @@ class RunEvent:
 
     #: ``"submitted"``: the run, with the chunks that were launched at once;
     #: ``"backup"``: a chunk is launched because others are late or fail;
+    #: ``"copy"``: a chunk is launched once more while it runs, and what comes first counts;
     #: ``"started"``: a worker has begun with a chunk, for the first time or again;
     #: ``"done"``: that worker is through with it, and its result is on the way;
     #: ``"lost"``: a chunk must run again because its worker is gone, known when it starts again

@@ -3,38 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
+from dask_bacc.records.chunk import ChunkRecord
 from dask_bacc.records.events import RunEvent, Stop
-
-ChunkState = Literal["spare", "waiting", "running", "returned", "erred", "cancelled"]
-
-
-@dataclass(frozen=True, slots=True)
-class ChunkRecord:
-    """One chunk's way through a run; times in seconds since the run was submitted."""
-
-    #: ``"spare"`` for a parity chunk that is not launched unless needed; ``"waiting"``,
-    #: ``"running"``, ``"returned"``, ``"erred"`` or ``"cancelled"``
-    state: ChunkState = "waiting"
-    #: address of the worker that started it last
-    worker: str | None = None
-    #: when that worker started it
-    started: float | None = None
-    #: when its outcome was known here, or when it was cancelled
-    ended: float | None = None
-    #: when that worker was through with it
-    done: float | None = None
-    #: when it was launched because others were late or failed; None if it was launched at once
-    backup: float | None = None
-
-    @property
-    def seconds(self) -> float | None:
-        """How long its worker took for it, or for lack of its word, until it was here."""
-        end = self.done if self.done is not None else self.ended
-        if self.state != "returned" or end is None or self.started is None:
-            return None
-        return end - self.started
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 
+from dask_bacc.records.chunk import ChunkRecord
 from dask_bacc.records.estimate import ErrorEstimate
 from dask_bacc.records.events import EventKind, EventLog, RunEvent, Stop
-from dask_bacc.records.report import ChunkRecord, RunReport
+from dask_bacc.records.report import RunReport
 
 
 @dataclass
@@ -34,8 +35,8 @@ class RunState:
     #: chunks whose results are in, in order of arrival
     returned: list[int] = field(default_factory=list)
     erred: dict[int, BaseException] = field(default_factory=dict)
-    #: cancelled chunks that may still run, with their workers
-    still_running: dict[int, str] = field(default_factory=dict)
+    #: workers of attempts that are not wanted any more and may still run, by chunk and number
+    still_running: dict[tuple[int, int], str] = field(default_factory=dict)
     #: number of chunks that may still return
     outstanding: int = field(init=False)
     #: when a chunk was launched, started or ended last
@@ -65,7 +66,7 @@ class RunState:
 
     def is_open(self, chunk: int) -> bool:
         """Whether the chunk may still return."""
-        return self.records[chunk].state in ("waiting", "running")
+        return self.records[chunk].is_open
 
     def open_chunks(self) -> list[int]:
         """All that may still return."""
@@ -92,57 +93,85 @@ class RunState:
                 self._event("backup", chunk, now)
             else:
                 self._event("lost", chunk, now)
-                self.records[chunk] = ChunkRecord(backup=record.backup)
+                self.records[chunk] = replace(
+                    record, state="waiting", worker=None, started=None, done=None, ended=None
+                )
 
-    def start(self, chunk: int, worker: str, ago: float = 0.0) -> None:
+    def copy(self, chunks: Iterable[int]) -> dict[int, int]:
+        """These chunks are launched once more while they run; the numbers of the attempts."""
+        now = self.moved = self.elapsed
+        numbers = {}
+        for chunk in chunks:
+            self.records[chunk] = self.records[chunk].copied(now)
+            numbers[chunk] = self.records[chunk].others[-1].number
+            self._event("copy", chunk, now)
+        return numbers
+
+    def start(self, chunk: int, worker: str, ago: float = 0.0, attempt: int = 0) -> None:
         """A worker has started the chunk, for the first time or again, `ago` seconds before."""
         record, now = self.records[chunk], self.elapsed
-        if not self.is_open(chunk):
-            if record.state == "cancelled":
+        known = record.attempt_at(attempt)
+        if known is None or attempt not in record.going_on:
+            if record.state == "cancelled" or attempt != record.attempt:
                 # It started while its cancellation was on the way.
-                self.still_running[chunk] = worker
+                self.still_running[chunk, attempt] = worker
             return
         # A worker that had ended it and starts it again is alive, and retries what raised.
-        if record.started is not None and (record.done is None or record.worker != worker):
-            self._event("lost", chunk, now)
-        then = max(now - ago, 0.0)
-        self.records[chunk] = ChunkRecord("running", worker, started=then, backup=record.backup)
-        self.moved = now
-        self._event("started", chunk, now)
+        if known.started is not None and (known.done is None or known.worker != worker):
+            self._event("lost", chunk, now, worker=known.worker)
+        record = record.knowing(attempt, worker=worker, started=max(now - ago, 0.0), done=None)
+        if attempt == record.attempt:
+            record = replace(record, state="running")
+        self.records[chunk], self.moved = record, now
+        self._event("started", chunk, now, worker=worker)
 
-    def done(self, chunk: int, worker: str, ago: float = 0.0) -> None:
+    def done(self, chunk: int, worker: str, ago: float = 0.0, attempt: int = 0) -> None:
         """A worker is through with the chunk since `ago` seconds."""
-        if self.still_running.get(chunk) == worker:
-            del self.still_running[chunk]
+        if self.still_running.get((chunk, attempt)) == worker:
+            del self.still_running[chunk, attempt]
         record, now = self.records[chunk], self.elapsed
+        known = record.attempt_at(attempt)
         # Another worker may have been given the chunk meanwhile.
-        if worker != record.worker or record.done is not None:
+        if known is None or worker != known.worker or known.done is not None:
             return
-        self.records[chunk] = replace(record, done=max(now - ago, 0.0))
-        if self.is_open(chunk):
-            self._event("done", chunk, now)
+        self.records[chunk] = record.knowing(attempt, done=max(now - ago, 0.0))
+        if attempt in record.going_on:
+            self._event("done", chunk, now, worker=worker)
 
     def workers_left(self, workers: Collection[str]) -> None:
         """Only these workers are left."""
         self.still_running = {c: w for c, w in self.still_running.items() if w in workers}
 
-    def take_result(self, chunk: int) -> None:
-        """The chunk's result is in."""
+    def take_result(self, chunk: int, attempt: int = 0) -> None:
+        """The chunk's result is in, by one of the attempts at it."""
         self.returned.append(chunk)
+        self.records[chunk] = self.records[chunk].telling_of(attempt)
+        self._give_up_others(chunk)
         self._end(chunk, "returned")
 
-    def take_error(self, chunk: int, exception: BaseException) -> None:
-        """The chunk raised, or its result cannot be used."""
-        self.erred[chunk] = exception
-        self._end(chunk, "erred")
+    def take_error(self, chunk: int, exception: BaseException, attempt: int = 0) -> None:
+        """The chunk raised, or its result cannot be used; others at it may still return."""
+        if not self._lose(chunk, attempt):
+            self.erred[chunk] = exception
+            self._end(chunk, "erred")
+
+    def lose(self, chunk: int, attempt: int = 0) -> None:
+        """An attempt was cancelled on the cluster; others at the chunk may still return."""
+        if not self._lose(chunk, attempt):
+            self.give_up([chunk])
 
     def give_up(self, chunks: Iterable[int]) -> None:
         """These chunks cannot be had, or are not wanted any more."""
         for chunk in chunks:
             record = self.records[chunk]
             if record.worker is not None and record.done is None:
-                self.still_running[chunk] = record.worker
+                self.still_running[chunk, record.attempt] = record.worker
+            self._give_up_others(chunk)
             self._end(chunk, "cancelled")
+
+    def attempted(self, chunk: int) -> tuple[int, int]:
+        """The chunk, and the number of the attempt that its record tells of."""
+        return chunk, self.records[chunk].attempt
 
     def refetch(self, chunks: Iterable[int]) -> None:
         """Results that had returned are to be had again."""
@@ -175,7 +204,7 @@ class RunState:
             missing=tuple(missing),
             erred=dict(self.erred),
             cancelled=tuple(i for i, r in enumerate(records) if r.state == "cancelled"),
-            still_running=dict(sorted(self.still_running.items())),
+            still_running={c: worker for (c, _), worker in sorted(self.still_running.items())},
             decoder=self.decoder,
             error=known.error if known else None,
             block_error=known.block_error if known else None,
@@ -189,6 +218,28 @@ class RunState:
             events=self.events.all(),
         )
 
+    def _give_up_others(self, chunk: int) -> None:
+        """Of a chunk that has ended, no other attempt is wanted any more."""
+        record, now = self.records[chunk], self.elapsed
+        for other in record.others:
+            if other.ended is None:
+                if other.worker is not None and other.done is None:
+                    self.still_running[chunk, other.number] = other.worker
+                self.records[chunk] = self.records[chunk].knowing(other.number, ended=now)
+
+    def _lose(self, chunk: int, attempt: int) -> bool:
+        """One of several attempts has failed; False if it was the only one."""
+        record, now = self.records[chunk], self.elapsed
+        left = [number for number in record.going_on if number != attempt]
+        if not left:
+            return False
+        known = record.attempt_at(attempt)
+        self._event("lost", chunk, now, worker=known.worker if known else None)
+        if attempt == record.attempt:
+            record = record.telling_of(min(left))
+        self.records[chunk] = record.knowing(attempt, ended=now)
+        return True
+
     def _end(self, chunk: int, state: EventKind) -> None:
         now = self.moved = self.elapsed
         self.outstanding -= self.is_open(chunk)
@@ -198,7 +249,12 @@ class RunState:
         self._event(state, chunk, now, exception)
 
     def _event(
-        self, kind: EventKind, chunk: int, now: float, exception: BaseException | None = None
+        self,
+        kind: EventKind,
+        chunk: int,
+        now: float,
+        exception: BaseException | None = None,
+        worker: str | None = None,
     ) -> None:
-        worker = self.records[chunk].worker
+        worker = worker or self.records[chunk].worker
         self.events.add(RunEvent(kind, now, chunk, worker, exception=exception))

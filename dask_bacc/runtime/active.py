@@ -38,6 +38,10 @@ class ActiveRun:
     decider: Decider
     inline: InlineResults
     situation: Situation
+    #: whether parity chunks are held back until they are needed
+    spares: bool
+    #: whether only an exact answer will do
+    exact: bool
     #: set, and replaced, when there is something new
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     #: whether the loop that collects results has taken its first step
@@ -63,7 +67,10 @@ class ActiveRun:
             enough=options.enough,
             estimates=self.decider.estimates,
             deadline=math.inf if deadline is None else deadline,
-            patience=options.patience if options.launch == "backup" else None,
+            patience=options.patience,
+            parity=self.spares,
+            copies=options.copies,
+            exact=self.exact,
             timing=options.timing,
         )
 

@@ -108,7 +108,10 @@ class Answer:
             layout = next(iter(specs.values())).layout
             return lazy_copy(decided.answer, run.code.k, layout, joining, run.name)
         workers = {chunk: run.state.records[chunk].worker for chunk in decided.solved.chunks}
-        futures = run.launcher.futures
+        futures = {
+            chunk: run.launcher.futures[run.state.attempted(chunk)]
+            for chunk in decided.solved.chunks
+        }
         return lazy_answer(run.name, decided.solved, specs, futures, workers, joining)
 
     def warn(self) -> None:

@@ -14,6 +14,7 @@ from dask_bacc.policy.schedule import (
     Estimate,
     Finish,
     LaunchBackups,
+    LaunchCopies,
     Probe,
     Rules,
     Situation,
@@ -23,7 +24,8 @@ from dask_bacc.policy.schedule import (
 from dask_bacc.policy.stop import is_complete
 from dask_bacc.records.events import Stop
 from dask_bacc.runtime.active import ActiveRun, nobody
-from dask_bacc.runtime.fetch import Fetcher
+from dask_bacc.runtime.copies import drop_attempts, launch_copies
+from dask_bacc.runtime.fetch import Attempted, Fetcher
 from dask_bacc.runtime.intake import known_result, take_outcome
 from dask_bacc.runtime.monitor import monitor_of
 from dask_bacc.runtime.recover import recover_given_up, recover_stuck
@@ -31,18 +33,20 @@ from dask_bacc.runtime.recover import recover_given_up, recover_stuck
 #: Deciding what is next takes time in proportion to the number of chunks. That many times as long
 #: passes before late chunks are looked for again.
 SELDOM = 20.0
+#: Seconds after which idle workers are looked for again, if there was none and nothing comes.
+NOBODY_IDLE = 0.2
 
 
 async def collect(
-    run: ActiveRun, futures: Mapping[int, Future[Any]], deadline: float | None
+    run: ActiveRun, futures: Mapping[Attempted, Future[Any]], deadline: float | None
 ) -> Stop:
     """Collect results until it is time to decode.
 
     Parameters
     ----------
     run : ActiveRun
-    futures : mapping of int to Future
-        Of the chunks that are waited for.
+    futures : mapping of pairs of int to Future
+        Of the attempts that are waited for, by chunk and number.
     deadline : float or None
         Seconds since the run was submitted after which it ends with what has come.
 
@@ -73,6 +77,12 @@ async def collect(
                 case Estimate():
                     if await _good_enough(run, fetcher):
                         return Stop.ENOUGH
+                case LaunchCopies(chunks):
+                    launched = await launch_copies(
+                        run, fetcher, chunks, rules.deadline - state.elapsed
+                    )
+                    if not launched:
+                        situation.copies_again = state.elapsed + NOBODY_IDLE
                 case LaunchBackups(chunks, late):
                     await _launch_backups(run, fetcher, chunks, late, rules)
                 case Probe():
@@ -91,16 +101,19 @@ async def _woken_by(run: ActiveRun, fetcher: Fetcher) -> AsyncIterator[None]:
         run.wake = nobody
 
 
-def fetcher_of(run: ActiveRun, futures: Mapping[int, Future[Any]]) -> Fetcher:
+def fetcher_of(run: ActiveRun, futures: Mapping[Attempted, Future[Any]]) -> Fetcher:
     """What brings outcomes of futures to the run."""
-    records = run.state.records
+    state = run.state
 
-    async def known(chunk: int, *, failed: bool) -> Any:
-        return await known_result(run, chunk, failed=failed)
+    async def known(attempted: Attempted, *, failed: bool) -> Any:
+        return await known_result(run, attempted, failed=failed)
 
-    return Fetcher(
-        run.client, futures, lambda chunk: records[chunk].worker or f"chunk {chunk}", known
-    )
+    def lane_of(attempted: Attempted) -> str:
+        chunk, number = attempted
+        known = state.records[chunk].attempt_at(number)
+        return (known and known.worker) or f"chunk {attempted}"
+
+    return Fetcher(run.client, futures, lane_of, known)
 
 
 async def _take_in(run: ActiveRun, fetcher: Fetcher) -> None:
@@ -109,17 +122,22 @@ async def _take_in(run: ActiveRun, fetcher: Fetcher) -> None:
         chunks = run.store.refetch()
         run.state.refetch(chunks)
         run.decider.restart()
-        fetcher.add({chunk: run.launcher.futures[chunk] for chunk in chunks})
+        attempts = [run.state.attempted(chunk) for chunk in chunks]
+        fetcher.add({attempted: run.launcher.futures[attempted] for attempted in attempts})
     given_up, came = [], False
     while fetcher.ready():
         outcome = await fetcher.take()
-        if not run.state.is_open(outcome.index):
+        chunk, attempt = outcome.index
+        going_on = run.state.records[chunk].going_on
+        if attempt not in going_on:
             continue
         came = True
-        if outcome.cancelled:
-            given_up.append(outcome.index)
-        else:
-            take_outcome(run, outcome)
+        if outcome.cancelled and len(going_on) == 1:
+            given_up.append(chunk)
+            continue
+        take_outcome(run, outcome)
+        if len(going_on) > 1 and not run.state.is_open(chunk):
+            await drop_attempts(run, [(chunk, other) for other in going_on if other != attempt])
     if given_up:
         await recover_given_up(run, fetcher, given_up)
     if came:

@@ -19,6 +19,9 @@ from distributed import Client, Future
 
 from dask_bacc.engine.scheduler import fetch, report_again, state_of
 
+#: A chunk, and the number of an attempt at it.
+Attempted = tuple[int, int]
+
 #: Results of one worker that are fetched together; more would delay the first of them.
 LANE_BATCH = 64
 
@@ -27,7 +30,8 @@ LANE_BATCH = 64
 class Outcome:
     """How one future ended."""
 
-    index: int
+    #: a chunk, and the number of the attempt at it
+    index: Attempted
     value: Any = None
     exception: BaseException | None = None
     cancelled: bool = False
@@ -39,7 +43,8 @@ class Fetcher:
     Parameters
     ----------
     client : Client
-    futures : mapping of int to Future
+    futures : mapping of pairs of int to Future
+        By chunk and number of the attempt.
     lane_of : callable
         ``lane_of(index)`` names the worker that holds the result as far as is known. A wrong
         answer costs time only.
@@ -59,8 +64,8 @@ class Fetcher:
     def __init__(
         self,
         client: Client,
-        futures: Mapping[int, Future[Any]],
-        lane_of: Callable[[int], str],
+        futures: Mapping[Attempted, Future[Any]],
+        lane_of: Callable[[Attempted], str],
         known: Callable[..., Awaitable[Any]],
     ) -> None:
         self._client = client
@@ -69,7 +74,7 @@ class Fetcher:
         self._known = known
         self._outcomes: deque[Outcome] = deque()
         self._woken = asyncio.Event()
-        self._lanes: defaultdict[str, list[tuple[Key, int]]] = defaultdict(list)
+        self._lanes: defaultdict[str, list[tuple[Key, Attempted]]] = defaultdict(list)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -87,7 +92,7 @@ class Fetcher:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def add(self, futures: Mapping[int, Future[Any]]) -> None:
+    def add(self, futures: Mapping[Attempted, Future[Any]]) -> None:
         """Watch these futures too, in place of others of the same index."""
         self._futures |= futures
         self._outcomes = deque(o for o in self._outcomes if o.index not in futures)
@@ -105,8 +110,8 @@ class Fetcher:
         return bool(self._outcomes)
 
     def ready_results(self) -> list[int]:
-        """Indices of the results that are at hand."""
-        return [o.index for o in self._outcomes if not o.cancelled and o.exception is None]
+        """Chunks whose results are at hand."""
+        return [o.index[0] for o in self._outcomes if not o.cancelled and o.exception is None]
 
     async def wait(self, timeout: float | None = None) -> None:
         """Wait until an outcome is at hand or somebody wakes this, `timeout` seconds at most."""
@@ -125,7 +130,7 @@ class Fetcher:
             self._outcomes.append(outcome)
             self._woken.set()
 
-    def _is_current(self, index: int, key: Key) -> bool:
+    def _is_current(self, index: Attempted, key: Key) -> bool:
         """Whether no other future has taken the place of this one's meanwhile."""
         return index in self._futures and self._futures[index].key == key
 
@@ -136,7 +141,7 @@ class Fetcher:
 
     # No local variable below is a future: frames of what is cancelled live on for a while.
 
-    async def _watch(self, index: int) -> None:
+    async def _watch(self, index: Attempted) -> None:
         key, state = self._futures[index].key, state_of(self._futures[index])
         # A result that is lost with its worker makes the future wait again.
         while state.status in ("pending", "lost"):
@@ -152,7 +157,7 @@ class Fetcher:
         elif state.status == "error":
             # What it says of itself comes first, as with a result.
             await self._known(index, failed=True)
-            exception = state.exception or RuntimeError(f"task {index} failed")
+            exception = state.exception or RuntimeError(f"chunk {index[0]} failed")
             exception = exception.with_traceback(state.traceback)
             self._put(Outcome(index, exception=exception), key)
         else:
@@ -165,7 +170,7 @@ class Fetcher:
             await self._fetch(dict(batch))
             del waiting[: len(batch)]
 
-    async def _fetch(self, batch: dict[Key, int]) -> None:
+    async def _fetch(self, batch: dict[Key, Attempted]) -> None:
         try:
             values, lost = await fetch(self._client, list(batch))
         except OSError:
@@ -189,7 +194,7 @@ class Fetcher:
             if lost and batch:
                 await self._fetch(batch)
 
-    def _again(self, key: Key, index: int) -> None:
+    def _again(self, key: Key, index: Attempted) -> None:
         """Wait for a result anew after it was lost."""
         if self._is_current(index, key):
             report_again(self._client, key)

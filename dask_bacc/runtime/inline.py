@@ -22,39 +22,39 @@ class InlineResults:
 
     def __init__(self, timing: Timing) -> None:
         self._timing = timing
-        self._brought: dict[int, ChunkResult] = {}
-        #: chunks that have said that they are done
-        self._done: set[int] = set()
+        self._brought: dict[tuple[int, int], ChunkResult] = {}
+        #: attempts, by chunk and number, that have said that they are done
+        self._done: set[tuple[int, int]] = set()
         #: set when that is said by one that is waited for
-        self._awaited: defaultdict[int, asyncio.Event] = defaultdict(asyncio.Event)
+        self._awaited: defaultdict[tuple[int, int], asyncio.Event] = defaultdict(asyncio.Event)
 
     def take(self, message: Message) -> None:
         """Take in what a chunk says of itself."""
-        chunk = message.chunk
+        place = message.chunk, message.attempt
         if message.state == "running":
             # What an earlier attempt said of its end is not of this one's.
-            self._done.discard(chunk)
+            self._done.discard(place)
         if message.state == "done":
             if message.payload is not None:
                 # What cannot be read here is fetched, and raises for the run that wants it.
                 with contextlib.suppress(Exception):
-                    self._brought[chunk] = ChunkResult.unpacked(message.payload)
-            self._done.add(chunk)
-            if chunk in self._awaited:
-                self._awaited.pop(chunk).set()
+                    self._brought[place] = ChunkResult.unpacked(message.payload)
+            self._done.add(place)
+            if place in self._awaited:
+                self._awaited.pop(place).set()
 
-    async def of(self, chunk: int, *, failed: bool) -> ChunkResult | None:
-        """What a chunk that has ended brought; None if nothing, or if its message was lost.
+    async def of(self, place: tuple[int, int], *, failed: bool) -> ChunkResult | None:
+        """What an attempt that has ended brought; None if nothing, or if its message was lost.
 
         It is given away, so that this does not keep results that the run has let go of.
         """
-        if chunk not in self._done:
+        if place not in self._done:
             timing = self._timing
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(
                     timing.messages_within if failed else timing.fetch_after
                 ):
-                    await self._awaited[chunk].wait()
+                    await self._awaited[place].wait()
         # Should it run once more, there will be messages again.
-        self._done.discard(chunk)
-        return self._brought.pop(chunk, None)
+        self._done.discard(place)
+        return self._brought.pop(place, None)

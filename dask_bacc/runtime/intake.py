@@ -7,7 +7,7 @@ import pickle
 from dask_bacc.records.errors import DecodeError, RefusedError, misfit, refused
 from dask_bacc.results.result import ResultSpec, join_axes
 from dask_bacc.runtime.active import ActiveRun
-from dask_bacc.runtime.fetch import Outcome
+from dask_bacc.runtime.fetch import Attempted, Outcome
 from dask_bacc.worker.messages import Message
 from dask_bacc.worker.task import ChunkResult
 
@@ -22,17 +22,19 @@ def take_message(run: ActiveRun, message: Message, worker: str) -> None:
         run.wake()
         return
     if message.state == "running":
-        run.state.start(message.chunk, worker, message.ago)
+        run.state.start(message.chunk, worker, message.ago, message.attempt)
     else:
-        run.state.done(message.chunk, worker, message.ago)
+        run.state.done(message.chunk, worker, message.ago, message.attempt)
     run.inline.take(message)
 
 
-async def known_result(run: ActiveRun, chunk: int, *, failed: bool) -> ChunkResult | None:
+async def known_result(
+    run: ActiveRun, attempted: Attempted, *, failed: bool
+) -> ChunkResult | None:
     """What to take for a result instead of fetching it; None to fetch it."""
-    if run.store.is_refetched(chunk):
+    if run.store.is_refetched(attempted[0]):
         return None
-    brought = await run.inline.of(chunk, failed=failed)
+    brought = await run.inline.of(attempted, failed=failed)
     if brought is not None and brought.result is None and run.wanted_here:
         return None
     return brought
@@ -48,11 +50,11 @@ def take_outcome(run: ActiveRun, outcome: Outcome) -> None:
     ValueError
         If the result cannot be joined.
     """
-    chunk, state = outcome.index, run.state
+    (chunk, attempt), state = outcome.index, run.state
     if outcome.cancelled:
-        state.give_up([chunk])
+        state.lose(chunk, attempt)
     elif outcome.exception is not None:
-        state.take_error(chunk, outcome.exception)
+        state.take_error(chunk, outcome.exception, attempt)
         if isinstance(outcome.exception, RefusedError):
             raise refused(state.report(), chunk, outcome.exception)
     else:
@@ -60,11 +62,11 @@ def take_outcome(run: ActiveRun, outcome: Outcome) -> None:
         try:
             _check_fits(run, chunk, brought.spec)
         except (DecodeError, ValueError) as error:
-            state.take_error(chunk, error)
+            state.take_error(chunk, error, attempt)
             raise
         run.decider.take_precision(brought.spec.dtypes)
         run.store.add(chunk, brought)
-        state.take_result(chunk)
+        state.take_result(chunk, attempt)
 
 
 def _check_fits(run: ActiveRun, chunk: int, spec: ResultSpec) -> None:

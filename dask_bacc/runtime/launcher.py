@@ -13,6 +13,7 @@ from distributed import Client, Future
 
 from dask_bacc.engine.scheduler import states_of
 from dask_bacc.graphs.map import RunGraph
+from dask_bacc.runtime.fetch import Attempted
 from dask_bacc.runtime.submit import submit
 
 #: How often a chunk is launched once more because workers do not respond.
@@ -46,8 +47,8 @@ class Launcher:
         # Workers that have what chunks ask for are the scheduler's to choose: of those named here
         # none may have it.
         self._any_worker = bool(self._annotations.keys() & {"resources", "workers"})
-        #: future of every chunk that was submitted
-        self.futures: dict[int, Future[Any]] = {}
+        #: future of every attempt that was submitted, by chunk and number
+        self.futures: dict[Attempted, Future[Any]] = {}
         self._sources: Mapping[Key, Future[Any]] = {}
         #: of every chunk, the graph with its keys on the cluster, and the only workers it may use
         self._sent: dict[int, tuple[RunGraph, Sequence[str]]] = {}
@@ -59,7 +60,7 @@ class Launcher:
 
     def launch(
         self, chunks: Collection[int], workers: Sequence[str], *, sources: Collection[Key] = ()
-    ) -> dict[int, Future[Any]]:
+    ) -> dict[Attempted, Future[Any]]:
         """Submit some chunks, none of them lost.
 
         Parameters
@@ -73,33 +74,34 @@ class Launcher:
 
         Returns
         -------
-        dict of int to Future
-            Those of `chunks`.
+        dict of pairs of int to Future
+            By chunk and number of the attempt, which is 0.
         """
         there = {key for key, future in self._sources.items() if not future.cancelled()}
         part = self._run.part(chunks, sources, there)
         futures, workers = self._submit(part, workers, self._parity)
         if sources:
             self._sources = {key: futures[key] for key in sources}
-        return self._launched(self._run, chunks, futures, workers)
+        return self._launched(self._run, dict.fromkeys(chunks, 0), futures, workers)
 
     def relaunch(
-        self, chunks: Collection[int], workers: Sequence[str], *, anew: bool
-    ) -> dict[int, Future[Any]]:
+        self, attempts: Mapping[int, int], workers: Sequence[str], *, anew: bool
+    ) -> dict[Attempted, Future[Any]]:
         """Submit some chunks once more, under new keys.
 
         Parameters
         ----------
-        chunks, workers
+        attempts : mapping of int to int
+            The chunks, and the numbers of the attempts.
+        workers : sequence of str
             As in `launch`.
         anew : bool
             Whether all that they are made of is made once more, too.
         """
-        self._attempts.update(chunks)
         self._again += 1
-        again = self._run.again(chunks, f"-again-{self._again}", anew=anew)
+        again = self._run.again(attempts, f"-again-{self._again}", anew=anew)
         futures, workers = self._submit(again, workers)
-        return self._launched(again, chunks, futures, workers)
+        return self._launched(again, attempts, futures, workers)
 
     def lost(self) -> set[int]:
         """As `RunGraph.lost`, as far as the client knows."""
@@ -123,7 +125,7 @@ class Launcher:
     def queued(self, chunks: Collection[int], keys: Collection[Key]) -> list[int]:
         """Those of the chunks whose own key is among the keys, and that may run anywhere."""
         left = [] if self._any_worker else self._with_attempts_left(chunks)
-        return [chunk for chunk in left if self.futures[chunk].key in keys]
+        return [chunk for chunk in left if self.futures[chunk, 0].key in keys]
 
     def stranded(self, chunks: Collection[int], workers: Collection[str]) -> list[int]:
         """Those of the chunks that may run on none of the workers."""
@@ -135,11 +137,17 @@ class Launcher:
             and not set(allowed).intersection(workers)
         ]
 
+    def drop(self, attempts: Collection[Attempted]) -> None:
+        """Let go of some futures."""
+        with self._lock:
+            for attempted in attempts:
+                self.futures.pop(attempted, None)
+
     def let_go(self, keep: Collection[int] = ()) -> None:
         """Let go of all futures but those of some chunks."""
         with self._lock:
-            for chunk in self.futures.keys() - set(keep):
-                del self.futures[chunk]
+            for attempted in [a for a in self.futures if a[0] not in keep]:
+                del self.futures[attempted]
             self._sources = {}
             if not self.futures:
                 # The graph may hold futures of what the chunks are made of.
@@ -155,19 +163,25 @@ class Launcher:
         with annotate(**self._annotations):
             return submit(self._client, run, parity, self._retries, allowed), allowed
 
+    def recovers(self, chunks: Collection[int]) -> None:
+        """Count that these chunks are launched once more because of their workers."""
+        self._attempts.update(chunks)
+
     def _with_attempts_left(self, chunks: Collection[int]) -> list[int]:
         return [c for c in chunks if c in self._sent and self._attempts[c] < ATTEMPTS]
 
     def _launched(
         self,
         run: RunGraph,
-        chunks: Collection[int],
+        attempts: Mapping[int, int],
         futures: Mapping[Key, Future[Any]],
         workers: Sequence[str],
-    ) -> dict[int, Future[Any]]:
-        launched = {chunk: futures[run.name, chunk] for chunk in chunks}
+    ) -> dict[Attempted, Future[Any]]:
+        launched = {
+            (chunk, number): futures[run.name, chunk] for chunk, number in attempts.items()
+        }
         with self._lock:
             if not self._over:
-                self._sent |= dict.fromkeys(chunks, (run, workers))
+                self._sent |= dict.fromkeys(attempts, (run, workers))
                 self.futures |= launched
         return launched

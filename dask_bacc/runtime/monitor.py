@@ -25,6 +25,8 @@ from dask_bacc.worker.messages import Message, unpacked
 
 #: Called on the client's event loop with a message and the address of its worker.
 OnMessage = Callable[[Message, str], None]
+#: A run, a chunk and the number of an attempt at it.
+Place = tuple[str, int, int]
 
 #: Heartbeats that a worker may be behind the others before it counts as unresponsive.
 HEARTBEATS = 3
@@ -75,8 +77,8 @@ class Monitor:
         self._listeners: dict[str, OnMessage] = {}
         #: the last runs that are over
         self._over: dict[str, Over] = {}
-        #: cancelled chunks that still run, by run and chunk
-        self._still_running: dict[tuple[str, int], StillRunning] = {}
+        #: what was cancelled and still runs, by run, chunk and attempt
+        self._still_running: dict[Place, StillRunning] = {}
         #: what the scheduler said of its workers, and when, on the monotonic clock
         self._workers: Mapping[str, WorkerInfo] = {}
         self._refreshed = -math.inf
@@ -110,7 +112,7 @@ class Monitor:
             self._take(message, worker)
 
     def _take(self, message: Message, worker: str) -> None:
-        place = message.run, message.chunk
+        place = message.run, message.chunk, message.attempt
         over = self._over.get(message.run)
         if message.state == "done":
             # Another worker may have been given the chunk since.
@@ -122,22 +124,25 @@ class Monitor:
             self._still_running[place] = StillRunning(worker, time.monotonic() + over.limit)
         if over is not None and (state := over.state()) is not None:
             if message.state == "done":
-                state.done(message.chunk, worker, message.ago)
+                state.done(message.chunk, worker, message.ago, message.attempt)
             elif message.state == "running":
-                state.start(message.chunk, worker, message.ago)
+                state.start(message.chunk, worker, message.ago, message.attempt)
         if (listener := self._listeners.get(message.run)) is not None:
             listener(message, worker)
 
     def abandon(
-        self, run: str, running: Mapping[int, str], due: Mapping[int, float] | None = None
+        self,
+        run: str,
+        running: Mapping[tuple[int, int], str],
+        due: Mapping[tuple[int, int], float] | None = None,
     ) -> None:
-        """Chunks were cancelled while they ran on these workers.
+        """Attempts at chunks, by chunk and number, were cancelled while they ran on these workers.
 
         They should be through when they are `due`; those of which that is not said, by now.
         """
         times = due or {}
-        for chunk, worker in running.items():
-            self._still_running[run, chunk] = StillRunning(worker, times.get(chunk, 0.0))
+        for place, worker in running.items():
+            self._still_running[run, *place] = StillRunning(worker, times.get(place, 0.0))
 
     async def refresh(self, client: Client) -> None:
         """Ask the scheduler for its workers.
@@ -156,7 +161,9 @@ class Monitor:
         self._workers = workers
         patience = HEARTBEATS * usual_heartbeat(len(workers))
         self._behind = {a: info.behind for a, info in workers.items() if info.behind > patience}
-        for run in {run for (run, _), r in self._still_running.items() if r.worker not in workers}:
+        for run in {
+            place[0] for place, r in self._still_running.items() if r.worker not in workers
+        }:
             over = self._over.get(run)
             if over is not None and (state := over.state()) is not None:
                 state.workers_left(workers)
@@ -166,8 +173,8 @@ class Monitor:
             if running.worker in workers
         }
 
-    def still_running(self, run: str | None = None) -> dict[tuple[str, int], str]:
-        """Cancelled chunks that still run, of one run or of all, with their workers."""
+    def still_running(self, run: str | None = None) -> dict[Place, str]:
+        """What was cancelled and still runs, of one run or of all, with its workers."""
         # They change on the event loop, and are looked at from any thread.
         return {
             place: running.worker

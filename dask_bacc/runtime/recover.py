@@ -67,7 +67,8 @@ async def _stuck_with_workers(run: ActiveRun) -> Stuck:
     workers that are gone are among them.
     """
     monitor, state, launcher = monitor_of(run.client), run.state, run.launcher
-    waiting = state.open_chunks()
+    # What is run once more already need not be another time.
+    waiting = [chunk for chunk in state.open_chunks() if len(state.records[chunk].going_on) == 1]
     unresponsive = sorted(monitor.unresponsive(run.options.timing.unresponsive_after))
     responsive = monitor.workers.difference(unresponsive)
     chosen = set(launcher.stranded(waiting, responsive))
@@ -113,12 +114,16 @@ async def _relaunch(run: ActiveRun, fetcher: Fetcher, stuck: Stuck) -> None:
     """
     state, launcher = run.state, run.launcher
     records = {chunk: state.records[chunk] for chunk in stuck.chunks}
-    running = {i: r.worker for i, r in records.items() if r.worker is not None and r.done is None}
+    running = {
+        (chunk, record.attempt): record.worker
+        for chunk, record in records.items()
+        if record.worker is not None and record.done is None
+    }
     monitor_of(run.client).abandon(run.name, running)
-    overtaken = [launcher.futures[chunk] for chunk in stuck.chunks]
-    futures = await asyncio.to_thread(
-        launcher.relaunch, stuck.chunks, stuck.workers, anew=stuck.anew
-    )
+    attempts = {chunk: record.attempt for chunk, record in records.items()}
+    overtaken = [launcher.futures[attempted] for attempted in attempts.items()]
+    launcher.recovers(stuck.chunks)
+    futures = await asyncio.to_thread(launcher.relaunch, attempts, stuck.workers, anew=stuck.anew)
     state.launch(stuck.chunks)
     # First, or the chunks would count as cancelled.
     fetcher.add(futures)

@@ -44,14 +44,14 @@ async def release(run: ActiveRun, cancel: str, keep: Collection[int] = ()) -> No
     monitor = monitor_of(client)
     limit = usual_limit(state.records, run.options.patience) or 0.0
     monitor.over(run.name, limit, state)
-    leftovers = [chunk for chunk in launcher.futures if state.is_open(chunk)]
+    leftovers = [(c, a) for c, a in launcher.futures if a in state.records[c].going_on]
     # Backups that another thread is about to launch are open, and have no future yet.
     state.give_up(state.open_chunks())
     # What was let go of before has been remembered, and may have said since that it is done.
-    running = {c: w for c, w in state.still_running.items() if c in launcher.futures}
-    due = {c: state.submitted + (state.records[c].started or 0.0) + limit for c in running}
+    running = {a: w for a, w in state.still_running.items() if a in launcher.futures}
+    due = {a: state.submitted + (state.records[a[0]].started or 0.0) + limit for a in running}
     monitor.abandon(run.name, running, due)
-    futures = [launcher.futures[chunk] for chunk in leftovers]
+    futures = [launcher.futures[attempted] for attempted in leftovers]
     # First, for who scatters the same data again sends it by another way than what is said here,
     # and the scheduler would drop it if that came later.
     launcher.let_go(keep)

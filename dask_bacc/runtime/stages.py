@@ -145,7 +145,7 @@ def _restore(run: ActiveRun) -> None:
     """Count once more what was to be fetched, has not come in time, and is still there."""
     futures = run.launcher.futures
     for chunk in run.store.refetched():
-        if run.state.is_open(chunk) and futures[chunk].status == "finished":
+        if run.state.is_open(chunk) and futures[run.state.attempted(chunk)].status == "finished":
             run.store.restore(chunk)
             run.state.take_result(chunk)
 
@@ -155,7 +155,7 @@ async def _refine(run: ActiveRun) -> None:
     state = run.state
     # Nothing here has a name of its own: the frame of what is cancelled lives on for a while.
     fetcher = fetcher_of(
-        run, {i: future for i, future in run.launcher.futures.items() if state.is_open(i)}
+        run, {a: future for a, future in run.launcher.futures.items() if state.is_open(a[0])}
     )
     try:
         async with fetcher:

@@ -64,7 +64,12 @@ def start(
     lost = graph.lost()
     first: Collection[int] = [chunk for chunk in range(code.n) if chunk not in lost]
     sources = set[Key]()
-    if options.launch == "backup":
+    # What is estimated is no exact answer, so that only a lost block has use for it.
+    exact = (
+        options.rtol == 0 and options.decoder.estimates_error and len(code.first_copies) == code.k
+    )
+    spares = options.launch == "backup" or (exact and options.enough <= code.k)
+    if spares:
         spare = set(first).difference(code.first_copies)
         first = [chunk for chunk in first if chunk not in spare]
         # Kept, so that parity can be made without making the blocks again.
@@ -82,6 +87,8 @@ def start(
         decider=Decider(code, options, encoded, due),
         inline=InlineResults(options.timing),
         situation=Situation(state),
+        spares=spares,
+        exact=exact,
         # What comes after the answer is to refine it here.
         wanted_here=options.cancel == "keep",
     )

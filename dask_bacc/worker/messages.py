@@ -46,6 +46,8 @@ class Message:
     payload: bytes | None = None
     #: seconds for which it has waited on its worker
     ago: float = 0.0
+    #: number of the attempt at the chunk
+    attempt: int = 0
 
 
 def packed(messages: list[Message]) -> bytes:
@@ -54,9 +56,9 @@ def packed(messages: list[Message]) -> bytes:
     Examples
     --------
     >>> unpacked(packed([Message("run", 3, "done")]))
-    [Message(run='run', chunk=3, state='done', payload=None, ago=0.0)]
+    [Message(run='run', chunk=3, state='done', payload=None, ago=0.0, attempt=0)]
     """
-    return pickle.dumps([(m.run, m.chunk, m.state, m.payload, m.ago) for m in messages])
+    return pickle.dumps([(m.run, m.chunk, m.state, m.payload, m.ago, m.attempt) for m in messages])
 
 
 def unpacked(payload: bytes) -> list[Message]:
@@ -87,7 +89,7 @@ class Batcher:
         #: prevents the call that sends them; only the event loop knows it
         self._prevent: Callable[[], None] | None = None
         #: what is said of chunks that are slow, with the time from which they are
-        self._if_slow: dict[tuple[str, int], tuple[float, Any]] = {}
+        self._if_slow: dict[tuple[str, int, int], tuple[float, Any]] = {}
         #: whether a call of `_send_slow` is under way
         self._watched = False
 
@@ -96,7 +98,7 @@ class Batcher:
         now = time.monotonic()
         with self._lock:
             if message.state == "done":
-                self._if_slow.pop((message.run, message.chunk), None)
+                self._if_slow.pop((message.run, message.chunk, message.attempt), None)
             self._waiting.append((now, message))
             self._size += len(message.payload or b"")
             if self._size >= FULL:
@@ -110,11 +112,11 @@ class Batcher:
             self._due = due
         call_at_once(self._worker, self._send_when_due)
 
-    def add_if_slow(self, run: str, chunk: int, value: Any) -> None:
+    def add_if_slow(self, run: str, chunk: int, attempt: int, value: Any) -> None:
         """Send this if the chunk has not ended in a while; from any thread."""
         with self._lock:
             watched, self._watched = self._watched, True
-            self._if_slow[run, chunk] = time.monotonic() + SLOW, value
+            self._if_slow[run, chunk, attempt] = time.monotonic() + SLOW, value
         if not watched:
             call_at_once(self._worker, call_later, self._worker, SLOW, self._send_slow)
 
@@ -125,8 +127,8 @@ class Batcher:
             late = {key: self._if_slow.pop(key)[1] for key in due}
             wait = min((slow for slow, _ in self._if_slow.values()), default=now) - now
             self._watched = wait > 0
-        for (run, chunk), value in late.items():
-            self.add(Message(run, chunk, "slow", dumps(value)))
+        for (run, chunk, attempt), value in late.items():
+            self.add(Message(run, chunk, "slow", dumps(value), attempt=attempt))
         if wait > 0:
             call_later(self._worker, wait, self._send_slow)
 

@@ -59,6 +59,7 @@ class ChunkResult:
 def run_chunk(
     run: str,
     chunk: int,
+    attempt: int,
     topic: str,
     axes: Sequence[int] | None,
     shapes: Sequence[tuple[int, ...]],
@@ -83,7 +84,7 @@ def run_chunk(
         If the result cannot be decoded. Other exceptions are the function's own.
     """
     messages = batcher(get_worker(), topic)
-    messages.add(Message(run, chunk, "running"))
+    messages.add(Message(run, chunk, "running", attempt=attempt))
     payload = None
     try:
         for number, part in enumerate(zip(blocks, shapes, strict=True)):
@@ -92,7 +93,7 @@ def run_chunk(
         if axes is not None:
             sketches = [sketch_rows(*part) for part in zip(blocks, axes, strict=True)]
             # Others can be decoded better where it is known what a slow chunk has.
-            messages.add_if_slow(run, chunk, compacted(sketches))
+            messages.add_if_slow(run, chunk, attempt, compacted(sketches))
         own = [copied(block) for block in blocks]
         if should_stop():
             raise RuntimeError("cancelled before it began")
@@ -105,7 +106,7 @@ def run_chunk(
         return brought
     finally:
         # A chunk that was cancelled meanwhile frees its thread only now.
-        messages.add(Message(run, chunk, "done", payload))
+        messages.add(Message(run, chunk, "done", payload, attempt=attempt))
 
 
 def compacted(sketches: Sequence[AnyArray] | None) -> list[AnyArray] | None:

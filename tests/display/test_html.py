@@ -12,7 +12,7 @@ import dask_bacc
 from dask_bacc import coding
 from dask_bacc.display.html import run_html
 from dask_bacc.display.palette import COLOURS
-from dask_bacc.records.report import ChunkRecord, ChunkState
+from dask_bacc.records.chunk import ChunkRecord, ChunkState
 from dask_bacc.records.state import RunState
 
 

@@ -13,7 +13,7 @@ from matplotlib.colors import to_hex
 import dask_bacc
 from dask_bacc.display.palette import COLOURS
 from dask_bacc.display.timeline import timeline
-from dask_bacc.records.report import ChunkRecord
+from dask_bacc.records.chunk import ChunkRecord
 from dask_bacc.records.state import RunState
 
 

@@ -16,6 +16,7 @@ from dask_bacc.policy.schedule import (
     Estimate,
     Finish,
     LaunchBackups,
+    LaunchCopies,
     Probe,
     Rules,
     Situation,
@@ -33,10 +34,12 @@ RULES = Rules(
     enough=4,
     estimates=True,
     deadline=100.0,
-    patience=None,
+    patience=Patience(quantile=0.5, multiple=2.0, minimum=0.5),
+    parity=False,
+    copies=False,
+    exact=False,
     timing=Timing(probe_every=2.0),
 )
-PATIENCE = Patience(quantile=0.5, multiple=2.0, minimum=0.5)
 
 
 def situation(returned=(), erred=(), spare=(), at=1.0, **known):
@@ -97,8 +100,9 @@ def test_what_comes_next(how, rules, now, step):
     assert next_step(replace(RULES, **rules), situation(**how), now) == step
 
 
-BACKUP = replace(RULES, patience=PATIENCE)
+BACKUP = replace(RULES, parity=True)
 SPARE = {"spare": range(4, 8)}
+EXACT = {"parity": True, "exact": True}
 
 
 @pytest.mark.parametrize(
@@ -126,17 +130,57 @@ def test_when_backups_are_launched(how, now, step):
         assert found == step
 
 
+@pytest.mark.parametrize(
+    ("how", "rules", "now", "step"),
+    [
+        # Only an exact answer will do: blocks that are late are run once more, and none mixed.
+        (
+            {"returned": [0, 1], **SPARE},
+            EXACT,
+            1.0,
+            LaunchCopies((2, 3)),
+        ),
+        # A block that is lost for good needs parity all the same.
+        (
+            {"returned": [0, 1], "erred": [2], **SPARE},
+            EXACT,
+            0.9,
+            LaunchBackups((7,), ()),
+        ),
+        # Where an estimate may do, copies wait until no parity can come any more,
+        ({"returned": [0, 1]}, {}, 2.0, Wait(3.0)),
+        ({"returned": [0, 1, *range(4, 8)], "fresh": False}, {}, 2.0, LaunchCopies((2, 3))),
+        # and until somebody may be idle.
+        (
+            {"returned": [0, 1, *range(4, 8)], "fresh": False, "copies_again": 2.5},
+            {},
+            2.0,
+            Wait(2.5),
+        ),
+        # A function that must not run twice is not.
+        (
+            {"returned": [0, 1, *range(4, 8)], "fresh": False},
+            {"copies": False},
+            2.0,
+            Wait(3.0),
+        ),
+    ],
+)
+def test_when_blocks_are_run_once_more(how, rules, now, step):
+    assert next_step(replace(RULES, **{"copies": True, **rules}), situation(**how), now) == step
+
+
 CHUNKS = st.lists(st.integers(0, 7), unique=True)
 
 
-@given(CHUNKS, CHUNKS, st.booleans(), st.booleans(), st.floats(0, 200), st.booleans())
+@given(CHUNKS, CHUNKS, *4 * [st.booleans()], st.floats(0, 200), st.booleans())
 def test_the_schedule_changes_nothing_and_always_goes_on(
-    returned, erred, backup, estimates, now, fresh
+    returned, erred, backup, copies, exact, estimates, now, fresh
 ):
     spare = [chunk for chunk in range(4, 8) if backup and chunk not in (*returned, *erred)]
     erred = [chunk for chunk in erred if chunk not in returned]
     how = situation(returned, erred, spare, fresh=fresh)
-    rules = replace(RULES, estimates=estimates, patience=PATIENCE if backup else None)
+    rules = replace(RULES, estimates=estimates, parity=backup, copies=copies, exact=exact)
     before = copy.deepcopy((how.state.records, how.state.returned, how.state.outstanding))
     step = next_step(rules, how, now)
     assert before == (how.state.records, how.state.returned, how.state.outstanding)
@@ -153,5 +197,9 @@ def test_the_schedule_changes_nothing_and_always_goes_on(
         case LaunchBackups(chunks):
             assert chunks
             assert set(chunks) <= set(spare)
+        case LaunchCopies(chunks):
+            assert chunks
+            assert all(how.state.is_open(chunk) and chunk < 4 for chunk in chunks)
+            assert copies
         case Estimate():
             assert len(returned) >= rules.enough

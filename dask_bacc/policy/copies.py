@@ -1,0 +1,67 @@
+"""Which blocks to run once more while they run: a pure function of records and time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from dask_bacc.coding import Code
+from dask_bacc.policy.backups import Patience, usual_duration
+from dask_bacc.records.chunk import ChunkRecord
+
+
+def copies(
+    code: Code, records: Sequence[ChunkRecord], now: float, patience: Patience
+) -> tuple[list[int], float]:
+    """The chunks to launch once more now, and when the next one would be due.
+
+    A copy of a block is exact, whatever the function. A block's newest attempt has a multiple of
+    the usual duration, `patience.gate`; after that another one may start. Those blocks come first
+    that have the fewest attempts, and of these the ones that wait longest.
+
+    Parameters
+    ----------
+    code : Code
+    records : sequence of ChunkRecord
+    now : float
+        Seconds since the run was submitted.
+    patience : Patience
+
+    Returns
+    -------
+    list of int, float
+        No more than `patience.work` allows; the time is infinite if there is nothing to wait for.
+
+    Examples
+    --------
+    >>> from dask_bacc import coding
+    >>> patience = Patience(quantile=0.5, multiple=1.5, minimum=0.1, gate=1.0, work=2.0)
+    >>> done, slow = ChunkRecord("returned", "a", 0.0, 1.0), ChunkRecord("running", "b", 0.0)
+    >>> copies(coding.Uncoded(2, 2), [done, slow], 0.5, patience)
+    ([], 1.0)
+    >>> copies(coding.Uncoded(2, 2), [done, slow], 1.5, patience)
+    ([1], inf)
+    """
+    limit = 0.0
+    if patience.gate > 0:
+        if (usual := usual_duration(records, patience)) is None:
+            return [], math.inf
+        limit = max(patience.minimum, patience.gate * usual)
+    own = code.own_blocks
+    there = {int(own[i]) for i, r in enumerate(records) if r.state == "returned" and own[i] >= 0}
+    moved = max((r.ended for r in records if r.ended is not None), default=0.0)
+    due = {}
+    for chunk, record in enumerate(records):
+        if record.is_open and own[chunk] >= 0 and int(own[chunk]) not in there:
+            newest = record.newest
+            due[chunk] = (moved if newest is None else newest) + limit
+    launched = sum(1 + len(r.others) for i, r in enumerate(records) if own[i] >= 0)
+    left = max(math.floor(patience.work * code.k) - launched, 0)
+    ready = sorted(
+        (chunk for chunk, time in due.items() if time <= now),
+        key=lambda chunk: (len(records[chunk].others), due[chunk]),
+    )
+    if left == 0:
+        return [], math.inf
+    later = min((time for time in due.values() if time > now), default=math.inf)
+    return ready[:left], later

@@ -1,0 +1,56 @@
+"""Chunks that are late are run once more beside themselves, and what comes first counts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Sequence
+
+from dask_bacc.engine.scheduler import briefly, keys_processing
+from dask_bacc.runtime.active import ActiveRun
+from dask_bacc.runtime.fetch import Attempted, Fetcher
+from dask_bacc.runtime.monitor import monitor_of
+
+
+async def launch_copies(
+    run: ActiveRun, fetcher: Fetcher, chunks: Sequence[int], seconds: float
+) -> bool:
+    """Launch some chunks once more, one for each idle worker; False if there is none.
+
+    Parameters
+    ----------
+    run : ActiveRun
+    fetcher : Fetcher
+    chunks : sequence of int
+        Those that need it most come first.
+    seconds : float
+        In which to find out who is idle.
+    """
+    monitor, state = monitor_of(run.client), run.state
+    idle: list[str] = []
+    async with briefly(seconds):
+        await monitor.refresh(run.client)
+        processing = await keys_processing(run.client)
+        idle = sorted(w for w in monitor.taking_tasks if not processing.get(w))
+    # What has come meanwhile needs no copy.
+    left = [chunk for chunk in chunks if state.is_open(chunk)]
+    # A worker that is late with a chunk would be no sooner with it.
+    taken = {worker for chunk in left for worker in state.records[chunk].workers}
+    free = [worker for worker in idle if worker not in taken]
+    chosen = left[: len(free)]
+    if not chosen:
+        return False
+    attempts = state.copy(chosen)
+    futures = await asyncio.to_thread(run.launcher.relaunch, attempts, free, anew=False)
+    fetcher.add(futures)
+    return True
+
+
+async def drop_attempts(run: ActiveRun, attempts: Collection[Attempted]) -> None:
+    """Cancel attempts at chunks that have returned."""
+    launcher, state = run.launcher, run.state
+    running = {a: state.still_running[a] for a in attempts if a in state.still_running}
+    monitor_of(run.client).abandon(run.name, running)
+    overtaken = [launcher.futures[a] for a in attempts if a in launcher.futures]
+    launcher.drop(attempts)
+    if overtaken and run.client.status == "running":
+        await run.client.cancel(overtaken, asynchronous=True)
