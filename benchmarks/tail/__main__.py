@@ -25,6 +25,7 @@ from distributed import wait
 
 import dask_bacc
 from benchmarks import figures
+from benchmarks.tail.exact import exact
 from benchmarks.tail.model import Overhead, large_jobs, simulated
 from benchmarks.tail.peers import CUBED
 from benchmarks.tail.systems import (
@@ -242,6 +243,7 @@ def main() -> None:
     parts = {
         "nothing-wrong": lambda: nothing_wrong(min(options.rounds, 15)),
         "best": lambda: best(LAWS[0], 4 * options.rounds),
+        "exact": lambda: exact(options.rounds, (SMALL,)),
         "longer": lambda: longer(max(options.rounds // 2, 1)),
         "rounds": lambda: rounds_with_a_hung_worker(min(options.rounds, 10)),
         "figure": lambda: figure(options.rounds, options.figure),

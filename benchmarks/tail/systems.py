@@ -79,11 +79,16 @@ def work(block: np.ndarray, times: np.ndarray) -> np.ndarray:
 
 
 def attempt(block: np.ndarray, seconds: float) -> np.ndarray:
-    """The function, after some seconds, unless it is cancelled: rounds are not to mix."""
+    """The function, after some seconds, unless it is cancelled."""
+    pause(seconds)
+    return function(block)
+
+
+def pause(seconds: float) -> None:
+    """Compute for some seconds, unless the task is cancelled: rounds are not to mix."""
     end = time.perf_counter() + min(seconds, GIVE_UP)
     while (left := end - time.perf_counter()) > 0 and not dask_bacc.should_stop():
         time.sleep(min(left, 0.1))
-    return function(block)
 
 
 def blocks_of(k: int) -> np.ndarray:
