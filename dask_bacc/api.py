@@ -21,7 +21,7 @@ from dask_bacc.results.labels import Label
 
 def encode(
     *arrays: Any,
-    n: int,
+    n: int | None = None,
     k: int | None = None,
     axis: int = 0,
     dim: Hashable | None = None,
@@ -39,8 +39,9 @@ def encode(
         and booleans become float64; integers beyond 2**53, which that would round, are refused.
         Of half precision, chunks that are blocks as they stand stay so, and all others are made
         and kept as float32. Chunks along other axes are merged.
-    n : int
-        Number of coded chunks, at least `k`: ``n - k`` of them may be late.
+    n : int, optional
+        Number of coded chunks, at least `k`: ``n - k`` of them may be late. By default `k`: the
+        blocks as they stand, for exact answers of functions of any kind.
     k : int, optional
         Number of blocks, which must be equal; by default the number of chunks along the axis, so
         it is needed where no array is a dask array.
@@ -112,7 +113,7 @@ def _encode(
     arrays: Sequence[Any],
     axes: Sequence[int],
     *,
-    n: int,
+    n: int | None,
     k: int | None,
     code: str | Code | None,
     dims: Sequence[Hashable | None] | None = None,
@@ -138,7 +139,7 @@ def _encode(
     code = get_code(
         dask.config.get("bacc.code") if code is None else code,
         k,
-        n,
+        k if n is None else n,
         group_size=dask.config.get("bacc.group-size"),
     )
     graph: dict[Key, Any] = {}

@@ -210,9 +210,11 @@ class CodedArray(DaskMethodsMixin):
             that stayed on workers may take as long again, five seconds at least.
         decoder : str or Decoder, optional
             By default the configured one (``bacc.decoder``), or the one that suits the code.
-        combine : {"concat", "stack", "sum", "mean"}
+        combine : {"concat", "stack", "sum", "mean", "list"}
             How the blocks' answers are put together: along the axis that was cut (of DataArrays
             that the function returns, the dimension), on a new first axis, or reduced over blocks.
+            With ``"list"`` they may be anything that pickles, and the answer is a list with one
+            element a block; for codes that mix no blocks.
             Where arrays were cut along different axes, results are joined as the array whose
             blocks have their shape.
         launch : {"eager", "backup"}

@@ -118,6 +118,8 @@ class CodedRun:
         ------
         NotImplementedError
             With ``array.query-planning``, whose arrays cannot be made from a graph.
+        TypeError
+            With ``combine="list"``.
         TimeoutError, DecodeError, CancelledError
             As `result`.
         """
@@ -125,6 +127,11 @@ class CodedRun:
             raise NotImplementedError(
                 "with array.query-planning a dask array cannot be made from results; use "
                 "result(), or turn query-planning off"
+            )
+        if self._answer.run.options.combine == "list":
+            raise TypeError(
+                "combine='list' gives a list of whatever the function returns; use "
+                "result(), or combine='concat' or 'stack' for dask arrays"
             )
         if self._client.asynchronous:
             return self._wait_lazily(timeout)

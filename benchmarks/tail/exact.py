@@ -124,7 +124,9 @@ def _duplicates(
     times, copies = drawn.times, drawn.copies
 
     def submit(block: int, number: int):
-        return client.submit(attempt, blocks[block], float((times, copies)[number][block]), pure=False)
+        return client.submit(
+            attempt, blocks[block], float((times, copies)[number][block]), pure=False
+        )
 
     seconds, futures, begins = run_duplicates(client, policy, submit, len(blocks), GIVE_UP)
     client.cancel(futures)
@@ -144,6 +146,5 @@ def _table(law: Law, size: Size, rounds: int, found: dict) -> None:
     peers = np.min([quantiles[name] for name in PEERS if name in quantiles], axis=0)
     for name, (p50, p99) in quantiles.items():
         work_of = np.mean([spent for _, spent in found[name]]) / size.k / usual
-        print(
-            f"{name:36}{p50:8.2f}{p99:8.2f}{p50 / peers[0]:9.2f}{p99 / peers[1]:9.2f}{work_of:8.2f}"
-        )
+        ratios = f"{p50 / peers[0]:9.2f}{p99 / peers[1]:9.2f}"
+        print(f"{name:36}{p50:8.2f}{p99:8.2f}{ratios}{work_of:8.2f}")

@@ -223,6 +223,7 @@ def run_graph(
     topic: str,
     sketched: Mapping[int, Sequence[int]],
     limit: float,
+    opaque: bool = False,
 ) -> RunGraph:
     """The graph that makes the chunks and runs the function on each.
 
@@ -237,6 +238,8 @@ def run_graph(
         which rows lie.
     limit : float
         Bytes of a result above which it stays where it is until it is wanted.
+    opaque : bool
+        Whether results may be of any kind, for nothing is computed with them.
     """
     # Keys are never used twice: a key that was cancelled comes back cancelled.
     name = f"bacc-{funcname(call.func)}-{uuid.uuid4().hex}"
@@ -255,7 +258,7 @@ def run_graph(
         blocks = [
             inside[key] if key in inside else TaskRef(target(chunks.graph, key)) for key in parts
         ]
-        said = (name, i, 0, topic, sketched.get(i), chunks.shapes, limit)
+        said = (name, i, 0, topic, sketched.get(i), chunks.shapes, limit, opaque)
         graph[name, i] = Task((name, i), run_chunk, *said, call.func, positional, named, *blocks)
     return RunGraph(name, tuple(range(len(chunks.keys))), graph)
 

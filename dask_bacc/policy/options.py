@@ -12,7 +12,10 @@ from dask_bacc.coding.decode import Suspects, check_suspects
 from dask_bacc.policy.backups import Patience
 from dask_bacc.policy.timing import Timing
 
-Combine = Literal["concat", "stack", "sum", "mean"]
+Combine = Literal["concat", "stack", "sum", "mean", "list"]
+#: The decoder that does no arithmetic.
+COPYING = "first-copy"
+
 Launch = Literal["eager", "backup"]
 Cancel = Literal["cancel", "keep", "restart"]
 
@@ -72,6 +75,8 @@ class RunOptions:
         if retries < 0:
             raise ValueError(f"retries must be at least 0, got {retries}")
         _check_choice(combine, "combine", Combine)
+        if combine == "list":
+            decoder = _copying(code, decoder)
         chosen = get_decoder(decoder, code)
         _check_choice(launch, "launch", Launch)
         _check_choice(cancel, "cancel", Cancel)
@@ -95,6 +100,25 @@ class RunOptions:
             patience=patience,
             timing=timing,
         )
+
+
+def _copying(code: Code, decoder: str | Decoder | None) -> str | Decoder:
+    """The decoder of results that need not be numbers, if the code suits them.
+
+    Raises
+    ------
+    ValueError
+        If chunks are mixed of blocks, or the decoder mixes results.
+    """
+    if (code.own_blocks < 0).any():
+        raise ValueError(
+            f"combine='list' is for blocks as they stand, and {code} mixes some; encode with "
+            "code='uncoded' or 'repetition', or without n"
+        )
+    name = decoder if isinstance(decoder, str | None) else decoder.name
+    if name not in (None, COPYING):
+        raise ValueError(f"combine='list' copies results; decoder={name!r} mixes them")
+    return COPYING
 
 
 def _number(value: Any, name: str, what: str) -> float:

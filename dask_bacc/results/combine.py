@@ -39,7 +39,8 @@ def combine_results(
     Returns
     -------
     answer
-        In the containers of the results.
+        In the containers of the results; a list of them, one for each block, if they are to be
+        listed.
 
     Raises
     ------
@@ -49,6 +50,9 @@ def combine_results(
         If the answer is too large for the dtype of the results.
     """
     found = [results[chunk] for chunk in solved.chunks]
+    if joining.combine == "list":
+        (matrix,) = solved.matrices
+        return [found[place].whole for place in matrix.weights.argmax(axis=1)]
     layout = found[0].layout
     answers: dict[int, Any] = {}
     axes = join_axes(layout, joining)

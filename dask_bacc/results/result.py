@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -87,11 +87,28 @@ class FlatResult:
     dtypes: tuple[np.dtype[np.generic], ...]
     #: of the members that have any
     labels: Mapping[int, OwnLabels]
+    #: the result itself, where nothing is to be computed with it
+    whole: Any = None
+    #: its bytes, about
+    whole_nbytes: int = 0
+
+    @classmethod
+    def opaque(cls, value: Any, size: int) -> FlatResult:
+        """A result of any kind, with nothing to compute with but whether it is there.
+
+        Parameters
+        ----------
+        value : object
+        size : int
+            Its bytes, about.
+        """
+        there = flat_result(0.0)
+        return replace(there, whole=value, whole_nbytes=size)
 
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays."""
-        return sum(map(nbytes, self.leaves))
+        return self.whole_nbytes + sum(map(nbytes, self.leaves))
 
     def spec(self) -> ResultSpec:
         """What decoding needs to know of it."""

@@ -57,7 +57,8 @@ def start(
     axes = [cut.axis for cut in encoded.cuts]
     sketched = dict.fromkeys(set(wanted) - sketches.keys(), axes)
     limit = parse_bytes(dask.config.get("bacc.gather-limit"))
-    graph = run_graph(chunks, call, topic=topic, sketched=sketched, limit=limit)
+    opaque = options.combine == "list"
+    graph = run_graph(chunks, call, topic=topic, sketched=sketched, limit=limit, opaque=opaque)
     state = RunState(code.k, code.n, options.decoder.name, name=graph.name)
     parity = [chunk for chunk, own in enumerate(code.own_blocks) if own < 0]
     launcher = Launcher(client, graph, graph.only_for(parity), options.retries)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from dask.sizeof import sizeof
+
 from dask_bacc.coding._typing import AnyArray
 from dask_bacc.coding.arrays import copied
 from dask_bacc.coding.kriging.rows.sketch import sketch_rows
@@ -64,6 +66,7 @@ def run_chunk(
     axes: Sequence[int] | None,
     shapes: Sequence[tuple[int, ...]],
     limit: float,
+    opaque: bool,
     func: Callable[..., Any],
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
@@ -74,7 +77,8 @@ def run_chunk(
     The function gets copies, which it may change: a block may be another chunk's source, or serve
     later runs. A small result comes with the message of the chunk's end, and need not be fetched.
     With a result of more than `limit` bytes comes what is to be known of it, so that it can stay
-    where it is. The blocks are sketched if `axes` say along which of theirs rows lie.
+    where it is. An `opaque` one may be of any kind. The blocks are sketched if `axes` say along
+    which of theirs rows lie.
 
     Raises
     ------
@@ -97,7 +101,8 @@ def run_chunk(
         own = [copied(block) for block in blocks]
         if should_stop():
             raise RuntimeError("cancelled before it began")
-        result = flat_result(func(*own, *args, **kwargs))
+        value = func(*own, *args, **kwargs)
+        result = FlatResult.opaque(value, sizeof(value)) if opaque else flat_result(value)
         brought = ChunkResult(result.spec(), sketches, result)
         if result.nbytes > limit:
             payload = replace(brought, result=None).packed()

@@ -149,7 +149,7 @@ def test_workers_that_still_run_cancelled_chunks_get_no_new_ones(cluster, gate):
     first = coded.map(held, gate.name, {1, 6}, rtol=np.inf, enough=14)
     first.result(timeout=60)
     # Others may have been about to return when they were cancelled.
-    wait_until(lambda: {chunk for _, chunk in still_running(cluster)} <= {1, 6})
+    wait_until(lambda: {chunk for _, chunk, _ in still_running(cluster)} <= {1, 6})
     wait_until(lambda: monitor_of(cluster).available(patient=True))
     busy = set(still_running(cluster).values())
     assert set(first.report.still_running.values()) <= busy

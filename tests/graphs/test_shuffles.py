@@ -55,7 +55,7 @@ def beyond():
 @pytest.mark.parametrize("anew", [True, False])
 def test_a_shuffle_and_what_it_is_made_of_keep_their_keys(anew):
     run = graph_of(beyond())
-    again = run.again([1, 9], "-again", anew=anew).graph
+    again = run.again({1: 0, 9: 0}, "-again", anew=anew).graph
     shuffled = shuffle_keys(run.graph)
     assert {"rechunk-transfer", "rechunk-p2p"} <= {str(key[0])[:-33] for key in shuffled}
     made_anew = again.keys() - run.graph.keys()
@@ -84,5 +84,5 @@ def test_nothing_of_a_shuffle_can_be_done_without():
 
 def test_graphs_without_shuffles_are_made_anew_as_a_whole():
     run = graph_of(by_columns())
-    again = run.again([1, 9], "-again", anew=True).graph
+    again = run.again({1: 0, 9: 0}, "-again", anew=True).graph
     assert not again.keys() & run.graph.keys()

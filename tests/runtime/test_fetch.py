@@ -81,10 +81,10 @@ def test_what_takes_the_place_of_a_result_at_hand_is_the_only_one(client):
         return None
 
     async def taken():
-        async with Fetcher(client, {0: first}, lambda index: "", nothing) as fetcher:
+        async with Fetcher(client, {(0, 0): first}, lambda attempted: "", nothing) as fetcher:
             while not fetcher.ready():
                 await fetcher.wait()
-            fetcher.add({0: second})
+            fetcher.add({(0, 0): second})
             outcome = await fetcher.take()
             return outcome.value, fetcher.ready()
 

@@ -17,7 +17,7 @@ def test_what_comes_with_a_message_and_cannot_be_read_is_fetched():
     async def of(chunk):
         inline = InlineResults(Timing())
         inline.take(Message("run", chunk, "done", b"no pickle"))
-        return await inline.of(chunk, failed=False)
+        return await inline.of((chunk, 0), failed=False)
 
     assert asyncio.run(of(3)) is None
 
@@ -31,6 +31,6 @@ def test_what_an_earlier_attempt_said_of_its_end_is_not_of_the_next():
         brought = ChunkResult(result.spec(), None, result).packed()
         said = Message("run", chunk, "done", brought)
         asyncio.get_running_loop().call_later(0.05, inline.take, said)
-        return await inline.of(chunk, failed=False)
+        return await inline.of((chunk, 0), failed=False)
 
     np.testing.assert_array_equal(asyncio.run(of(3)).result.leaves[0], np.ones((1, 2)))

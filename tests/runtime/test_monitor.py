@@ -25,7 +25,7 @@ def test_workers_whose_cancelled_chunks_end_soon_are_used_by_the_next_round():
     """Else a round would run on the few workers that had nothing to do when the last one ended."""
     monitor, now = Monitor(), time.monotonic()
     monitor.update(workers("abcd"))
-    monitor.abandon("run", {0: "a", 1: "b"}, {0: now + 100, 1: now - 1})
+    monitor.abandon("run", {(0, 0): "a", (1, 0): "b"}, {(0, 0): now + 100, (1, 0): now - 1})
     assert sorted(monitor.available()) == ["c", "d"]
     assert sorted(monitor.available(patient=True)) == ["a", "c", "d"]
     monitor.receive("b", packed([Message("run", 1, "done")]))

@@ -24,7 +24,7 @@ def test_workers_that_are_stuck_decode_nothing(client, gate):
     run = dask_bacc.encode(many, n=60, k=48).map(long, gate, rtol=np.inf)
     wait_until(lambda: run.status == "finished")
     # Others may have been about to return when they were cancelled.
-    wait_until(lambda: {chunk for _, chunk in monitor_of(client).still_running()} <= {2, 5})
+    wait_until(lambda: {chunk for _, chunk, _ in monitor_of(client).still_running()} <= {2, 5})
     lazy = run.to_dask_array(timeout=60)
     wait_until(lambda: all(future.status == "finished" for future in futures_of(lazy)))
     stuck = set(monitor_of(client).still_running().values())

@@ -1,0 +1,156 @@
+"""Blocks that are late are run once more beside themselves: what comes first counts."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from distributed import get_worker
+
+import dask_bacc
+from benchmarks.processes.cluster import pids, until
+from tests.faults.work import wide
+
+K = 6
+X = np.sin(np.arange(6 * K)[:, None] + np.arange(3))
+#: Nothing that other blocks would tell of one.
+TRUTH = np.sign(np.sin(1e3 * X))
+
+
+def attempt_here() -> int:
+    """Number of the attempt that the calling function was given; see `RunGraph.again`."""
+    name = get_worker().get_current_task()[0]
+    return int("-again-" in name)
+
+
+def rough(block, gate: Path, slow: int, copy_raises=False, first_raises=False, started=None):
+    """The first attempt at one block waits at the gate, and does not hear that it is cancelled."""
+    if get_worker().get_current_task()[1] == slow:
+        if attempt_here():
+            if copy_raises:
+                raise ZeroDivisionError("the copy")
+            if started is not None:
+                started.touch()
+        else:
+            while not (gate.exists() or (first_raises and started.exists())):
+                time.sleep(0.005)
+            if first_raises:
+                raise ZeroDivisionError("the first")
+    if started is not None and attempt_here():
+        while not gate.exists():
+            time.sleep(0.005)
+    return np.sign(np.sin(1e3 * block))
+
+
+def kinds(run, chunk):
+    return [event.kind for event in run.report.events if event.chunk == chunk]
+
+
+def wait_until_over(run):
+    until(lambda: run.report.state != "still waiting", 30, "the run goes on")
+    until(lambda: not run.report.still_running, 30, "cancelled attempts did not end")
+
+
+@pytest.fixture
+def client(start):
+    with start(K + 1).client() as client:
+        client.run(wide, X)  # so that no worker is late with its imports
+        yield client
+
+
+ENCODINGS = {
+    "no parity": {"k": K, "n": K, "code": "uncoded"},
+    "exact": {"k": K, "n": K + 2},
+}
+
+
+@pytest.mark.parametrize("launch", ["eager", "backup"])
+@pytest.mark.parametrize("how", ENCODINGS)
+def test_a_block_that_waits_is_run_once_more(client, gate, nothing_left, how, launch):
+    with nothing_left(client):
+        coded = dask_bacc.encode(X, **ENCODINGS[how])
+        run = coded.map(rough, gate, 2, rtol=0, launch=launch, client=client)
+        np.testing.assert_array_equal(run.result(timeout=60), TRUTH)
+        report = run.report
+        chunk = report.chunks[2]
+        assert report.stopped == "every block returned"
+        assert report.error == 0
+        # The gate is shut: what returned was another attempt, on another worker.
+        assert chunk.attempt > 0
+        assert "copy" in kinds(run, 2)
+        (first,) = [other for other in chunk.others if other.number == 0]
+        assert first.worker != chunk.worker
+        assert first.ended is not None
+        assert report.still_running == {2: first.worker}
+        # Parity would be no exact answer.
+        assert all(c.state in ("returned", "spare") for c in report.chunks)
+        gate.touch()
+        wait_until_over(run)
+        del run, report, coded
+
+
+def test_the_next_run_keeps_off_the_worker_that_is_still_at_it(client, gate):
+    coded = dask_bacc.encode(X, **ENCODINGS["no parity"])
+    run = coded.map(rough, gate, 2, client=client)
+    run.result(timeout=60)
+    (busy,) = run.report.still_running.values()
+    again = coded.map(np.tanh, client=client)
+    np.testing.assert_array_equal(again.result(timeout=60), np.tanh(X))
+    assert busy not in {chunk.worker for chunk in again.report.chunks}
+
+
+def test_a_copy_that_raises_is_no_loss(client, gate):
+    coded = dask_bacc.encode(X, **ENCODINGS["no parity"])
+    run = coded.map(rough, gate, 2, copy_raises=True, client=client)
+    until(lambda: "lost" in kinds(run, 2), 30, "no copy failed")
+    assert not run.report.erred
+    gate.touch()
+    np.testing.assert_array_equal(run.result(timeout=60), TRUTH)
+    assert run.report.chunks[2].attempt == 0
+
+
+def test_a_copy_counts_where_the_first_attempt_raises(client, gate, tmp_path):
+    started = tmp_path / "started"
+    coded = dask_bacc.encode(X, **ENCODINGS["no parity"])
+    run = coded.map(rough, gate, 2, first_raises=True, started=started, client=client)
+    until(lambda: "lost" in kinds(run, 2), 30, "the first attempt did not fail")
+    assert not run.report.erred
+    gate.touch()
+    np.testing.assert_array_equal(run.result(timeout=60), TRUTH)
+    assert run.report.chunks[2].attempt > 0
+
+
+def test_a_worker_that_hangs_is_passed_by(client, gate, hang, nothing_left):
+    """Before anybody knows that it hangs, and however its heartbeats are."""
+    found = pids(client)
+    coded = dask_bacc.encode(X, **ENCODINGS["no parity"])
+    run = coded.map(rough, gate, -1, started=gate, client=client)
+    np.testing.assert_array_equal(run.result(timeout=60), TRUTH)
+    run = coded.map(rough, gate, 2, client=client)
+    until(lambda: run.report.chunks[2].worker is not None, 30, "the block did not start")
+    victim = run.report.chunks[2].worker
+    hang(found[victim])
+    np.testing.assert_array_equal(run.result(timeout=60), TRUTH)
+    assert victim not in {chunk.worker for chunk in run.report.chunks if chunk.attempt}
+
+
+def test_a_run_that_is_cancelled_with_copies_leaves_nothing(client, gate, tmp_path, nothing_left):
+    started = tmp_path / "started"
+    with nothing_left(client):
+        coded = dask_bacc.encode(X, **ENCODINGS["no parity"])
+        run = coded.map(rough, gate, 2, started=started, client=client)
+        until(started.exists, 30, "no copy started")
+        run.cancel()
+        gate.touch()
+        wait_until_over(run)
+        del run, coded
+
+
+def test_functions_that_must_not_run_twice_are_not(client, gate):
+    coded = dask_bacc.encode(X, **ENCODINGS["no parity"])
+    run = coded.map(rough, gate, 2, copies=False, deadline=3.0, client=client)
+    with pytest.raises(dask_bacc.DecodeError, match="blocks 2 are lost"):
+        run.result(timeout=60)
+    assert "copy" not in {event.kind for event in run.report.events}
