@@ -177,7 +177,7 @@ class CodedArray(DaskMethodsMixin):
         launch: Launch = "eager",
         cancel: Cancel = "cancel",
         suspects: Suspects = "keep",
-        copies: bool = True,
+        copies: bool = False,
         retries: int = 0,
         client: Client | None = None,
         **kwargs: Any,
@@ -233,9 +233,10 @@ class CodedArray(DaskMethodsMixin):
             believed in; choose it for functions without kinks, with `enough` above ``k + 4``, so
             that there are results to compare.
         copies : bool
-            Whether blocks that are late, where no parity can help, may run once more on idle
-            workers while they run; what comes first counts (``bacc.backup``). False for functions
-            that must not run twice.
+            Whether blocks that are late may run once more on idle workers while they run; what
+            comes first counts (``bacc.backup``). With ``rtol=0`` and no deadline no parity is
+            launched then, but for blocks that are lost; otherwise blocks are copied where no
+            parity is to come. Not for functions that must not run twice.
         retries : int
             How often a chunk that raises is tried again.
         client : distributed.Client, optional

@@ -34,10 +34,17 @@ def bars_of(report: RunReport) -> list[Bar]:
             ends = [time for time in (chunk.done, chunk.ended) if time is not None]
             end = min(ends, default=report.seconds)
             bars.append(Bar(index, chunk.state, chunk.worker, chunk.started, end))
+        # Of several attempts at once, all but one are not wanted any more.
+        for other in chunk.others:
+            if other.worker is not None and other.started is not None:
+                ends = [time for time in (other.done, other.ended) if time is not None]
+                end = min(ends, default=report.seconds)
+                outcome = "running" if other.ended is None else "cancelled"
+                bars.append(Bar(index, outcome, other.worker, other.started, end))
     # The worker of every chunk's attempt, when it began, and when it was done.
     attempts: dict[int, tuple[str, float, float | None]] = {}
     for event in report.events:
-        if event.chunk is None or event.worker is None:
+        if event.chunk is None or event.worker is None or report.chunks[event.chunk].others:
             continue
         if event.kind == "done" and event.chunk in attempts:
             attempts[event.chunk] = (*attempts[event.chunk][:2], event.seconds)

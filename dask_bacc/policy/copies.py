@@ -49,12 +49,23 @@ def copies(
         limit = max(patience.minimum, patience.gate * usual)
     own = code.own_blocks
     there = {int(own[i]) for i, r in enumerate(records) if r.state == "returned" and own[i] >= 0}
+    open_blocks = {
+        chunk: record
+        for chunk, record in enumerate(records)
+        # What is done is on its way, or waits to be fetched.
+        if record.is_open and record.done is None
+        if own[chunk] >= 0 and int(own[chunk]) not in there
+    }
     moved = max((r.ended for r in records if r.ended is not None), default=0.0)
+    # As long as blocks wait for a worker, idle ones are for these.
+    waiting = {chunk for chunk, record in open_blocks.items() if record.newest is None}
     due = {}
-    for chunk, record in enumerate(records):
-        if record.is_open and own[chunk] >= 0 and int(own[chunk]) not in there:
-            newest = record.newest
-            due[chunk] = (moved if newest is None else newest) + limit
+    for chunk, record in open_blocks.items():
+        newest = record.newest
+        if newest is None:
+            due[chunk] = moved + patience.minimum
+        elif not waiting:
+            due[chunk] = newest + limit
     launched = sum(1 + len(r.others) for i, r in enumerate(records) if own[i] >= 0)
     left = max(math.floor(patience.work * code.k) - launched, 0)
     ready = sorted(

@@ -65,9 +65,14 @@ def start(
     lost = graph.lost()
     first: Collection[int] = [chunk for chunk in range(code.n) if chunk not in lost]
     sources = set[Key]()
-    # What is estimated is no exact answer, so that only a lost block has use for it.
+    # What is estimated is no exact answer, so that only a lost block has use for it; but whoever
+    # gives a deadline takes what there is by then.
     exact = (
-        options.rtol == 0 and options.decoder.estimates_error and len(code.first_copies) == code.k
+        options.copies
+        and options.rtol == 0
+        and options.deadline is None
+        and options.decoder.estimates_error
+        and len(code.first_copies) == code.k
     )
     spares = options.launch == "backup" or (exact and options.enough <= code.k)
     if spares:

@@ -71,7 +71,7 @@ ENCODINGS = {
 def test_a_block_that_waits_is_run_once_more(client, gate, nothing_left, how, launch):
     with nothing_left(client):
         coded = dask_bacc.encode(X, **ENCODINGS[how])
-        run = coded.map(rough, gate, 2, rtol=0, launch=launch, client=client)
+        run = coded.map(rough, gate, 2, copies=True, rtol=0, launch=launch, client=client)
         np.testing.assert_array_equal(run.result(timeout=60), TRUTH)
         report = run.report
         chunk = report.chunks[2]
@@ -93,7 +93,7 @@ def test_a_block_that_waits_is_run_once_more(client, gate, nothing_left, how, la
 
 def test_the_next_run_keeps_off_the_worker_that_is_still_at_it(client, gate):
     coded = dask_bacc.encode(X, **ENCODINGS["no parity"])
-    run = coded.map(rough, gate, 2, client=client)
+    run = coded.map(rough, gate, 2, copies=True, client=client)
     run.result(timeout=60)
     (busy,) = run.report.still_running.values()
     again = coded.map(np.tanh, client=client)
@@ -103,7 +103,7 @@ def test_the_next_run_keeps_off_the_worker_that_is_still_at_it(client, gate):
 
 def test_a_copy_that_raises_is_no_loss(client, gate):
     coded = dask_bacc.encode(X, **ENCODINGS["no parity"])
-    run = coded.map(rough, gate, 2, copy_raises=True, client=client)
+    run = coded.map(rough, gate, 2, copies=True, copy_raises=True, client=client)
     until(lambda: "lost" in kinds(run, 2), 30, "no copy failed")
     assert not run.report.erred
     gate.touch()
@@ -114,7 +114,7 @@ def test_a_copy_that_raises_is_no_loss(client, gate):
 def test_a_copy_counts_where_the_first_attempt_raises(client, gate, tmp_path):
     started = tmp_path / "started"
     coded = dask_bacc.encode(X, **ENCODINGS["no parity"])
-    run = coded.map(rough, gate, 2, first_raises=True, started=started, client=client)
+    run = coded.map(rough, gate, 2, copies=True, first_raises=True, started=started, client=client)
     until(lambda: "lost" in kinds(run, 2), 30, "the first attempt did not fail")
     assert not run.report.erred
     gate.touch()
@@ -126,9 +126,9 @@ def test_a_worker_that_hangs_is_passed_by(client, gate, hang, nothing_left):
     """Before anybody knows that it hangs, and however its heartbeats are."""
     found = pids(client)
     coded = dask_bacc.encode(X, **ENCODINGS["no parity"])
-    run = coded.map(rough, gate, -1, started=gate, client=client)
+    run = coded.map(rough, gate, -1, copies=True, started=gate, client=client)
     np.testing.assert_array_equal(run.result(timeout=60), TRUTH)
-    run = coded.map(rough, gate, 2, client=client)
+    run = coded.map(rough, gate, 2, copies=True, client=client)
     until(lambda: run.report.chunks[2].worker is not None, 30, "the block did not start")
     victim = run.report.chunks[2].worker
     hang(found[victim])
@@ -140,7 +140,7 @@ def test_a_run_that_is_cancelled_with_copies_leaves_nothing(client, gate, tmp_pa
     started = tmp_path / "started"
     with nothing_left(client):
         coded = dask_bacc.encode(X, **ENCODINGS["no parity"])
-        run = coded.map(rough, gate, 2, started=started, client=client)
+        run = coded.map(rough, gate, 2, copies=True, started=started, client=client)
         until(started.exists, 30, "no copy started")
         run.cancel()
         gate.touch()
@@ -150,7 +150,7 @@ def test_a_run_that_is_cancelled_with_copies_leaves_nothing(client, gate, tmp_pa
 
 def test_functions_that_must_not_run_twice_are_not(client, gate):
     coded = dask_bacc.encode(X, **ENCODINGS["no parity"])
-    run = coded.map(rough, gate, 2, copies=False, deadline=3.0, client=client)
+    run = coded.map(rough, gate, 2, deadline=3.0, client=client)
     with pytest.raises(dask_bacc.DecodeError, match="blocks 2 are lost"):
         run.result(timeout=60)
     assert "copy" not in {event.kind for event in run.report.events}
