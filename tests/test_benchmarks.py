@@ -18,7 +18,7 @@ SMALLEST = {
     "accuracy": "--quick --draws 1 --figure figure.png",
     # Blocks of more than 12 rows.
     "busy": "--rounds 1 --rows 12",
-    # All that this one draw has not: test_chaos.py has 50 others.
+    # All that this one draw has not: test_chaos.py has 30 others.
     "chaos": "--draws 1",
     # Results above 100 kB.
     "decoding": "--megabytes 0.1 --rounds 1",
@@ -36,16 +36,16 @@ SMALLEST = {
     "overhead": "--pairs 1 --seconds 0",
     # Nothing.
     "repetition": "",
-    # More than 8 blocks, the fit of growth, an answer above 4 MB.
-    "scaling": "--rounds 1 --counts 8 --copies 1 --figure figure.png",
+    # All but the costs of 8 blocks: growth, groups, the size of the answer.
+    "scaling": "--only blocks --rounds 1 --counts 8 --figure figure.png",
     # Blocks above 8 MB.
     "sketching": "--sizes 100000",
     # That anything is spilled: the array is a fiftieth of the workers' memory.
     "spilling": "--times 0.02",
     # Nothing.
     "stability": "--figure figure.png",
-    # More chunks than workers, longer tasks, a hung worker in ten rounds in a row, large jobs.
-    "tail": "--only nothing-wrong figure --rounds 1 --figure figure.png",
+    # Everything that goes wrong: what test_chaos.py and the tests of faults have.
+    "tail": "--only nothing-wrong --rounds 1",
     # More than 1 MB.
     "throughput": "--megabytes 1 --rounds 1",
     # Runs that lose nothing, or the ends of a line.

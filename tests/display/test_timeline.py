@@ -33,7 +33,7 @@ def test_bars_are_chunks_on_their_workers_in_the_colour_of_their_state():
         ChunkRecord("cancelled", "b", 1.5, 3.0),
         ChunkRecord("cancelled", None, None, 3.0),
     ]
-    state.still_running = {2: "b"}
+    state.still_running = {(2, 0): "b"}
     ax = timeline(state.report())
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["a", "b", "not started"]
     assert drawn(ax) == {
