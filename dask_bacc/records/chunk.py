@@ -60,6 +60,8 @@ class ChunkRecord:
         """Numbers of the attempts that may still return."""
         if not self.is_open:
             return ()
+        if not self.others:
+            return (self.attempt,)
         return (self.attempt, *(other.number for other in self.others if other.ended is None))
 
     @property
@@ -102,9 +104,11 @@ class ChunkRecord:
 
     def telling_of(self, number: int) -> ChunkRecord:
         """The same, with another attempt as the one that counts."""
-        before, chosen = self.attempt_at(self.attempt), self.attempt_at(number)
-        if number == self.attempt or before is None or chosen is None:
+        if number == self.attempt:
             return self
+        before, chosen = self.attempt_at(self.attempt), self.attempt_at(number)
+        assert before is not None
+        assert chosen is not None
         return replace(
             self,
             state="waiting" if chosen.started is None else "running",

@@ -110,7 +110,8 @@ class RunState:
     def start(self, chunk: int, worker: str, ago: float = 0.0, attempt: int = 0) -> None:
         """A worker has started the chunk, for the first time or again, `ago` seconds before."""
         record, now = self.records[chunk], self.elapsed
-        known = record.attempt_at(attempt)
+        # Of thousands of chunks hardly any has a second attempt.
+        known = record if attempt == record.attempt else record.attempt_at(attempt)
         if known is None or attempt not in record.going_on:
             if record.state == "cancelled" or attempt != record.attempt:
                 # It started while its cancellation was on the way.
@@ -119,9 +120,18 @@ class RunState:
         # A worker that had ended it and starts it again is alive, and retries what raised.
         if known.started is not None and (known.done is None or known.worker != worker):
             self._event("lost", chunk, now, worker=known.worker)
-        record = record.knowing(attempt, worker=worker, started=max(now - ago, 0.0), done=None)
+        then = max(now - ago, 0.0)
         if attempt == record.attempt:
-            record = replace(record, state="running")
+            record = ChunkRecord(
+                "running",
+                worker,
+                then,
+                backup=record.backup,
+                attempt=record.attempt,
+                others=record.others,
+            )
+        else:
+            record = record.knowing(attempt, worker=worker, started=then, done=None)
         self.records[chunk], self.moved = record, now
         self._event("started", chunk, now, worker=worker)
 
@@ -130,7 +140,7 @@ class RunState:
         if self.still_running.get((chunk, attempt)) == worker:
             del self.still_running[chunk, attempt]
         record, now = self.records[chunk], self.elapsed
-        known = record.attempt_at(attempt)
+        known = record if attempt == record.attempt else record.attempt_at(attempt)
         # Another worker may have been given the chunk meanwhile.
         if known is None or worker != known.worker or known.done is not None:
             return
