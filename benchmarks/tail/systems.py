@@ -237,7 +237,7 @@ def settle(client: Client) -> None:
     """Wait until no thread is taken by what was cancelled, so that rounds do not mix."""
     while any(client.run(lambda dask_worker: dask_worker.state.executing_count).values()):
         time.sleep(0.05)
-    # Until their news have come, the next run keeps off the workers that were at it.
+    # Until their messages have come, the next run keeps off the workers that were at it.
     end = time.monotonic() + 1
     while monitor_of(client).still_running() and time.monotonic() < end:
         time.sleep(0.01)

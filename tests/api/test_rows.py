@@ -58,7 +58,7 @@ def test_rows_are_told_where_blocks_tell_too_little(client, combine):
 
 @pytest.mark.filterwarnings("ignore:the estimate is above rtol")
 def test_rows_that_are_long_are_sketched_and_large_results_fetched(client):
-    """The sketches are too large to come with the news, the results to come unasked."""
+    """The sketches are too large to come with a message, the results to come unasked."""
     mixing = np.random.default_rng(2).normal(size=(4, 400)) / 2
     blocks = sample(rows=100, features=4) @ mixing
     coded = dask_bacc.encode(blocks.reshape(-1, 400), k=8, n=12)

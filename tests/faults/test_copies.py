@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
 
+import dask.array as da
 import numpy as np
 import pytest
-from distributed import get_worker
+from distributed import Client, get_worker
 
 import dask_bacc
+from benchmarks.chaos.leaks import Baseline
 from benchmarks.processes.cluster import pids, until
 from tests.faults.work import wide
+from tests.shared import local_cluster
 
 K = 6
 X = np.sin(np.arange(6 * K)[:, None] + np.arange(3))
@@ -48,14 +52,28 @@ def kinds(run, chunk):
     return [event.kind for event in run.report.events if event.chunk == chunk]
 
 
+@contextlib.contextmanager
+def no_key_left(client):
+    baseline = Baseline.of(client)
+    yield
+    baseline.check_keys(client)
+
+
 def wait_until_over(run):
     until(lambda: run.report.state != "still waiting", 30, "the run goes on")
     until(lambda: not run.report.still_running, 30, "cancelled attempts did not end")
 
 
+@pytest.fixture(scope="module")
+def seven():
+    """One worker more than blocks."""
+    with local_cluster(K + 1) as cluster:
+        yield cluster
+
+
 @pytest.fixture
-def client(start):
-    with start(K + 1).client() as client:
+def client(seven):
+    with Client(seven) as client:
         client.run(wide, X)  # so that no worker is late with its imports
         yield client
 
@@ -66,11 +84,19 @@ ENCODINGS = {
 }
 
 
+SOURCES = {
+    "numpy": np.asarray,
+    # Its blocks are made on the cluster.
+    "dask": lambda x: da.from_array(x, chunks=(6, 3)).map_blocks(np.positive),
+}
+
+
+@pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("launch", ["eager", "backup"])
 @pytest.mark.parametrize("how", ENCODINGS)
-def test_a_block_that_waits_is_run_once_more(client, gate, nothing_left, how, launch):
-    with nothing_left(client):
-        coded = dask_bacc.encode(X, **ENCODINGS[how])
+def test_a_block_that_waits_is_run_once_more(client, gate, how, launch, source):
+    with no_key_left(client):
+        coded = dask_bacc.encode(SOURCES[source](X), **ENCODINGS[how])
         run = coded.map(rough, gate, 2, copies=True, rtol=0, launch=launch, client=client)
         np.testing.assert_array_equal(run.result(timeout=60), TRUTH)
         report = run.report
@@ -122,7 +148,7 @@ def test_a_copy_counts_where_the_first_attempt_raises(client, gate, tmp_path):
     assert run.report.chunks[2].attempt > 0
 
 
-def test_a_worker_that_hangs_is_passed_by(client, gate, hang, nothing_left):
+def test_a_worker_that_hangs_is_passed_by(client, gate, hang):
     """Before anybody knows that it hangs, and however its heartbeats are."""
     found = pids(client)
     coded = dask_bacc.encode(X, **ENCODINGS["no parity"])
@@ -136,9 +162,9 @@ def test_a_worker_that_hangs_is_passed_by(client, gate, hang, nothing_left):
     assert victim not in {chunk.worker for chunk in run.report.chunks if chunk.attempt}
 
 
-def test_a_run_that_is_cancelled_with_copies_leaves_nothing(client, gate, tmp_path, nothing_left):
+def test_a_run_that_is_cancelled_with_copies_leaves_nothing(client, gate, tmp_path):
     started = tmp_path / "started"
-    with nothing_left(client):
+    with no_key_left(client):
         coded = dask_bacc.encode(X, **ENCODINGS["no parity"])
         run = coded.map(rough, gate, 2, copies=True, started=started, client=client)
         until(started.exists, 30, "no copy started")

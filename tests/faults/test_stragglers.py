@@ -212,7 +212,7 @@ def waits(block, path):
     return wide(block)
 
 
-def test_a_silent_worker_is_known_after_some_rounds(cluster, hang):
+def test_an_unresponsive_worker_is_known_after_some_rounds(cluster, hang):
     pids = cluster.run(os.getpid)
     coded = dask_bacc.encode(X, k=8, n=16).persist()
     coded.map(wide, rtol=np.inf, enough=16).result(timeout=60)

@@ -57,7 +57,7 @@ def test_chunks_that_start_while_they_are_cancelled_have_the_usual_time():
 
 
 @pytest.mark.usefixtures("results_stay")
-def test_a_cancelled_chunk_that_has_ended_is_no_zombie_again(client, gate, other_gate):
+def test_a_cancelled_chunk_that_has_ended_does_not_still_run(client, gate, other_gate):
     def work(block):
         return large_but_held(all_but_first(block), gate, {5})
 
