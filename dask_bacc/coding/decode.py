@@ -132,7 +132,7 @@ def decode(
     >>> decoded.blocks[0], decoded.error
     (array([1., 2.]), array([ 0., nan]))
     """
-    check_suspects(suspects)
+    check_choice(suspects, "suspects", Suspects)
     solver = get_decoder(decoder, code)
     arrays = _checked(code, results)
     products = None if gram is None else np.asarray(gram, dtype=np.float64)
@@ -199,16 +199,16 @@ def _combined(matrix: DecodingMatrix, arrays: Sequence[Any], axis: int | None) -
     return blocks
 
 
-def check_suspects(suspects: str) -> None:
-    """Refuse an unknown way to treat results that look corrupted.
+def check_choice(value: str, name: str, choice: Any) -> None:
+    """Refuse a word that is not among those of a `Literal`.
 
     Raises
     ------
     ValueError
     """
-    if suspects not in get_args(Suspects):
-        names = ", ".join(map(repr, get_args(Suspects)))
-        raise ValueError(f"unknown suspects {suspects!r}; use one of {names}")
+    if value not in get_args(choice):
+        names = ", ".join(map(repr, get_args(choice)))
+        raise ValueError(f"unknown {name} {value!r}; use one of {names}")
 
 
 def count_outputs(result: AnyArray) -> int:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from operator import index
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from dask_bacc.coding import Code, Decoder, get_decoder
-from dask_bacc.coding.decode import Suspects, check_suspects
+from dask_bacc.coding.decode import Suspects, check_choice
 from dask_bacc.policy.backups import Patience
 from dask_bacc.policy.timing import Timing
 
@@ -74,13 +74,13 @@ class RunOptions:
         retries = index(retries)
         if retries < 0:
             raise ValueError(f"retries must be at least 0, got {retries}")
-        _check_choice(combine, "combine", Combine)
+        check_choice(combine, "combine", Combine)
         if combine == "list":
             decoder = _copying(code, decoder)
         chosen = get_decoder(decoder, code)
-        _check_choice(launch, "launch", Launch)
-        _check_choice(cancel, "cancel", Cancel)
-        check_suspects(suspects)
+        check_choice(launch, "launch", Launch)
+        check_choice(cancel, "cancel", Cancel)
+        check_choice(suspects, "suspects", Suspects)
         if launch == "backup" and len(code.first_copies) < code.k:
             raise ValueError(
                 f"launch='backup' starts with the blocks as they stand, which {code} has not; use "
@@ -126,9 +126,3 @@ def _number(value: Any, name: str, what: str) -> float:
         return float(value)
     except (TypeError, ValueError, OverflowError):
         raise TypeError(f"{name} must be {what}, got {value!r}") from None
-
-
-def _check_choice(value: str, name: str, choice: Any) -> None:
-    if value not in get_args(choice):
-        names = ", ".join(map(repr, get_args(choice)))
-        raise ValueError(f"unknown {name} {value!r}; use one of {names}")

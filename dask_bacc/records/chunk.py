@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+#: A chunk, and the number of an attempt at it.
+Attempted = tuple[int, int]
+
 ChunkState = Literal["spare", "waiting", "running", "returned", "erred", "cancelled"]
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 
-from dask_bacc.records.chunk import ChunkRecord
+from dask_bacc.records.chunk import Attempted, ChunkRecord
 from dask_bacc.records.estimate import ErrorEstimate
 from dask_bacc.records.events import EventKind, EventLog, RunEvent, Stop
 from dask_bacc.records.report import RunReport
@@ -36,7 +36,7 @@ class RunState:
     returned: list[int] = field(default_factory=list)
     erred: dict[int, BaseException] = field(default_factory=dict)
     #: workers of attempts that are not wanted any more and may still run, by chunk and number
-    still_running: dict[tuple[int, int], str] = field(default_factory=dict)
+    still_running: dict[Attempted, str] = field(default_factory=dict)
     #: number of chunks that may still return
     outstanding: int = field(init=False)
     #: when a chunk was launched, started or ended last
@@ -179,7 +179,7 @@ class RunState:
             self._give_up_others(chunk)
             self._end(chunk, "cancelled")
 
-    def attempted(self, chunk: int) -> tuple[int, int]:
+    def attempted(self, chunk: int) -> Attempted:
         """The chunk, and the number of the attempt that its record tells of."""
         return chunk, self.records[chunk].attempt
 
@@ -190,15 +190,11 @@ class RunState:
             self.outstanding += 1
             self.records[chunk] = replace(self.records[chunk], state="running", ended=None)
 
-    def answer(self, warning: str | None) -> None:
-        """The answer is as good as the estimate says."""
-        self.answered, self.warning = True, warning
-
     def finish(self) -> None:
         """The run is over, with an answer or without."""
         self.finished = self.elapsed
         kind: EventKind = "decoded" if self.answered else "failed"
-        error = self.report().error
+        error = known.error if (known := self._of_answer) else None
         self.events.add(RunEvent(kind, self.finished, reason=self.stopped, error=error))
 
     def report(self) -> RunReport:
@@ -206,7 +202,7 @@ class RunState:
         records = tuple(self.records)
         missing = [i for i, r in enumerate(records) if r.state not in ("returned", "spare")]
         estimate = self.estimate
-        known = estimate if self.answered else None
+        known = self._of_answer
         return RunReport(
             k=self.k,
             n=self.n,
@@ -227,6 +223,11 @@ class RunState:
             chunks=records,
             events=self.events.all(),
         )
+
+    @property
+    def _of_answer(self) -> ErrorEstimate | None:
+        """How far off the answer may be, if there is one."""
+        return self.estimate if self.answered else None
 
     def _give_up_others(self, chunk: int) -> None:
         """Of a chunk that has ended, no other attempt is wanted any more."""

@@ -22,10 +22,11 @@ from dask_bacc.policy.schedule import (
     next_step,
 )
 from dask_bacc.policy.stop import is_complete
+from dask_bacc.records.chunk import Attempted
 from dask_bacc.records.events import Stop
 from dask_bacc.runtime.active import ActiveRun, nobody
 from dask_bacc.runtime.copies import drop_attempts, launch_copies
-from dask_bacc.runtime.fetch import Attempted, Fetcher
+from dask_bacc.runtime.fetch import Fetcher
 from dask_bacc.runtime.intake import known_result, take_outcome
 from dask_bacc.runtime.monitor import monitor_of
 from dask_bacc.runtime.recover import recover_given_up, recover_stuck

@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Collection, Sequence
 
 from dask_bacc.engine.scheduler import briefly, keys_processing
+from dask_bacc.records.chunk import Attempted
 from dask_bacc.runtime.active import ActiveRun
-from dask_bacc.runtime.fetch import Attempted, Fetcher
+from dask_bacc.runtime.fetch import Fetcher
 from dask_bacc.runtime.monitor import monitor_of
 
 
@@ -29,8 +30,7 @@ async def launch_copies(
     idle: list[str] = []
     async with briefly(seconds):
         await monitor.refresh(run.client)
-        processing = await keys_processing(run.client)
-        idle = sorted(w for w in monitor.taking_tasks if not processing.get(w))
+        idle = monitor.idle(await keys_processing(run.client))
     # What has come meanwhile needs no copy.
     left = [chunk for chunk in chunks if state.is_open(chunk)]
     # A worker that is late with a chunk would be no sooner with it.

@@ -18,9 +18,7 @@ from dask.typing import Key
 from distributed import Client, Future
 
 from dask_bacc.engine.scheduler import fetch, report_again, state_of
-
-#: A chunk, and the number of an attempt at it.
-Attempted = tuple[int, int]
+from dask_bacc.records.chunk import Attempted
 
 #: Results of one worker that are fetched together; more would delay the first of them.
 LANE_BATCH = 64

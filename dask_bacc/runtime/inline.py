@@ -7,6 +7,7 @@ import contextlib
 from collections import defaultdict
 
 from dask_bacc.policy.timing import Timing
+from dask_bacc.records.chunk import Attempted
 from dask_bacc.worker.messages import Message
 from dask_bacc.worker.task import ChunkResult
 
@@ -22,11 +23,11 @@ class InlineResults:
 
     def __init__(self, timing: Timing) -> None:
         self._timing = timing
-        self._brought: dict[tuple[int, int], ChunkResult] = {}
+        self._brought: dict[Attempted, ChunkResult] = {}
         #: attempts, by chunk and number, that have said that they are done
-        self._done: set[tuple[int, int]] = set()
+        self._done: set[Attempted] = set()
         #: set when that is said by one that is waited for
-        self._awaited: defaultdict[tuple[int, int], asyncio.Event] = defaultdict(asyncio.Event)
+        self._awaited: defaultdict[Attempted, asyncio.Event] = defaultdict(asyncio.Event)
 
     def take(self, message: Message) -> None:
         """Take in what a chunk says of itself."""
@@ -43,7 +44,7 @@ class InlineResults:
             if place in self._awaited:
                 self._awaited.pop(place).set()
 
-    async def of(self, place: tuple[int, int], *, failed: bool) -> ChunkResult | None:
+    async def of(self, place: Attempted, *, failed: bool) -> ChunkResult | None:
         """What an attempt that has ended brought; None if nothing, or if its message was lost.
 
         It is given away, so that this does not keep results that the run has let go of.

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pickle
 
+from dask_bacc.records.chunk import Attempted
 from dask_bacc.records.errors import DecodeError, RefusedError, misfit, refused
 from dask_bacc.results.result import ResultSpec, join_axes
 from dask_bacc.runtime.active import ActiveRun
-from dask_bacc.runtime.fetch import Attempted, Outcome
+from dask_bacc.runtime.fetch import Outcome
+from dask_bacc.runtime.monitor import enter
 from dask_bacc.worker.messages import Message
 from dask_bacc.worker.task import ChunkResult
 
@@ -21,10 +23,7 @@ def take_message(run: ActiveRun, message: Message, worker: str) -> None:
         run.situation.fresh = True
         run.wake()
         return
-    if message.state == "running":
-        run.state.start(message.chunk, worker, message.ago, message.attempt)
-    else:
-        run.state.done(message.chunk, worker, message.ago, message.attempt)
+    enter(run.state, message, worker)
     run.inline.take(message)
 
 

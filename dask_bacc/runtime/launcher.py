@@ -13,7 +13,7 @@ from distributed import Client, Future
 
 from dask_bacc.engine.scheduler import states_of
 from dask_bacc.graphs.map import RunGraph
-from dask_bacc.runtime.fetch import Attempted
+from dask_bacc.records.chunk import Attempted
 from dask_bacc.runtime.submit import submit
 
 #: How often a chunk is launched once more because workers do not respond.

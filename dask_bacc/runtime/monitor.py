@@ -20,6 +20,7 @@ from dask_bacc.engine.scheduler import (
     usual_heartbeat,
     workers_of,
 )
+from dask_bacc.records.chunk import Attempted
 from dask_bacc.records.state import RunState
 from dask_bacc.worker.messages import Message, unpacked
 
@@ -123,18 +124,15 @@ class Monitor:
             # It started while its cancellation was on the way.
             self._still_running[place] = StillRunning(worker, time.monotonic() + over.limit)
         if over is not None and (state := over.state()) is not None:
-            if message.state == "done":
-                state.done(message.chunk, worker, message.ago, message.attempt)
-            elif message.state == "running":
-                state.start(message.chunk, worker, message.ago, message.attempt)
+            enter(state, message, worker)
         if (listener := self._listeners.get(message.run)) is not None:
             listener(message, worker)
 
     def abandon(
         self,
         run: str,
-        running: Mapping[tuple[int, int], str],
-        due: Mapping[tuple[int, int], float] | None = None,
+        running: Mapping[Attempted, str],
+        due: Mapping[Attempted, float] | None = None,
     ) -> None:
         """Attempts at chunks, by chunk and number, were cancelled while they ran on these workers.
 
@@ -231,17 +229,31 @@ class Monitor:
         others = [worker for worker in self._workers if worker not in kept_off]
         return others if kept_off and len(others) >= fewest else []
 
-    @property
-    def taking_tasks(self) -> set[str]:
-        """Workers that take tasks and have a thread for them, when last refreshed."""
+    def idle(self, processing: Mapping[str, Collection[object]]) -> list[str]:
+        """Workers that take tasks, have a thread for them and nothing to do, by their addresses.
+
+        Parameters
+        ----------
+        processing : mapping
+            What every worker is to do.
+        """
         running = {worker for worker, info in self._workers.items() if info.running}
-        return running - self.unavailable
+        free = running - self.unavailable
+        return sorted(worker for worker in free if not processing.get(worker))
 
     async def tidy(self, client: Client) -> None:
         """Have the scheduler forget messages, if it keeps many."""
         if self._received > KEPT:
             self._received = 0
             await forget_messages(client, topic_of(client))
+
+
+def enter(state: RunState, message: Message, worker: str) -> None:
+    """Enter what a chunk says of itself into the state of its run."""
+    if message.state == "done":
+        state.done(message.chunk, worker, message.ago, message.attempt)
+    elif message.state == "running":
+        state.start(message.chunk, worker, message.ago, message.attempt)
 
 
 def monitor_of(client: Client) -> Monitor:

@@ -95,8 +95,7 @@ async def _queued(run: ActiveRun) -> Stuck:
     if state.elapsed - state.moved < run.options.timing.unresponsive_after:
         return Stuck()
     processing = await keys_processing(run.client)
-    taking = monitor_of(run.client).taking_tasks
-    idle = sorted(worker for worker in taking if not processing.get(worker))
+    idle = monitor_of(run.client).idle(processing)
     if not idle:
         return Stuck()
     assigned = {key for keys in processing.values() for key in keys}
