@@ -23,7 +23,7 @@ def configured(kind: type[T], section: str) -> T:
 
     Examples
     --------
-    >>> from dask_bacc.policy.backups import Patience
+    >>> from dask_bacc.policy.lateness import Patience
     >>> configured(Patience, "bacc.backup").quantile
     0.5
     """

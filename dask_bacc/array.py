@@ -29,7 +29,7 @@ from dask_bacc.graphs.encode import alone_key
 from dask_bacc.graphs.local import empty_meta
 from dask_bacc.graphs.map import Call, Chunks
 from dask_bacc.graphs.pinned import is_pinned
-from dask_bacc.policy.backups import Patience
+from dask_bacc.policy.lateness import Patience
 from dask_bacc.policy.options import Cancel, Combine, Launch, RunOptions
 from dask_bacc.policy.timing import Timing
 from dask_bacc.records.part import Part
@@ -177,7 +177,7 @@ class CodedArray(DaskMethodsMixin):
         launch: Launch = "eager",
         cancel: Cancel = "cancel",
         suspects: Suspects = "keep",
-        copies: bool = False,
+        copies: bool = True,
         retries: int = 0,
         client: Client | None = None,
         **kwargs: Any,

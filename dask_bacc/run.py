@@ -14,7 +14,7 @@ from distributed import Client
 from dask_bacc.display.html import run_html
 from dask_bacc.display.timeline import timeline
 from dask_bacc.engine.scheduler import on_event_loop
-from dask_bacc.policy.backups import late_chunks
+from dask_bacc.policy.lateness import late_chunks
 from dask_bacc.records.events import Listener, RunEvent
 from dask_bacc.records.report import RunReport
 from dask_bacc.records.state import RunState

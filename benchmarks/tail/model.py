@@ -22,7 +22,7 @@ from benchmarks.tail.systems import (
 from dask_bacc import coding
 from dask_bacc._config import configured
 from dask_bacc.coding import needs_solving
-from dask_bacc.policy.backups import Patience
+from dask_bacc.policy.lateness import Patience
 from dask_bacc.policy.simulator import simulate
 
 
@@ -70,7 +70,7 @@ def simulated(
         run = simulate(
             code,
             decoder,
-            lambda chunk, _, times=drawn.times: float(times[chunk]),
+            lambda chunk, _worker, _attempt, times=drawn.times: float(times[chunk]),
             workers=threads,
             enough=policy.enough(k),
             patience=patience,

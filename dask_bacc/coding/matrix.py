@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,49 @@ class DecodingMatrix:
     suspects: tuple[int, ...] = ()
     #: RMS error of blocks that have no more behind it than that results are alike; 0 for none
     alike: float = 0.0
+    #: what further results would leave unknown, for groups where that can be foreseen
+    outlooks: tuple[GroupOutlook, ...] = ()
+
+    def foreseen(self, code: Code, returned: Collection[int], more: Collection[int]) -> FloatArray:
+        """``(k,)`` errors as they are likely to be once more chunks have returned.
+
+        Parameters
+        ----------
+        code : Code
+        returned : collection of int
+            The chunks that were decoded.
+        more : collection of int
+            Further ones.
+        """
+        now = np.array(sorted(returned), dtype=np.intp)
+        then = np.array(sorted({*returned, *more}), dtype=np.intp)
+        error = self.error.copy()
+        for outlook in self.outlooks:
+            error[outlook.blocks] *= outlook.shrinking(now, then)
+        own = code.own_blocks[then]
+        error[own[own >= 0]] = np.minimum(error[own[own >= 0]], self.noise)
+        return error
+
+
+@dataclass(frozen=True, eq=False)
+class GroupOutlook:
+    """What further results of a group would leave unknown of its blocks."""
+
+    blocks: IndexArray
+    chunks: slice
+    #: of the chunks of the group, counted within it
+    variance: Callable[[IndexArray], FloatArray]
+
+    def shrinking(self, now: IndexArray, then: IndexArray) -> FloatArray:
+        """Errors with these chunks over those with fewer."""
+        before, after = (
+            self.variance(chunks[_within(chunks, self.chunks)] - self.chunks.start)
+            for chunks in (now, then)
+        )
+        with np.errstate(invalid="ignore", divide="ignore"):
+            ratio = np.where(before > 0, after / before, 1.0)
+        shrinking: FloatArray = np.sqrt(np.minimum(ratio, 1.0))
+        return shrinking
 
 
 def lost_blocks(error: FloatArray) -> tuple[int, ...]:
@@ -128,6 +171,7 @@ def decoding_matrix(
     error = np.where(recovered, np.nan, np.inf)
     kernels, suspects, noise, doubt = [], [], 0.0, np.zeros(len(chunks))
     by_rows: list[RowWeights] = []
+    outlooks: list[GroupOutlook] = []
     alike = 0.0
     square = 0.0 if inner is None else float(np.trace(inner)) / (len(chunks) * outputs)
     for number, group in enumerate(code.groups):
@@ -171,12 +215,21 @@ def decoding_matrix(
                 weights[by_rows[-1].blocks] = 0.0
             if solution.error is not None:
                 error[blocks] = solution.error[local]
+            if solution.outlook is not None:
+                outlooks.append(GroupOutlook(group.blocks, group.chunks, solution.outlook))
     blocks, positions = _first_copies(own)
     weights[blocks, positions] = 1.0
     # What one noisy result says of the function's mean is off by the noise.
     error[blocks] = np.hypot(noise, doubt[positions])
     return DecodingMatrix(
-        weights, error, tuple(by_rows), tuple(kernels), noise, tuple(suspects), alike
+        weights,
+        error,
+        tuple(by_rows),
+        tuple(kernels),
+        noise,
+        tuple(suspects),
+        alike,
+        tuple(outlooks),
     )
 
 

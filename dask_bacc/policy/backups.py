@@ -1,9 +1,9 @@
-"""Who is late, and which chunks to launch in their place: pure functions of records and time."""
+"""What to launch in place of chunks that are late: pure functions of records."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,108 +12,7 @@ from dask_bacc.coding import Code
 from dask_bacc.records.chunk import ChunkRecord
 
 
-@dataclass(frozen=True)
-class Patience:
-    """When a chunk is late: see `late_chunks`."""
-
-    #: share of the chunks that must have returned before any is late, not counting backups that
-    #: have not
-    quantile: float
-    #: multiple of that quantile of their durations after which a chunk is late
-    multiple: float
-    #: seconds before which no chunk is late
-    minimum: float
-    #: multiple of that quantile for which the newest attempt at a block is waited for, before the
-    #: block is run once more on an idle worker; 0 for at once
-    gate: float = 1.0
-    #: attempts at blocks that are launched at most, for each block
-    work: float = 2.0
-
-    def __post_init__(self) -> None:
-        if not 0 < self.quantile <= 1:
-            raise ValueError(f"bacc.backup.quantile must be above 0, up to 1, got {self.quantile}")
-        for name in ("multiple", "minimum", "gate", "work"):
-            if not getattr(self, name) >= 0:
-                value = getattr(self, name)
-                raise ValueError(f"bacc.backup.{name} must be at least 0, got {value}")
-
-
-def late_chunks(
-    records: Sequence[ChunkRecord], now: float, patience: Patience
-) -> tuple[set[int], float]:
-    """The chunks that are late, and when the next one would be.
-
-    A chunk is late when it has run for longer than a multiple of a quantile of the durations so
-    far, those of the chunks still running being taken for endless. A chunk that no worker has
-    started is late when none was launched, started or ended for that long; one that is done, when
-    its result takes longer than that and the same multiple of the longest that one took to come.
-
-    Parameters
-    ----------
-    records : sequence of ChunkRecord
-    now : float
-        Seconds since the run was submitted.
-    patience : Patience
-
-    Returns
-    -------
-    set of int, float
-        The time is infinite while too few have returned.
-
-    Examples
-    --------
-    >>> patience = Patience(quantile=0.5, multiple=2.0, minimum=0.1)
-    >>> done, slow = ChunkRecord("returned", "a", 0.0, 1.0), ChunkRecord("running", "b", 0.0)
-    >>> late_chunks([done, slow], 1.5, patience)
-    (set(), 2.0)
-    >>> late_chunks([done, slow], 2.5, patience)
-    ({1}, inf)
-    """
-    if (limit := usual_limit(records, patience)) is None:
-        return set(), math.inf
-    moved = max(
-        (
-            time
-            for record in records
-            for time in (record.backup, record.started, record.ended)
-            if time is not None
-        ),
-        default=0.0,
-    )
-    # Results that are large come one after the other, each later than the one before.
-    fetching = max(
-        (r.ended - r.done for r in records if r.seconds and r.ended and r.done), default=0
-    )
-    due = {}
-    for chunk, record in enumerate(records):
-        if record.state in ("running", "waiting"):
-            since = record.started if record.started is not None else moved
-            due[chunk] = since + limit
-            if record.done is not None:
-                due[chunk] = record.done + max(limit, patience.multiple * fetching)
-    late = {chunk for chunk, time in due.items() if time <= now}
-    return late, min((time for chunk, time in due.items() if chunk not in late), default=math.inf)
-
-
-def usual_limit(records: Sequence[ChunkRecord], patience: Patience) -> float | None:
-    """Seconds after which a chunk that has started is late; None while too few have returned."""
-    usual = usual_duration(records, patience)
-    return None if usual is None else max(patience.minimum, patience.multiple * usual)
-
-
-def usual_duration(records: Sequence[ChunkRecord], patience: Patience) -> float | None:
-    """Seconds that a chunk takes as a rule; None while too few have returned."""
-    # Backups count once they return: who is late stays late when others are launched for him.
-    counted = sum(
-        record.state == "returned" or (record.state != "spare" and record.backup is None)
-        for record in records
-    )
-    durations = sorted(s for record in records if (s := record.seconds) is not None)
-    needed = max(math.ceil(patience.quantile * counted), 1)
-    return None if len(durations) < needed else durations[needed - 1]
-
-
-def backups(
+def parity_for(
     code: Code, records: Sequence[ChunkRecord], late: Collection[int], enough: int
 ) -> list[int]:
     """The parity chunks to launch now, when what has returned does not do.
@@ -136,32 +35,125 @@ def backups(
     >>> from dask_bacc import coding
     >>> here, slow = ChunkRecord("returned"), ChunkRecord("running")
     >>> records = [here, here, here, slow, ChunkRecord("spare"), ChunkRecord("spare")]
-    >>> backups(coding.Local(4, 6), records, {3}, enough=4)
+    >>> parity_for(coding.Local(4, 6), records, {3}, enough=4)
     [5]
     """
-    spares = [chunk for chunk, record in enumerate(records) if record.state == "spare"]
+    spares = _spares(records)
     if not spares:
         return []
-    coming = {
-        chunk
-        for chunk, record in enumerate(records)
-        if record.state == "returned"
-        or (record.state in ("running", "waiting") and chunk not in late)
-    }
+    coming = coming_without(records, late)
     own = code.own_blocks
-    there = {int(own[chunk]) for chunk in coming}
-    lost = [block for block in range(code.k) if block not in there]
+    lost = _lost(code, coming)
     wanted = len(lost) - sum(own[chunk] < 0 for chunk in coming)
     if all(records[chunk].state == "returned" for chunk in coming):
         wanted = max(wanted, enough - len(coming), 1)
-    chosen: list[int] = []
-    for _ in range(min(wanted, len(spares))):
-        weights = np.abs(code.generator[spares][:, lost])
+    return _ranked(code, spares, lost)[: max(wanted, 0)]
+
+
+def _spares(records: Sequence[ChunkRecord]) -> list[int]:
+    return [chunk for chunk, record in enumerate(records) if record.state == "spare"]
+
+
+def coming_without(records: Sequence[ChunkRecord], late: Collection[int]) -> set[int]:
+    """The chunks that are in or still come, if those that are late do not."""
+    return {
+        chunk
+        for chunk, record in enumerate(records)
+        if record.state == "returned" or (record.is_open and chunk not in late)
+    }
+
+
+def _lost(code: Code, coming: Collection[int]) -> list[int]:
+    """Blocks that will not come by themselves."""
+    own = code.own_blocks
+    there = {int(own[chunk]) for chunk in coming}
+    return [block for block in range(code.k) if block not in there]
+
+
+def _ranked(code: Code, spares: Sequence[int], lost: Sequence[int]) -> list[int]:
+    """Parity chunks in the order in which they serve these blocks best."""
+    left, missing, ranked = list(spares), list(lost), list[int]()
+    while left:
+        weights = np.abs(code.generator[left][:, missing])
         best = int(np.argmax(weights.sum(axis=1)))
-        if lost:
+        if missing:
             if not weights[best].any():
                 break  # no chunk that is left has anything of the missing blocks
             # One parity chunk stands in for one block, whichever it has most of.
-            del lost[int(np.argmax(weights[best]))]
-        chosen.append(spares.pop(best))
-    return chosen
+            del missing[int(np.argmax(weights[best]))]
+        ranked.append(left.pop(best))
+    return ranked
+
+
+@dataclass(frozen=True)
+class Backups:
+    """What to launch: parity chunks, and chunks that are run once more."""
+
+    parity: tuple[int, ...] = ()
+    copies: tuple[int, ...] = ()
+
+
+def choose_backups(
+    code: Code,
+    records: Sequence[ChunkRecord],
+    *,
+    late: Collection[int],
+    due: Sequence[int],
+    enough: int,
+    suffices: Callable[[Collection[int]], bool],
+) -> Backups:
+    """The fewest backups with which the answer is likely to be good enough.
+
+    Copies of blocks are exact, and of as many parity chunks and copies these are chosen. Where
+    neither do, all copies are that are due, and parity for blocks that nobody is at.
+
+    Parameters
+    ----------
+    code : Code
+    records : sequence of ChunkRecord
+    late : collection of int
+        Chunks that nobody waits for any more.
+    due : sequence of int
+        Chunks that may be run once more, those first that need it most.
+    enough : int
+        Results that are needed at least.
+    suffices : callable
+        ``suffices(chunks)``: whether results of these chunks are likely to do.
+
+    Examples
+    --------
+    Two of four blocks are late, and an affine function needs five results:
+
+    >>> from dask_bacc import coding
+    >>> here, slow, spare = (ChunkRecord(s) for s in ("returned", "running", "spare"))
+    >>> records = [here, here, slow, slow, spare, spare]
+    >>> choose_backups(coding.Berrut(4, 6, systematic=True), records, late={2, 3}, due=[2, 3],
+    ...                enough=4, suffices=lambda chunks: len(chunks) > 4)
+    Backups(parity=(), copies=(2, 3))
+    >>> choose_backups(coding.Berrut(4, 6, systematic=True), records, late={2, 3}, due=[2, 3],
+    ...                enough=4, suffices=lambda chunks: {0, 1, 4} <= set(chunks))
+    Backups(parity=(4,), copies=())
+    """
+    if suffices(coming_without(records, {*late, *due})):
+        return Backups()
+    copies = _fewest(due, coming_without(records, due), suffices)
+    coming = coming_without(records, late)
+    ranked = _ranked(code, _spares(records), _lost(code, coming)) if late else []
+    parity = _fewest(ranked, coming, suffices)
+    if parity is not None and (copies is None or len(parity) < len(copies)):
+        return Backups(parity=parity)
+    if copies is not None:
+        return Backups(copies=copies)
+    given_up = () if due else late
+    return Backups(tuple(parity_for(code, records, given_up, enough)), tuple(due))
+
+
+def _fewest(
+    chunks: Sequence[int], coming: Collection[int], suffices: Callable[[Collection[int]], bool]
+) -> tuple[int, ...] | None:
+    """As many of the first of these chunks as suffice with those that come; None if none do."""
+    if not chunks or not suffices({*coming, *chunks}):
+        return None
+    counts = range(len(chunks) + 1)
+    count = bisect_left(counts, True, key=lambda count: suffices({*coming, *chunks[:count]}))
+    return tuple(chunks[:count])

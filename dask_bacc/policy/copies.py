@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from dask_bacc.coding import Code
-from dask_bacc.policy.backups import Patience, usual_duration
+from dask_bacc.policy.lateness import Patience, usual_duration
 from dask_bacc.records.chunk import ChunkRecord
 
 
 def copies(
-    code: Code, records: Sequence[ChunkRecord], now: float, patience: Patience
+    code: Code,
+    records: Sequence[ChunkRecord],
+    now: float,
+    patience: Patience,
+    slow: Collection[str] = (),
 ) -> tuple[list[int], float]:
     """The chunks to launch once more now, and when the next one would be due.
 
@@ -26,6 +30,8 @@ def copies(
     now : float
         Seconds since the run was submitted.
     patience : Patience
+    slow : collection of str
+        Workers whose durations say nothing of those of others.
 
     Returns
     -------
@@ -44,7 +50,7 @@ def copies(
     """
     limit = 0.0
     if patience.gate > 0:
-        if (usual := usual_duration(records, patience)) is None:
+        if (usual := usual_duration(records, patience, slow)) is None:
             return [], math.inf
         limit = max(patience.minimum, patience.gate * usual)
     own = code.own_blocks

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from dask_bacc.coding import Code, Decoder, get_decoder
 from dask_bacc.coding.decode import Suspects, check_choice
-from dask_bacc.policy.backups import Patience
+from dask_bacc.policy.lateness import Patience
 from dask_bacc.policy.timing import Timing
 
 Combine = Literal["concat", "stack", "sum", "mean", "list"]

@@ -5,27 +5,20 @@ from __future__ import annotations
 import heapq
 import math
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from dask_bacc.coding import Code, Decoder
-from dask_bacc.policy.backups import Patience
-from dask_bacc.policy.schedule import (
-    Estimate,
-    Finish,
-    LaunchBackups,
-    Probe,
-    Rules,
-    Situation,
-    Wait,
-    next_step,
-)
+from dask_bacc.policy.lateness import Patience
+from dask_bacc.policy.schedule import next_step
+from dask_bacc.policy.situation import Rules, Situation
+from dask_bacc.policy.steps import Estimate, Finish, LaunchBackups, LaunchCopies, Probe, Wait
 from dask_bacc.policy.timing import Timing
-from dask_bacc.records.chunk import ChunkRecord
+from dask_bacc.records.chunk import Attempt, Attempted, ChunkRecord
 from dask_bacc.records.state import RunState
 
-#: ``seconds(chunk, worker)`` that a chunk takes on a worker; inf if it never returns.
-Seconds = Callable[[int, int], float]
+#: ``seconds(chunk, worker, attempt)`` that a chunk takes on a worker; inf if it never returns.
+Seconds = Callable[[int, int, int], float]
 #: ``accurate(returned)``: whether the estimate from these chunks' results is small enough.
 Accurate = Callable[[Sequence[int]], bool]
 
@@ -54,6 +47,8 @@ def simulate(
     workers: int,
     enough: int,
     patience: Patience | None = None,
+    copies: Patience | None = None,
+    exact: bool = False,
     overhead: float = 0.0,
     hung: Collection[int] = (),
     accurate: Accurate | None = None,
@@ -73,6 +68,10 @@ def simulate(
         Results that are needed.
     patience : Patience, optional
         When parity chunks are launched; by default all chunks are launched at once.
+    copies : Patience, optional
+        When blocks are run once more on idle workers; by default they are not.
+    exact : bool
+        Whether only an exact answer will do.
     overhead : float
         Seconds that submitting and decoding take, together.
     hung : collection of int
@@ -87,7 +86,7 @@ def simulate(
     --------
     >>> from dask_bacc import coding
     >>> code = coding.Local(2, 3)
-    >>> slow_second = lambda chunk, worker: [1.0, 9.0, 1.5][chunk]
+    >>> slow_second = lambda chunk, worker, attempt: [1.0, 9.0, 1.5][chunk]
     >>> simulate(code, coding.Kriging(), slow_second, workers=3, enough=2).seconds
     1.5
     >>> simulate(code, coding.Kriging(), slow_second, workers=1, enough=2).seconds
@@ -101,17 +100,18 @@ def simulate(
     if patience is not None:
         first = list(code.first_copies)
         state.spare(set(range(code.n)).difference(first))
-    times.queue.extend(first)
+    times.queue.extend((chunk, 0) for chunk in first)
     rules = Rules(
         code,
         decoder,
         enough,
         estimates=accurate is not None,
+        rtol=0.0,
         deadline=math.inf,
-        patience=patience or Patience(0.5, 1.5, 0.1),
+        patience=patience or copies or Patience(0.5, 1.5, 0.1),
         parity=patience is not None,
-        copies=False,
-        exact=False,
+        copies=copies is not None,
+        exact=exact,
         timing=timing,
     )
     # With nobody to find, nobody is looked for.
@@ -123,11 +123,17 @@ def simulate(
                 return _ended(state.records, times.now, times.now + overhead)
             case Estimate():
                 situation.fresh = False
+                situation.estimated(len(state.returned))
                 if accurate is not None and accurate(state.returned):
                     return _ended(state.records, times.now, times.now + overhead)
             case LaunchBackups(chunks):
                 state.launch(chunks)
-                times.queue.extend(chunks)
+                times.queue.extend((chunk, 0) for chunk in chunks)
+            case LaunchCopies(chunks):
+                chosen = chunks[: times.idle]
+                times.queue.extend(state.copy(chosen).items())
+                if not chosen:
+                    situation.copies_again = math.inf
             case Probe():
                 situation.probed = times.now
                 if times.now > timing.unresponsive_after:
@@ -137,58 +143,79 @@ def simulate(
                 ended = times.advance(until)
                 if math.isinf(times.now):
                     return _ended(state.records, times.now, times.now)
-                for chunk in ended:
-                    state.take_result(chunk)
-                    situation.arrived(times.now, enough)
+                for attempted in ended:
+                    if state.is_open(attempted[0]):
+                        others = set(state.records[attempted[0]].going_on)
+                        state.take_result(*attempted)
+                        times.drop((attempted[0], other) for other in others)
+                        situation.arrived(times.now, enough)
 
 
 class _Times:
-    """Workers that take chunks one after the other, and the time."""
+    """Workers that take attempts at chunks one after the other, and the time."""
 
     def __init__(self, seconds: Seconds, workers: int, hung: Collection[int]) -> None:
         self.now = 0.0
-        #: chunks that no worker has taken
-        self.queue = deque[int]()
+        #: what no worker has taken
+        self.queue = deque[Attempted]()
         self._seconds = seconds
         self._idle = deque(range(workers))
         self._hung = set(hung)
-        #: chunks that hung workers were given
-        self._stuck: list[int] = []
-        #: ends of chunks, with chunk and worker
-        self._running: list[tuple[float, int, int]] = []
+        #: what hung workers were given
+        self._stuck: list[Attempted] = []
+        #: ends of attempts, with their workers
+        self._running: list[tuple[float, Attempted, int]] = []
+
+    @property
+    def idle(self) -> int:
+        """Workers that have nothing to do."""
+        return len(self._idle)
 
     def assign(self, state: RunState) -> None:
         """Idle workers take what waits."""
         while self.queue and self._idle:
-            chunk, worker = self.queue.popleft(), self._idle.popleft()
+            attempted, worker = self.queue.popleft(), self._idle.popleft()
             if worker in self._hung:
-                self._stuck.append(chunk)
+                self._stuck.append(attempted)
                 continue
-            state.start(chunk, str(worker))
-            heapq.heappush(self._running, (self.now + self._seconds(chunk, worker), chunk, worker))
+            chunk, attempt = attempted
+            state.start(chunk, str(worker), attempt=attempt)
+            end = self.now + self._seconds(chunk, worker, attempt)
+            heapq.heappush(self._running, (end, attempted, worker))
 
     def leave_hung(self) -> list[int]:
-        """What hung workers were given, which goes to others; they are given no more."""
+        """Chunks that hung workers were given, which go to others; they are given no more."""
         stuck, self._stuck = self._stuck, []
         self.queue.extend(stuck)
         self._idle = deque(worker for worker in self._idle if worker not in self._hung)
-        return stuck
+        return [chunk for chunk, _ in stuck]
 
-    def advance(self, until: float) -> list[int]:
-        """Go on to this time, or to the next end of a chunk; the chunks that end then."""
+    def drop(self, attempts: Iterable[Attempted]) -> None:
+        """Nobody wants these any more: their workers have nothing to do."""
+        dropped = set(attempts)
+        self.queue = deque(attempted for attempted in self.queue if attempted not in dropped)
+        self._idle.extend(worker for _, known, worker in self._running if known in dropped)
+        self._running = [running for running in self._running if running[1] not in dropped]
+        heapq.heapify(self._running)
+
+    def advance(self, until: float) -> list[Attempted]:
+        """Go on to this time, or to the next end of an attempt; those that end then."""
         self.now = min(until, self._running[0][0] if self._running else math.inf)
         ended = []
         while self._running and self._running[0][0] <= self.now:
-            _, chunk, worker = heapq.heappop(self._running)
-            ended.append(chunk)
+            _, attempted, worker = heapq.heappop(self._running)
+            ended.append(attempted)
             self._idle.append(worker)
         return ended
 
 
 def _ended(records: Collection[ChunkRecord], now: float, seconds: float) -> SimulatedRun:
-    spent = wasted = 0.0
+    spent = used = 0.0
     for record in records:
-        if record.started is not None:
-            spent += (now if record.ended is None else record.ended) - record.started
-            wasted += now - record.started if record.ended is None else 0.0
-    return SimulatedRun(seconds, spent, wasted, tuple(records))
+        attempts: tuple[Attempt | ChunkRecord, ...] = (record, *record.others)
+        for tried in attempts:
+            if tried.started is not None:
+                taken = (now if tried.ended is None else tried.ended) - tried.started
+                spent += taken
+                used += taken if tried is record and record.ended is not None else 0.0
+    return SimulatedRun(seconds, spent, spent - used, tuple(records))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -72,6 +73,10 @@ class ChunkRecord:
         """Workers that have been at it, and may still be."""
         found = {self.worker, *(other.worker for other in self.others)}
         return {worker for worker in found if worker is not None}
+
+    def others_at(self, workers: Collection[str]) -> bool:
+        """Whether another attempt than the one told of here runs on one of the workers."""
+        return any(o.ended is None and o.worker in workers for o in self.others)
 
     @property
     def newest(self) -> float | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -30,6 +31,28 @@ class Solved:
     def by_rows(self) -> bool:
         """Whether some answers are made row by row."""
         return any(matrix.rows for matrix in self.matrices)
+
+    def foreseen(self, code: Code, more: Collection[int]) -> float:
+        """The error of the answer as it is likely to be once more chunks have returned.
+
+        Parameters
+        ----------
+        code : Code
+        more : collection of int
+        """
+        now, estimate = self.estimate.by_block, self.estimate
+        shares = np.zeros(code.k)
+        for matrix in self.matrices:
+            then = matrix.foreseen(code, self.chunks, more)
+            with np.errstate(invalid="ignore", divide="ignore"):
+                shares = np.maximum(shares, np.where(then > 0, then / matrix.error, 0.0))
+        with np.errstate(invalid="ignore"):
+            then = np.where(shares > 0, shares * now, 0.0)
+        left = float(np.sqrt(np.mean(then**2)))
+        if math.isfinite(estimate.overall) and left > 0:
+            # That of a sum of blocks has another unit.
+            left *= estimate.overall / float(np.sqrt(np.mean(now**2)))
+        return max(left, estimate.alike) if left > 0 else 0.0
 
     def extended(self, code: Code, chunks: Sequence[int], count: int) -> Solved:
         """The same with the own results of blocks that have come since, and no other news.

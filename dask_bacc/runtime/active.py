@@ -11,7 +11,7 @@ from distributed import Client
 
 from dask_bacc.coding import Code
 from dask_bacc.policy.options import RunOptions
-from dask_bacc.policy.schedule import Rules, Situation
+from dask_bacc.policy.situation import Rules, Situation
 from dask_bacc.records.state import RunState
 from dask_bacc.results.encoded import Encoded
 from dask_bacc.runtime.decide import Decider
@@ -66,6 +66,7 @@ class ActiveRun:
             decoder=self.decider.decoder,
             enough=options.enough,
             estimates=self.decider.estimates,
+            rtol=options.rtol,
             deadline=math.inf if deadline is None else deadline,
             patience=options.patience,
             parity=self.spares,

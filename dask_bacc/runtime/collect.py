@@ -10,17 +10,9 @@ from typing import Any
 from distributed import Future
 
 from dask_bacc.engine.scheduler import briefly, is_open
-from dask_bacc.policy.schedule import (
-    Estimate,
-    Finish,
-    LaunchBackups,
-    LaunchCopies,
-    Probe,
-    Rules,
-    Situation,
-    Wait,
-    next_step,
-)
+from dask_bacc.policy.schedule import next_step
+from dask_bacc.policy.situation import Rules, Situation
+from dask_bacc.policy.steps import Estimate, Finish, LaunchBackups, LaunchCopies, Probe, Wait
 from dask_bacc.policy.stop import is_complete
 from dask_bacc.records.chunk import Attempted
 from dask_bacc.records.events import Stop
@@ -31,11 +23,13 @@ from dask_bacc.runtime.intake import known_result, take_outcome
 from dask_bacc.runtime.monitor import monitor_of
 from dask_bacc.runtime.recover import recover_given_up, recover_stuck
 
-#: Deciding what is next takes time in proportion to the number of chunks. That many times as long
-#: passes before late chunks are looked for again.
+#: Deciding what is next takes time in proportion to the number of chunks, and finding idle workers
+#: to that of tasks. That many times as long passes before anybody looks again.
 SELDOM = 20.0
+#: That many times as long as an estimate took, what it foresees is relied on.
+FORESEEN_FOR = 5.0
 #: Seconds after which idle workers are looked for again, if there was none and nothing comes.
-NOBODY_IDLE = 0.2
+NOBODY_IDLE = 0.05
 
 
 async def collect(
@@ -78,12 +72,13 @@ async def collect(
                 case Estimate():
                     if await _good_enough(run, fetcher):
                         return Stop.ENOUGH
-                case LaunchCopies(chunks):
+                case LaunchCopies(chunks, useless):
                     launched = await launch_copies(
-                        run, fetcher, chunks, rules.deadline - state.elapsed
+                        run, fetcher, chunks, useless, rules.deadline - state.elapsed
                     )
                     if not launched:
-                        situation.copies_again = state.elapsed + NOBODY_IDLE
+                        again = max(NOBODY_IDLE, SELDOM * (state.elapsed - after))
+                        situation.copies_again = state.elapsed + again
                 case LaunchBackups(chunks, late):
                     await _launch_backups(run, fetcher, chunks, late, rules)
                 case Probe():
@@ -150,9 +145,12 @@ async def _good_enough(run: ActiveRun, fetcher: Fetcher) -> bool:
     """Whether the results that are in are to be decoded."""
     situation, state = run.situation, run.state
     situation.fresh = False
-    verdict = await run.decider.accurate(run.store.snapshot(state.elapsed))
+    begin, count = state.elapsed, len(state.returned)
+    verdict = await run.decider.accurate(run.store.snapshot(begin))
     state.solving = run.decider.seconds
+    situation.estimated(count, verdict.foresight)
     situation.estimate_again = verdict.again
+    situation.foresee_again = state.elapsed + FORESEEN_FOR * (state.elapsed - begin)
     # Exact is better, if it costs nothing.
     complete = is_complete(run.code, [*state.returned, *fetcher.ready_results()])
     return verdict.good and not complete

@@ -13,7 +13,11 @@ from dask_bacc.runtime.monitor import monitor_of
 
 
 async def launch_copies(
-    run: ActiveRun, fetcher: Fetcher, chunks: Sequence[int], seconds: float
+    run: ActiveRun,
+    fetcher: Fetcher,
+    chunks: Sequence[int],
+    useless: Collection[int],
+    seconds: float,
 ) -> bool:
     """Launch some chunks once more, one for each idle worker; False if there is none.
 
@@ -23,6 +27,8 @@ async def launch_copies(
     fetcher : Fetcher
     chunks : sequence of int
         Those that need it most come first.
+    useless : collection of int
+        Chunks that are cancelled if there are too few idle workers.
     seconds : float
         In which to find out who is idle.
     """
@@ -37,6 +43,8 @@ async def launch_copies(
     taken = {worker for chunk in left for worker in state.records[chunk].workers}
     free = [worker for worker in idle if worker not in taken]
     chosen = left[: len(free)]
+    if len(chosen) < len(left):
+        await _give_up(run, [chunk for chunk in useless if state.is_open(chunk)])
     if not chosen:
         return False
     attempts = state.copy(chosen)
@@ -45,8 +53,17 @@ async def launch_copies(
     return True
 
 
+async def _give_up(run: ActiveRun, chunks: Collection[int]) -> None:
+    """Cancel chunks, so that their workers may take others."""
+    state = run.state
+    attempts = [(c, number) for c in chunks for number in state.records[c].going_on]
+    if attempts:
+        state.give_up(chunks)
+        await drop_attempts(run, attempts)
+
+
 async def drop_attempts(run: ActiveRun, attempts: Collection[Attempted]) -> None:
-    """Cancel attempts at chunks that have returned."""
+    """Cancel attempts at chunks that have returned or were given up."""
     launcher, state = run.launcher, run.state
     running = {a: state.still_running[a] for a in attempts if a in state.still_running}
     monitor_of(run.client).abandon(run.name, running)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Collection, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from dask_bacc.coding import Code, Decoder, lost_blocks
 from dask_bacc.coding.linear import rounding
 from dask_bacc.policy.options import RunOptions
+from dask_bacc.policy.situation import Foresight
 from dask_bacc.records.report import Partial
 from dask_bacc.results.combine import combine_results
 from dask_bacc.results.encoded import Encoded
@@ -32,6 +34,8 @@ class Verdict(NamedTuple):
     good: bool
     #: seconds since the run's submission from which on a closer look may say otherwise
     again: float
+    #: what is likely to be the error once more chunks are in
+    foresight: Foresight
 
 
 class Decider:
@@ -96,9 +100,10 @@ class Decider:
     async def accurate(self, returned: Returned) -> Verdict:
         """Whether enough results are beyond suspicion and the estimated error is small enough."""
         solutions = self._solutions
-        good = await in_decoding_thread(self._accurate, solutions, returned)
+        good, last = await in_decoding_thread(self._accurate, solutions, returned)
         affordable = solutions.rows_affordable
-        return Verdict(good, affordable if affordable > returned.elapsed else math.inf)
+        again = affordable if affordable > returned.elapsed else math.inf
+        return Verdict(good, again, partial(last.foreseen, self._code))
 
     async def decide(self, returned: Returned) -> Solved:
         """How the results decode in the end."""
@@ -114,19 +119,20 @@ class Decider:
         """What results that are all here decode to."""
         return await in_decoding_thread(self._combined, solved, results)
 
-    def _accurate(self, solutions: Solutions, returned: Returned) -> bool:
-        def good_enough(solved: Solved) -> bool:
-            estimate, options = solved.estimate, self._options
-            return len(solved.chunks) >= options.enough and (
-                max(estimate.overall, estimate.alike) <= options.rtol
-            )
-
-        # A quick look, and a thorough one only if that is promising.
-        # Rows are looked at where that says too little.
-        return any(
-            all(good_enough(find(returned, thorough=t, until=self._due)) for t in (False, True))
-            for find in (solutions.by_blocks, solutions.best)
-        )
+    def _accurate(self, solutions: Solutions, returned: Returned) -> tuple[bool, Solved]:
+        """Whether results are good enough, and the last solution that says so."""
+        enough, rtol = self._options.enough, self._options.rtol
+        # Rows are looked at where blocks say too little.
+        for find in (solutions.by_blocks, solutions.best):
+            # A quick look, and a thorough one only if that is promising.
+            for thorough in (False, True):
+                solved = find(returned, thorough=thorough, until=self._due)
+                worst = max(solved.estimate.overall, solved.estimate.alike)
+                if not (len(solved.chunks) >= enough and worst <= rtol):
+                    break
+            else:
+                return True, solved
+        return False, solved
 
     def _decide(self, solutions: Solutions, returned: Returned) -> Solved:
         until = self._last_moment()

@@ -25,6 +25,10 @@ def take_message(run: ActiveRun, message: Message, worker: str) -> None:
         return
     enter(run.state, message, worker)
     run.inline.take(message)
+    if message.state == "done" and run.situation.copies_again:
+        # A worker may be idle now.
+        run.situation.copies_again = 0.0
+        run.wake()
 
 
 async def known_result(

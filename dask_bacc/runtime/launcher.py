@@ -50,8 +50,8 @@ class Launcher:
         #: future of every attempt that was submitted, by chunk and number
         self.futures: dict[Attempted, Future[Any]] = {}
         self._sources: Mapping[Key, Future[Any]] = {}
-        #: of every chunk, the graph with its keys on the cluster, and the only workers it may use
-        self._sent: dict[int, tuple[RunGraph, Sequence[str]]] = {}
+        #: of every attempt, the graph with its keys on the cluster, and the workers it may use
+        self._sent: dict[Attempted, tuple[RunGraph, Sequence[str]]] = {}
         self._attempts = Counter[int]()
         self._again = 0
         # A run may be cancelled while another thread submits for it.
@@ -107,33 +107,37 @@ class Launcher:
         """As `RunGraph.lost`, as far as the client knows."""
         return self._run.lost(states_of(self._client))
 
-    def bystanders(self, chunks: Collection[int]) -> list[int]:
-        """Those of the chunks that the cluster gave up only because others are lost."""
+    def bystanders(self, attempts: Collection[Attempted]) -> list[int]:
+        """Chunks of those attempts that the cluster gave up only because others are lost."""
         lost = self.lost()
-        return [c for c in self._with_attempts_left(chunks) if c not in lost] if lost else []
+        return [c for c, _ in self._may_go_again(attempts) if c not in lost] if lost else []
 
-    def stuck(self, chunks: Collection[int], keys: Collection[Key]) -> list[int]:
-        """Those of the chunks that need one of the keys, and can be had without."""
-        left = self._with_attempts_left(chunks)
-        return [chunk for chunk in left if self._sent[chunk][0].can_do_without(chunk, keys)]
-
-    def needed(self, chunks: Collection[int]) -> set[Key]:
-        """All of which those of the chunks are made that were launched."""
-        runs = ((chunk, self._sent[chunk][0]) for chunk in chunks if chunk in self._sent)
-        return {key for chunk, run in runs for key in run.needed(chunk)}
-
-    def queued(self, chunks: Collection[int], keys: Collection[Key]) -> list[int]:
-        """Those of the chunks whose own key is among the keys, and that may run anywhere."""
-        left = [] if self._any_worker else self._with_attempts_left(chunks)
-        return [chunk for chunk in left if self.futures[chunk, 0].key in keys]
-
-    def stranded(self, chunks: Collection[int], workers: Collection[str]) -> list[int]:
-        """Those of the chunks that may run on none of the workers."""
+    def stuck(self, attempts: Collection[Attempted], keys: Collection[Key]) -> list[int]:
+        """Chunks of those attempts that need one of the keys, and can be had without."""
+        left = self._may_go_again(attempts)
         return [
             chunk
-            for chunk in chunks
-            if chunk in self._sent
-            and (allowed := self._sent[chunk][1])
+            for chunk, number in left
+            if self._sent[chunk, number][0].can_do_without(chunk, keys)
+        ]
+
+    def needed(self, attempts: Collection[Attempted]) -> set[Key]:
+        """All of which those of the attempts are made that were launched."""
+        graphs = ((a[0], self._sent[a][0]) for a in attempts if a in self._sent)
+        return {key for chunk, graph in graphs for key in graph.needed(chunk)}
+
+    def queued(self, attempts: Collection[Attempted], keys: Collection[Key]) -> list[int]:
+        """Chunks of those attempts whose key is among the keys, and that may run anywhere."""
+        left = [] if self._any_worker else self._may_go_again(attempts)
+        return [attempted[0] for attempted in left if self.futures[attempted].key in keys]
+
+    def stranded(self, attempts: Collection[Attempted], workers: Collection[str]) -> list[int]:
+        """Chunks of those attempts that may run on none of the workers."""
+        return [
+            attempted[0]
+            for attempted in attempts
+            if attempted in self._sent
+            and (allowed := self._sent[attempted][1])
             and not set(allowed).intersection(workers)
         ]
 
@@ -167,8 +171,8 @@ class Launcher:
         """Count that these chunks are launched once more because of their workers."""
         self._attempts.update(chunks)
 
-    def _with_attempts_left(self, chunks: Collection[int]) -> list[int]:
-        return [c for c in chunks if c in self._sent and self._attempts[c] < ATTEMPTS]
+    def _may_go_again(self, attempts: Collection[Attempted]) -> list[Attempted]:
+        return [a for a in attempts if a in self._sent and self._attempts[a[0]] < ATTEMPTS]
 
     def _launched(
         self,
@@ -182,6 +186,6 @@ class Launcher:
         }
         with self._lock:
             if not self._over:
-                self._sent |= dict.fromkeys(attempts, (run, workers))
+                self._sent |= dict.fromkeys(launched, (run, workers))
                 self.futures |= launched
         return launched

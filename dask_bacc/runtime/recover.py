@@ -51,7 +51,8 @@ async def recover_given_up(run: ActiveRun, fetcher: Fetcher, chunks: Collection[
     """
     again: list[int] = []
     if is_open(run.client):
-        again = await asyncio.to_thread(run.launcher.bystanders, chunks)
+        attempts = [run.state.attempted(chunk) for chunk in chunks]
+        again = await asyncio.to_thread(run.launcher.bystanders, attempts)
     run.state.give_up(chunk for chunk in chunks if chunk not in again)
     if again:
         available = tuple(monitor_of(run.client).available())
@@ -67,16 +68,19 @@ async def _stuck_with_workers(run: ActiveRun) -> Stuck:
     workers that are gone are among them.
     """
     monitor, state, launcher = monitor_of(run.client), run.state, run.launcher
-    # What is run once more already need not be another time.
-    waiting = [chunk for chunk in state.open_chunks() if len(state.records[chunk].going_on) == 1]
     unresponsive = sorted(monitor.unresponsive(run.options.timing.unresponsive_after))
     responsive = monitor.workers.difference(unresponsive)
+    waiting = [
+        state.attempted(chunk)
+        for chunk in state.open_chunks()
+        if not state.records[chunk].others_at(responsive)
+    ]
     chosen = set(launcher.stranded(waiting, responsive))
     if unresponsive:
         left = [
-            chunk
-            for chunk in waiting
-            if not is_progressing(state.records, chunk, responsive, state.elapsed)
+            attempted
+            for attempted in waiting
+            if not is_progressing(state.records, attempted[0], responsive, state.elapsed)
         ]
         there = await keys_on(run.client, unresponsive)
         needed = await asyncio.to_thread(launcher.needed, left)
@@ -99,7 +103,11 @@ async def _queued(run: ActiveRun) -> Stuck:
     if not idle:
         return Stuck()
     assigned = {key for keys in processing.values() for key in keys}
-    unstarted = [c for c in state.open_chunks() if state.records[c].state == "waiting"]
+    unstarted = [
+        state.attempted(chunk)
+        for chunk in state.open_chunks()
+        if state.records[chunk].state == "waiting"
+    ]
     # Other runs see the same idle workers.
     queued = run.launcher.queued(unstarted, assigned)[: len(idle)]
     return Stuck(tuple(queued), tuple(idle), anew=False)

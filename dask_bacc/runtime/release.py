@@ -16,7 +16,7 @@ from dask_bacc.engine.scheduler import (
     keys_on,
     restart_worker,
 )
-from dask_bacc.policy.backups import usual_limit
+from dask_bacc.policy.lateness import usual_limit
 from dask_bacc.runtime.active import ActiveRun
 from dask_bacc.runtime.monitor import monitor_of
 

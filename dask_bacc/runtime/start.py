@@ -14,7 +14,7 @@ from dask_bacc.coding import Code
 from dask_bacc.coding._typing import AnyArray
 from dask_bacc.graphs.map import Call, Chunks, run_graph
 from dask_bacc.policy.options import RunOptions
-from dask_bacc.policy.schedule import Situation
+from dask_bacc.policy.situation import Situation
 from dask_bacc.records.state import RunState
 from dask_bacc.results.encoded import Encoded
 from dask_bacc.runtime.active import ActiveRun

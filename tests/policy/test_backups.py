@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dask_bacc import ChunkRecord, coding
-from dask_bacc.policy.backups import Patience, backups, late_chunks, usual_limit
+from dask_bacc.policy.backups import parity_for
+from dask_bacc.policy.lateness import Patience, late_chunks, usual_limit
 from tests.strategies import SYSTEMATIC
 
 PATIENCE = Patience(quantile=0.5, multiple=2.0, minimum=0.5)
@@ -80,30 +81,30 @@ def states(text):
         ("xxxxxxxxxxxx", tuple(range(12)), 0),  # nothing left to launch
     ],
 )
-def test_how_many_backups(text, late, count):
-    assert len(backups(SYSTEMATIC(8, 12), states(text), late, enough=8)) == count
+def test_how_many_parity_for(text, late, count):
+    assert len(parity_for(SYSTEMATIC(8, 12), states(text), late, enough=8)) == count
 
 
 def test_backups_until_there_are_enough():
-    assert len(backups(SYSTEMATIC(8, 12), states("rrrrrrrrssss"), (), enough=11)) == 3
+    assert len(parity_for(SYSTEMATIC(8, 12), states("rrrrrrrrssss"), (), enough=11)) == 3
 
 
 def test_a_backup_has_the_missing_block_in_it():
     code = coding.Local(8, 12)
     for block in range(8):
         text = "".join("x" if j == block else "r" for j in range(8)) + "ssss"
-        (chosen,) = backups(code, states(text), {block}, enough=8)
+        (chosen,) = parity_for(code, states(text), {block}, enough=8)
         assert code.generator[chosen, block] > 0
     copies = coding.Repetition(4, 8)
-    assert backups(copies, states("rxrrssss"), {1}, enough=4) == [5]
+    assert parity_for(copies, states("rxrrssss"), {1}, enough=4) == [5]
     # The copy is late as well, and no other chunk has anything of the block.
-    assert backups(copies, states("rxrrsxss"), {1, 5}, enough=4) == []
+    assert parity_for(copies, states("rxrrsxss"), {1, 5}, enough=4) == []
 
 
 @given(st.text("rxsew", min_size=12, max_size=12), st.sets(st.integers(0, 11)))
 def test_backups_are_spares(text, late):
     code = coding.Local(8, 12)
-    chosen = backups(code, states(text), late, enough=8)
+    chosen = parity_for(code, states(text), late, enough=8)
     assert len(set(chosen)) == len(chosen)
     assert all(text[chunk] == "s" for chunk in chosen)
     if "s" in text and not any(

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dask_bacc import ChunkRecord, coding
-from dask_bacc.policy.backups import Patience
 from dask_bacc.policy.copies import copies
+from dask_bacc.policy.lateness import Patience
 from dask_bacc.records.state import RunState
 
 EVENTS = ("start", "done", "copy", "result", "error", "lose", "give_up")

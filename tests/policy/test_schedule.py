@@ -11,18 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dask_bacc import coding
-from dask_bacc.policy.backups import Patience
-from dask_bacc.policy.schedule import (
-    Estimate,
-    Finish,
-    LaunchBackups,
-    LaunchCopies,
-    Probe,
-    Rules,
-    Situation,
-    Wait,
-    next_step,
-)
+from dask_bacc.policy.lateness import Patience
+from dask_bacc.policy.schedule import next_step
+from dask_bacc.policy.situation import Rules, Situation
+from dask_bacc.policy.steps import Estimate, Finish, LaunchBackups, LaunchCopies, Probe, Wait
 from dask_bacc.policy.timing import Timing
 from dask_bacc.records.events import Stop
 from dask_bacc.records.state import RunState
@@ -33,6 +25,7 @@ RULES = Rules(
     coding.Kriging(),
     enough=4,
     estimates=True,
+    rtol=0.1,
     deadline=100.0,
     patience=Patience(quantile=0.5, multiple=2.0, minimum=0.5),
     parity=False,
@@ -101,6 +94,8 @@ def test_what_comes_next(how, rules, now, step):
 
 
 BACKUP = replace(RULES, parity=True)
+#: As long as it is not known what parity is worth.
+UNKNOWN = {"foreseen_from": 8}
 SPARE = {"spare": range(4, 8)}
 EXACT = {"parity": True, "exact": True}
 
@@ -120,7 +115,7 @@ EXACT = {"parity": True, "exact": True}
     ],
 )
 def test_when_backups_are_launched(how, now, step):
-    found = next_step(BACKUP, situation(**SPARE, **how), now)
+    found = next_step(BACKUP, situation(**SPARE, **UNKNOWN, **how), now)
     if step == "one for each":
         assert isinstance(found, LaunchBackups)
         assert len(found.chunks) == 2
@@ -167,7 +162,79 @@ def test_when_backups_are_launched(how, now, step):
     ],
 )
 def test_when_blocks_are_run_once_more(how, rules, now, step):
-    assert next_step(replace(RULES, **{"copies": True, **rules}), situation(**how), now) == step
+    rules = replace(RULES, **{"copies": True, **rules})
+    assert next_step(rules, situation(**UNKNOWN, **how), now) == step
+
+
+def leaves(*errors):
+    """What is foreseen of so many chunks that are in, from none on."""
+    return lambda more: errors[min(len(more), len(errors) - 1)]
+
+
+@pytest.mark.parametrize(
+    ("how", "rules", "now", "step"),
+    [
+        # Results that are in may tell what parity is worth: that comes first,
+        ({"returned": [0, 1], **SPARE}, {}, 1.0, Estimate()),
+        # unless the last estimate is so young that it took much of the time since.
+        ({"returned": [0, 1], **SPARE, "foresee_again": 1.5}, {}, 1.0, Wait(2.0)),
+        ({"returned": [0, 1], **SPARE, "foreseen_from": 1}, {}, 1.0, Estimate()),
+        ({"returned": [0, 1], **SPARE}, {"estimates": False}, 1.0, LaunchCopies((2, 3))),
+    ],
+)
+def test_what_parity_is_worth_is_asked_first(how, rules, now, step):
+    rules = replace(RULES, copies=True, parity=True, **rules)
+    assert next_step(rules, situation(**how), now) == step
+
+
+@pytest.mark.parametrize(
+    ("how", "foresight", "rules", "now", "step"),
+    [
+        # What is on its way will do.
+        ({"returned": [0, 1, 4, 5]}, leaves(0.0), {}, 1.0, Wait(2.0)),
+        # It will not: blocks are run once more,
+        ({"returned": [0, 1, 4, 5]}, leaves(0.5), {}, 1.0, LaunchCopies((2, 3))),
+        # and what is mixed gives way if it is of no use whatever the error of what is foreseen.
+        ({"returned": [0, 1, 4, 5]}, leaves(4.0), {}, 1.0, LaunchCopies((2, 3), (6, 7))),
+        # It does not before a deadline, at which any answer is welcome, or if it may be needed.
+        (
+            {"returned": [0, 1, 4, 5]},
+            leaves(4.0),
+            {"deadline": 50.0},
+            1.0,
+            LaunchCopies((2, 3)),
+        ),
+        ({"returned": [0, 1, 4, 5], "erred": [2]}, leaves(4.0), {}, 1.0, LaunchCopies((3,))),
+        # As many of them as are likely to do.
+        (
+            {"returned": [0, 1], "spare": range(4, 8)},
+            leaves(1.0, 0.05),
+            {"enough": 3},
+            1.0,
+            LaunchCopies((2,)),
+        ),
+        # A parity chunk that does for two blocks is less than two copies.
+        (
+            {"returned": [0, 1], "spare": range(4, 8)},
+            lambda more: 0.0 if any(chunk >= 4 for chunk in more) else 1.0,
+            {"enough": 3, "parity": True},
+            2.0,
+            LaunchBackups((7,), (2, 3)),
+        ),
+        # And without copies it takes what it takes.
+        (
+            {"returned": [0, 1], "spare": range(4, 8)},
+            lambda more: 0.0 if sum(chunk >= 4 for chunk in more) > 2 else 1.0,
+            {"enough": 3, "parity": True, "copies": False},
+            2.0,
+            LaunchBackups((7, 6, 4), (2, 3)),
+        ),
+    ],
+)
+def test_the_fewest_backups_are_launched_that_are_likely_to_do(how, foresight, rules, now, step):
+    how = situation(**{**how, **UNKNOWN}, fresh=False, foresight=foresight)
+    rules = replace(RULES, **{"copies": True, "deadline": math.inf, **rules})
+    assert next_step(rules, how, now) == step
 
 
 CHUNKS = st.lists(st.integers(0, 7), unique=True)
@@ -202,4 +269,5 @@ def test_the_schedule_changes_nothing_and_always_goes_on(
             assert all(how.state.is_open(chunk) and chunk < 4 for chunk in chunks)
             assert copies
         case Estimate():
-            assert len(returned) >= rules.enough
+            assert returned
+            assert estimates

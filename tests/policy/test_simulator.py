@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dask_bacc import coding
-from dask_bacc.policy.backups import Patience
+from dask_bacc.policy.lateness import Patience
 from dask_bacc.policy.simulator import simulate
 from tests.strategies import SYSTEMATIC
 
@@ -19,14 +19,14 @@ TIMES = st.lists(st.floats(0.01, 100), min_size=12, max_size=12)
 @given(TIMES)
 def test_with_a_worker_for_each_chunk_the_answer_is_an_order_statistic(times):
     code = SYSTEMATIC(8, 12)
-    run = simulate(code, coding.Kriging(), lambda i, _: times[i], workers=12, enough=8)
+    run = simulate(code, coding.Kriging(), lambda i, *_: times[i], workers=12, enough=8)
     assert run.seconds == min(sorted(times)[7], max(times[:8]))
 
 
 @given(TIMES)
 def test_uncoded_waits_for_the_slowest(times):
     run = simulate(
-        coding.Uncoded(12, 12), coding.FirstCopy(), lambda i, _: times[i], workers=12, enough=12
+        coding.Uncoded(12, 12), coding.FirstCopy(), lambda i, *_: times[i], workers=12, enough=12
     )
     assert run.seconds == max(times)
     assert run.worker_seconds == pytest.approx(sum(times))
@@ -37,7 +37,7 @@ def test_uncoded_waits_for_the_slowest(times):
 def test_backups_never_come_later_than_the_slowest_block(times):
     code = SYSTEMATIC(8, 12)
     run = simulate(
-        code, coding.Kriging(), lambda i, _: times[i], workers=12, enough=8, patience=PATIENCE
+        code, coding.Kriging(), lambda i, *_: times[i], workers=12, enough=8, patience=PATIENCE
     )
     assert run.seconds <= max(times[:8])
     launched = [i for i in range(8, 12) if run.records[i].state != "spare"]
@@ -49,7 +49,7 @@ def test_backups_never_come_later_than_the_slowest_block(times):
 def test_a_hung_worker_is_bridged_by_backups_and_not_by_copies_it_holds():
     code = SYSTEMATIC(8, 12)
 
-    def hangs(chunk, worker):
+    def hangs(chunk, worker, attempt):
         return math.inf if worker == 3 else 1.0
 
     run = simulate(code, coding.Kriging(), hangs, workers=12, enough=8, patience=PATIENCE)
@@ -62,7 +62,7 @@ def test_what_a_hung_worker_never_starts_is_late_once_nothing_has_moved_for_long
     run = simulate(
         SYSTEMATIC(8, 12),
         coding.Kriging(),
-        lambda chunk, _: 1.0 if chunk >= 8 else 1.0 + chunk / 10,
+        lambda chunk, *_: 1.0 if chunk >= 8 else 1.0 + chunk / 10,
         workers=12,
         enough=8,
         patience=PATIENCE,
@@ -79,7 +79,7 @@ def test_what_hung_workers_were_given_is_launched_anew_on_others():
     run = simulate(
         coding.Uncoded(4, 4),
         coding.FirstCopy(),
-        lambda chunk, _: 1.0 + chunk,
+        lambda chunk, *_: 1.0 + chunk,
         workers=6,
         enough=4,
         hung=[1, 2, 4],
@@ -96,7 +96,7 @@ def test_a_run_waits_until_the_estimate_is_small_enough():
     run = simulate(
         SYSTEMATIC(8, 12),
         coding.Kriging(),
-        lambda chunk, _: 12.0 - chunk,
+        lambda chunk, *_: 12.0 - chunk,
         workers=12,
         enough=5,
         accurate=lambda returned: 5 in returned,
@@ -108,5 +108,5 @@ def test_a_run_waits_until_the_estimate_is_small_enough():
 def test_few_workers_take_turns():
     times = np.ones(6)
     code = coding.Uncoded(6, 6)
-    run = simulate(code, coding.FirstCopy(), lambda i, _: times[i], workers=2, enough=6)
+    run = simulate(code, coding.FirstCopy(), lambda i, *_: times[i], workers=2, enough=6)
     assert run.seconds == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -62,6 +63,9 @@ class Solution:
     alike: float = 0.0
     #: answers to blocks, row by row, in place of those of `weights`; None for no block
     rows: RowWeights | None = None
+    #: ``(k,)`` variances that results of these chunks would leave, up to a factor of each block;
+    #: None if the decoder cannot foresee them
+    outlook: Callable[[IndexArray], FloatArray] | None = None
 
 
 class Decoder(ABC):

@@ -13,6 +13,7 @@ from dask_bacc.coding.decoders.base import Decoder, Evidence, Solution
 from dask_bacc.coding.kriging.alike import RULE
 from dask_bacc.coding.kriging.fitted import FEWEST, Fitted
 from dask_bacc.coding.kriging.kernels import Geometry, centred
+from dask_bacc.coding.kriging.outlook import Outlook
 from dask_bacc.coding.kriging.rows.by_rows import ByRows, krige_rows
 
 
@@ -83,7 +84,7 @@ class Kriging(Decoder):
         k = evidence.code.k
         if not np.trace(evidence.results_gram) > 0:
             return _from_zeros(evidence)
-        geometry, unit = _geometry(evidence)
+        geometry, unit = _geometry(evidence, evidence.chunks)
         unknown, blur = np.zeros(k), np.zeros(k)
         if evidence.located is not None:
             unknown, blur = evidence.located.unknown, evidence.located.blur / unit
@@ -124,7 +125,15 @@ class Kriging(Decoder):
             doubt=found.doubt,
             alike=float(np.sqrt(unforeseen)),
             rows=None if by_rows is None else by_rows.weights,
+            outlook=_outlook(evidence, fitted).variance,
         )
+
+
+def _outlook(evidence: Evidence, fitted: Fitted) -> Outlook:
+    """What the fits say of all chunks, in the units in which they know those that returned."""
+    code = evidence.code
+    geometry, _ = _geometry(evidence, np.arange(code.n))
+    return Outlook(fitted.conditioned.parts, code.generator, geometry)
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,14 +226,16 @@ def _most_suspects(code: Code, count: int) -> int:
     return (count - code.k - 2) // 2
 
 
-def _geometry(evidence: Evidence) -> tuple[Geometry, float]:
-    """How blocks (first) and returned chunks lie to each other, and the square of the unit."""
+def _geometry(evidence: Evidence, chunks: IndexArray) -> tuple[Geometry, float]:
+    """How blocks (first) and chunks lie to each other, and the square of the unit."""
     code = evidence.code
     if evidence.located is None and code.data_nodes is not None and code.chunk_nodes is not None:
         # All that is known of the blocks is that chunks vary smoothly along the nodes.
-        nodes = np.concatenate([code.data_nodes, code.chunk_nodes[evidence.chunks]])
-        return Geometry.of(nodes[:, None], np.eye(1) / np.mean(nodes**2)), 1.0
-    points = np.vstack([np.eye(code.k), code.generator[evidence.chunks]])
+        nodes, known = code.data_nodes, code.chunk_nodes
+        unit = np.mean(np.concatenate([nodes, known[evidence.chunks]]) ** 2)
+        points = np.concatenate([nodes, known[chunks]])
+        return Geometry.of(points[:, None], np.eye(1) / unit), 1.0
+    points = np.vstack([np.eye(code.k), code.generator[chunks]])
     if evidence.located is None:
         return Geometry.of(points, np.eye(code.k)), 1.0
     # Rows sum to one, so all points move alike.

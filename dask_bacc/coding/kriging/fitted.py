@@ -171,9 +171,7 @@ class Fitted:
         blocks, observations = np.arange(self.k), self.observations
         apart = ~self.geometry.between(blocks, self.points).coincident.any(axis=1)
         weights, variance = self._predict(blocks, blur * apart)
-        if observations.count <= self.k:
-            count = observations.count
-            variance = (1 + WIDENING / count**2 + STEEPER / count**4) * variance
+        variance = widening(observations.count, self.k) * variance
         if observations.among(observations.telling).distinct < min(self.k, FEWEST):
             # They say no more of other points than how large results may be.
             far = ~observations.close(self.geometry.between(blocks, self.points)).any(axis=1)
@@ -186,6 +184,11 @@ class Fitted:
             spread *= observations.count / (observations.count - 1)
             variance = np.maximum(variance, np.minimum(UNKNOWN * unknown, 1) * spread)
         return weights, variance
+
+
+def widening(count: int, k: int) -> float:
+    """Times which the variance is larger that so many results leave of `k` blocks."""
+    return 1 + WIDENING / count**2 + STEEPER / count**4 if count <= k else 1.0
 
 
 def _points(merging: FloatArray, k: int) -> IndexArray:
