@@ -177,7 +177,7 @@ class CodedArray(DaskMethodsMixin):
         launch: Launch = "eager",
         cancel: Cancel = "cancel",
         suspects: Suspects = "keep",
-        copies: bool = True,
+        copies: bool | None = None,
         retries: int = 0,
         client: Client | None = None,
         **kwargs: Any,
@@ -232,11 +232,12 @@ class CodedArray(DaskMethodsMixin):
             are replaced by what the others say, and linear functions that explain all others are
             believed in; choose it for functions without kinks, with `enough` above ``k + 4``, so
             that there are results to compare.
-        copies : bool
+        copies : bool, optional
             Whether blocks that are late may run once more on idle workers while they run; what
-            comes first counts (``bacc.backup``). With ``rtol=0`` and no deadline no parity is
-            launched then, but for blocks that are lost; otherwise blocks are copied where no
-            parity is to come. Not for functions that must not run twice.
+            comes first counts (``bacc.backup``). Say no if the function must not run twice. By
+            default the configured one (``bacc.copies``), which is yes. Copies are exact, and
+            parity is launched, or waited for, only where fewer chunks are likely to do; with
+            ``rtol=0`` and no deadline, for blocks that are lost alone.
         retries : int
             How often a chunk that raises is tried again.
         client : distributed.Client, optional
@@ -264,7 +265,7 @@ class CodedArray(DaskMethodsMixin):
             launch=launch,
             cancel=cancel,
             suspects=suspects,
-            copies=copies,
+            copies=dask.config.get("bacc.copies") if copies is None else copies,
             patience=configured(Patience, "bacc.backup"),
             timing=configured(Timing, "bacc.timing"),
         )

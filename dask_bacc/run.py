@@ -240,5 +240,7 @@ def report_of(answer: Answer) -> RunReport:
     report = run.state.report()
     if report.stopped is not None:
         return report
-    late, _ = late_chunks(report.chunks, report.seconds, run.options.patience)
+    late, _ = late_chunks(
+        report.chunks, report.seconds, run.options.patience, run.state.slow.keys()
+    )
     return replace(report, late=tuple(sorted(late)))

@@ -47,8 +47,24 @@ def local() -> Iterator[Client]:
 
 
 @pytest.fixture
-def gate(client: Client) -> Iterator[str]:
-    """Name of an event for which tasks can wait; set at the end, so that none stays behind."""
+def configure() -> Iterator[Callable[[dict[str, object]], object]]:
+    """Sets dask's configuration until the test ends."""
+    with contextlib.ExitStack() as stack:
+        yield lambda config: stack.enter_context(dask.config.set(config))
+
+
+@pytest.fixture
+def no_copies(configure: Callable[[dict[str, object]], object]) -> None:
+    """Blocks that wait at a gate stay missing."""
+    configure({"bacc.copies": False})
+
+
+@pytest.fixture
+def gate(client: Client, no_copies: None) -> Iterator[str]:
+    """Name of an event for which tasks can wait; set at the end, so that none stays behind.
+
+    Copies of blocks that wait would wait as well, and take threads that tests count on.
+    """
     with closed_gate(client) as name:
         yield name
 
@@ -58,13 +74,6 @@ def other_gate(client: Client) -> Iterator[str]:
     """Another, to hold a run up until what it is to meet is there."""
     with closed_gate(client) as name:
         yield name
-
-
-@pytest.fixture
-def configure() -> Iterator[Callable[[dict[str, object]], object]]:
-    """Sets dask's configuration until the test ends."""
-    with contextlib.ExitStack() as stack:
-        yield lambda config: stack.enter_context(dask.config.set(config))
 
 
 @pytest.fixture

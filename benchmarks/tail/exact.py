@@ -11,11 +11,10 @@ import numpy as np
 from distributed import get_worker
 
 import dask_bacc
-from benchmarks.tail.peers import CUBED, SPARK, Duplicates, run_duplicates
+from benchmarks.tail.peers import CUBED, SPARK, measure_duplicates
 from benchmarks.tail.systems import (
     GIVE_UP,
     Law,
-    Round,
     Size,
     blocks_of,
     cluster_of,
@@ -28,7 +27,7 @@ from benchmarks.tail.systems import (
 #: Ours, by the multiple of the usual time that an attempt has, and attempts a block at most.
 GATES = {
     "copies, gate 1.5": (1.5, 2.0),
-    "copies, gate 1": (1.0, 2.0),
+    "copies, gate 1.2 (default)": (1.2, 2.0),
     "copies, gate 0.5": (0.5, 3.0),
     "copies, gate 0": (0.0, 4.0),
 }
@@ -86,7 +85,10 @@ def _measured(law: Law, size: Size, rounds: int) -> dict[str, list[tuple[float, 
             with stopped([pids[worker] for worker in drawn.hung]):
                 if name in (CUBED.name, SPARK.name):
                     policy = CUBED if name == CUBED.name else SPARK
-                    found[name].append(_duplicates(client, policy, blocks, drawn))
+                    taken = measure_duplicates(
+                        client, policy, attempt, blocks, drawn.times, drawn.copies, GIVE_UP
+                    )
+                    found[name].append((min(taken.seconds, GIVE_UP), taken.spent))
                 else:
                     code = "repetition" if name == "repetition" else "uncoded"
                     gate, attempts = GATES.get(name, (1.0, 1.0))
@@ -116,23 +118,6 @@ def _ours(
                 end = seconds if tried.ended is None else tried.ended
                 spent += min(end, seconds) - tried.started
     return seconds, spent
-
-
-def _duplicates(
-    client, policy: Duplicates, blocks: np.ndarray, drawn: Round
-) -> tuple[float, float]:
-    times, copies = drawn.times, drawn.copies
-
-    def submit(block: int, number: int):
-        return client.submit(
-            attempt, blocks[block], float((times, copies)[number][block]), pure=False
-        )
-
-    seconds, futures, begins = run_duplicates(client, policy, submit, len(blocks), GIVE_UP)
-    client.cancel(futures)
-    own = np.minimum(times[: len(blocks)], seconds)
-    second = sum(min(float(copies[b]), seconds - begin) for b, begin in begins.items())
-    return min(seconds, GIVE_UP), float(own.sum()) + second
 
 
 def _table(law: Law, size: Size, rounds: int, found: dict) -> None:

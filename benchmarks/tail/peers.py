@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from distributed import Client, Future
@@ -60,6 +61,45 @@ def run_duplicates(
             done.setdefault(block, future)
     client.gather(list(done.values()))
     return time.perf_counter() - begin, list(futures.values()), launched
+
+
+class Spent(NamedTuple):
+    """Seconds to the answer, and those of workers until then."""
+
+    seconds: float
+    spent: float
+    #: the part that went into attempts which were not the first to end
+    wasted: float
+
+
+def measure_duplicates(
+    client: Client,
+    policy: Duplicates,
+    attempt: Callable[[np.ndarray, float], Any],
+    blocks: np.ndarray,
+    times: np.ndarray,
+    copies: np.ndarray,
+    deadline: float,
+) -> Spent:
+    """Run ``attempt(block, seconds)`` on all blocks, with the seconds of first and of second ones.
+
+    The data is in the task, as in a coded run: a copy goes to any worker, not only to the one that
+    has the data and may hang.
+    """
+
+    def submit(block: int, number: int) -> Future:
+        seconds = float((times, copies)[number][block])
+        return client.submit(attempt, blocks[block], seconds, pure=False)
+
+    seconds, futures, begins = run_duplicates(client, policy, submit, len(blocks), deadline)
+    client.cancel(futures)
+    end = min(seconds, deadline)
+    own = np.minimum(times[: len(blocks)], end)
+    second = {b: min(float(copies[b]), end - begin) for b, begin in begins.items()}
+    # Of two attempts the one that ended first was of use.
+    first = [b for b, begin in begins.items() if times[b] <= begin + copies[b]]
+    wasted = sum(second[b] if b in first else own[b] for b in begins)
+    return Spent(seconds, float(own.sum()) + sum(second.values()), wasted)
 
 
 def late(policy: Duplicates, ended: dict[int, float], k: int, now: float) -> list[int]:

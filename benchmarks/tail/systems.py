@@ -14,7 +14,7 @@ import numpy as np
 from distributed import Client, LocalCluster, get_worker
 
 import dask_bacc
-from benchmarks.tail.peers import CUBED, SPARK, Duplicates, run_duplicates
+from benchmarks.tail.peers import CUBED, SPARK, Duplicates, measure_duplicates
 from dask_bacc.runtime.monitor import monitor_of
 
 #: Seconds after which a round counts as never answered.
@@ -88,7 +88,7 @@ def pause(seconds: float) -> None:
     """Compute for some seconds, unless the task is cancelled: rounds are not to mix."""
     end = time.perf_counter() + min(seconds, GIVE_UP)
     while (left := end - time.perf_counter()) > 0 and not dask_bacc.should_stop():
-        time.sleep(min(left, 0.1))
+        time.sleep(min(left, 0.02))
 
 
 def blocks_of(k: int) -> np.ndarray:
@@ -167,21 +167,10 @@ class Systems:
         return seconds
 
     def _duplicates(self, policy: Duplicates, times: np.ndarray, copies: np.ndarray) -> float:
-        def submit(block: int, number: int):
-            seconds = float((times, copies)[number][block])
-            # With the data in the task, as in a coded run: a copy goes to any worker, not only to
-            # the one that has the data and may hang.
-            return self.client.submit(attempt, self.blocks[block], seconds, pure=False)
-
-        seconds, futures, begins = run_duplicates(self.client, policy, submit, self.k, GIVE_UP)
-        self.client.cancel(futures)
         self.error = 0.0
-        own = np.minimum(times[: self.k], seconds)
-        second = {b: min(float(copies[b]), seconds - begin) for b, begin in begins.items()}
-        self.spent = float(own.sum()) + sum(second.values())
-        # Of two attempts the one that ended first was of use.
-        first = [b for b, begin in begins.items() if times[b] <= begin + copies[b]]
-        self.wasted = sum(second[b] if b in first else own[b] for b in begins)
+        seconds, self.spent, self.wasted = measure_duplicates(
+            self.client, policy, attempt, self.blocks, times, copies, GIVE_UP
+        )
         return seconds
 
 

@@ -10,7 +10,9 @@ import numpy as np
 
 from dask_bacc.coding._typing import BoolArray, FloatArray, IndexArray
 from dask_bacc.coding.codes import Code
+from dask_bacc.coding.codes.base import Group
 from dask_bacc.coding.decoders import Decoder, Evidence
+from dask_bacc.coding.decoders.base import Solution
 from dask_bacc.coding.located import Located
 from dask_bacc.coding.rows import Rows, RowWeights
 
@@ -166,71 +168,90 @@ def decoding_matrix(
     chunks = np.array(sorted(returned), dtype=np.intp)
     recovered = recovered_blocks(code, chunks, decoder)
     own = code.own_blocks[chunks]
-    weights = np.zeros((code.k, len(chunks)))
-    weights[~recovered] = np.nan
-    error = np.where(recovered, np.nan, np.inf)
-    kernels, suspects, noise, doubt = [], [], 0.0, np.zeros(len(chunks))
-    by_rows: list[RowWeights] = []
-    outlooks: list[GroupOutlook] = []
-    alike = 0.0
     square = 0.0 if inner is None else float(np.trace(inner)) / (len(chunks) * outputs)
+    evidence = Evidence(
+        code,
+        chunks,
+        results_gram=inner,
+        outputs=outputs,
+        located=located,
+        rows=rows,
+        values=values,
+        square=square,
+        rounding=rounding,
+        replace=replace,
+    )
+    made = _Assembly(recovered, len(chunks))
     for number, group in enumerate(code.groups):
         wanted = np.zeros(code.k, dtype=bool)
         wanted[group.blocks] = recovered[group.blocks]
         wanted[own[own >= 0]] = False
         positions = _within(chunks, group.chunks)
         if wanted.any() or _is_checked(code, decoder, len(positions)):
-            evidence = Evidence(
-                code=group.code,
-                chunks=chunks[positions] - group.chunks.start,
-                results_gram=None if inner is None else inner[np.ix_(positions, positions)],
-                outputs=outputs,
-                located=None if located is None else located.among(group.blocks),
-                rows=None if rows is None else rows.among(group.blocks, positions),
-                values=None if values is None else values[positions],
-                square=square,
-                rounding=rounding,
-                replace=replace,
-                memory=memory.setdefault(number, {}),
-            )
-            solution = decoder.solve(evidence)
+            of_group = evidence.among(group, positions, memory.setdefault(number, {}))
+            solution = decoder.solve(of_group)
             if len(suspected := positions[solution.suspects]):
-                suspects += chunks[suspected].tolist()
+                made.suspects += chunks[suspected].tolist()
                 if replace:
                     wanted[own[suspected][own[suspected] >= 0]] = True
                     own[suspected] = -1
                     wanted[own[own >= 0]] = False
-            if solution.kernel is not None:
-                kernels.append(solution.kernel)
-            noise = max(noise, solution.noise)
-            if solution.doubt is not None:
-                doubt[positions] = solution.doubt
-            if wanted.any():
-                alike = max(alike, solution.alike)
-            local = np.flatnonzero(wanted[group.blocks])
-            blocks = group.blocks[local]
-            weights[np.ix_(blocks, positions)] = solution.weights[local]
-            if solution.rows is not None:
-                by_rows.append(solution.rows.moved(group.blocks, positions))
-                weights[by_rows[-1].blocks] = 0.0
-            if solution.error is not None:
-                error[blocks] = solution.error[local]
-            if solution.outlook is not None:
-                outlooks.append(GroupOutlook(group.blocks, group.chunks, solution.outlook))
-    blocks, positions = _first_copies(own)
-    weights[blocks, positions] = 1.0
-    # What one noisy result says of the function's mean is off by the noise.
-    error[blocks] = np.hypot(noise, doubt[positions])
-    return DecodingMatrix(
-        weights,
-        error,
-        tuple(by_rows),
-        tuple(kernels),
-        noise,
-        tuple(suspects),
-        alike,
-        tuple(outlooks),
-    )
+            made.take(solution, group, positions, wanted)
+    return made.matrix(own)
+
+
+class _Assembly:
+    """A decoding matrix that is put together group by group."""
+
+    def __init__(self, recovered: BoolArray, count: int) -> None:
+        self._weights = np.zeros((len(recovered), count))
+        self._weights[~recovered] = np.nan
+        self._error = np.where(recovered, np.nan, np.inf)
+        self._doubt = np.zeros(count)
+        self._noise = self._alike = 0.0
+        self._kernels: list[str] = []
+        self._rows: list[RowWeights] = []
+        self._outlooks: list[GroupOutlook] = []
+        self.suspects: list[int] = []
+
+    def take(
+        self, solution: Solution, group: Group, positions: IndexArray, wanted: BoolArray
+    ) -> None:
+        """Take in what results at these positions say of those blocks of a group that matter."""
+        if solution.kernel is not None:
+            self._kernels.append(solution.kernel)
+        self._noise = max(self._noise, solution.noise)
+        if solution.doubt is not None:
+            self._doubt[positions] = solution.doubt
+        if wanted.any():
+            self._alike = max(self._alike, solution.alike)
+        local = np.flatnonzero(wanted[group.blocks])
+        blocks = group.blocks[local]
+        self._weights[np.ix_(blocks, positions)] = solution.weights[local]
+        if solution.rows is not None:
+            self._rows.append(solution.rows.moved(group.blocks, positions))
+            self._weights[self._rows[-1].blocks] = 0.0
+        if solution.error is not None:
+            self._error[blocks] = solution.error[local]
+        if solution.outlook is not None:
+            self._outlooks.append(GroupOutlook(group.blocks, group.chunks, solution.outlook))
+
+    def matrix(self, own: IndexArray) -> DecodingMatrix:
+        """With copies of those blocks whose own results are in."""
+        blocks, positions = _first_copies(own)
+        self._weights[blocks, positions] = 1.0
+        # What one noisy result says of the function's mean is off by the noise.
+        self._error[blocks] = np.hypot(self._noise, self._doubt[positions])
+        return DecodingMatrix(
+            self._weights,
+            self._error,
+            tuple(self._rows),
+            tuple(self._kernels),
+            self._noise,
+            tuple(self.suspects),
+            self._alike,
+            tuple(self._outlooks),
+        )
 
 
 def _first_copies(own: IndexArray) -> tuple[IndexArray, IndexArray]:

@@ -32,7 +32,8 @@ def timeline(report: RunReport, ax: Axes | None = None) -> Axes:
     A bar is a worker's time with a chunk; a thin grey line before it the time that the chunk
     waited while the worker had nothing else of the run, one behind it the time until its result
     was here. Diamonds mark backups. Pale bars after the answer are cancelled functions that had
-    not returned. Chunks that no worker had started share a row.
+    not returned. Chunks that no worker had started share a row. Workers that were slow in runs
+    before this one are said to be.
 
     Parameters
     ----------
@@ -67,7 +68,9 @@ def timeline(report: RunReport, ax: Axes | None = None) -> Axes:
     bars = bars_of(report)
     names, rows = rows_of(bars)
     idle = [i for i, c in enumerate(report.chunks) if c.worker is None and c.state != "spare"]
-    labels = [*names, *(["not started"] if idle else [])]
+    # Those that were given nothing have a row, too.
+    kept_off = sorted(report.slow.keys() - set(names))
+    labels = [*names, *kept_off, *(["not started"] if idle else [])]
     if ax is None:
         height = min(MARGIN + ROW * max(len(labels), 2), HIGHEST)
         _, ax = plt.subplots(figsize=(9, height), layout="constrained")
@@ -82,7 +85,7 @@ def timeline(report: RunReport, ax: Axes | None = None) -> Axes:
         failed = any(event.kind == "failed" for event in report.events)
         label = "end" if failed else "answer"
         ax.axvline(report.seconds, color="black", linewidth=1.2, label=label, zorder=4)
-    _name_rows(ax, labels)
+    _name_rows(ax, [f"{name} (slow)" if name in report.slow else name for name in labels])
     ax.set_xlabel("seconds since submission")
     ax.set_title(_title(report), loc="left", fontsize=10)
     _draw_legend(ax)

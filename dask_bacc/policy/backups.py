@@ -131,8 +131,8 @@ def choose_backups(
     ...                enough=4, suffices=lambda chunks: len(chunks) > 4)
     Backups(parity=(), copies=(2, 3))
     >>> choose_backups(coding.Berrut(4, 6, systematic=True), records, late={2, 3}, due=[2, 3],
-    ...                enough=4, suffices=lambda chunks: {0, 1, 4} <= set(chunks))
-    Backups(parity=(4,), copies=())
+    ...                enough=4, suffices=lambda chunks: {0, 1, 5} <= set(chunks))
+    Backups(parity=(5,), copies=())
     """
     if suffices(coming_without(records, {*late, *due})):
         return Backups()

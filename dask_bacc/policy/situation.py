@@ -39,7 +39,7 @@ class Rules:
     exact: bool
     timing: Timing
     #: workers that are known to be slow
-    slow: frozenset[str] = frozenset()
+    slow: Collection[str] = ()
 
 
 @dataclass

@@ -18,6 +18,8 @@ class Timing:
     fetch_after: float = 2.0
     #: for what a worker says of a chunk that has failed or was cancelled
     messages_within: float = 0.1
+    #: for which a worker that was slow is taken for slow
+    slow_for: float = 60.0
 
     def __post_init__(self) -> None:
         for field in fields(self):

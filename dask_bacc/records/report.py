@@ -58,6 +58,9 @@ class RunReport:
     suspects: tuple[int, ...] = ()
     #: chunks that are late by ``bacc.backup``, while the run waits for results
     late: tuple[int, ...] = ()
+    #: workers that were slow in runs of this client before, with their times the usual duration:
+    #: they are given nothing, as long as their share would make everybody wait, and no backups
+    slow: dict[str, float] = field(default_factory=dict)
     #: seconds of the run that went into decoding matrices and error estimates; results that came
     #: meanwhile were not kept waiting
     solving: float = 0.0
@@ -92,6 +95,9 @@ class RunReport:
         ]
         if self.suspects:
             lines.append(f"corrupted, it seems: {', '.join(map(str, self.suspects))}")
+        if self.slow:
+            named = (f"{worker} ({times:.2g} times)" for worker, times in self.slow.items())
+            lines.append(f"slow before this run: {', '.join(named)}")
         if self.missing:
             lines.append(f"missing: {', '.join(map(str, self.missing))}")
         lines += [f"chunk {i}: {type(e).__name__}: {e}" for i, e in sorted(self.erred.items())]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from dask_bacc.records.chunk import Attempted, ChunkRecord
@@ -25,6 +25,8 @@ class RunState:
     decoder: str
     #: name of the run in the log
     name: str = "run"
+    #: workers that were slow in runs before this one, with their times the usual duration
+    slow: Mapping[str, float] = field(default_factory=dict)
     #: gives the time; a simulation has its own
     clock: Callable[[], float] = time.monotonic
     #: when the run was submitted, by that clock
@@ -211,6 +213,7 @@ class RunState:
             erred=dict(self.erred),
             cancelled=tuple(i for i, r in enumerate(records) if r.state == "cancelled"),
             still_running={c: worker for (c, _), worker in sorted(self.still_running.items())},
+            slow=dict(self.slow),
             decoder=self.decoder,
             error=known.error if known else None,
             block_error=known.block_error if known else None,

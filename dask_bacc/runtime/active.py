@@ -73,6 +73,7 @@ class ActiveRun:
             copies=options.copies,
             exact=self.exact,
             timing=options.timing,
+            slow=self.state.slow.keys(),
         )
 
     def forget_results(self) -> None:

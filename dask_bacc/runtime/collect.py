@@ -167,8 +167,8 @@ async def _launch_backups(
     state, launcher, monitor = run.state, run.launcher, monitor_of(run.client)
     async with briefly(rules.deadline - state.elapsed):
         await monitor.refresh(run.client)
-    slow = [worker for chunk in late if (worker := state.records[chunk].worker) is not None]
-    available = monitor.available(slow)
+    kept_off = {worker for chunk in late if (worker := state.records[chunk].worker) is not None}
+    available = monitor.available(kept_off | state.slow.keys())
     lost = await asyncio.to_thread(launcher.lost)
     state.launch(chunks)
     state.give_up(lost.intersection(chunks))

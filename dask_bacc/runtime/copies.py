@@ -19,7 +19,7 @@ async def launch_copies(
     useless: Collection[int],
     seconds: float,
 ) -> bool:
-    """Launch some chunks once more, one for each idle worker; False if there is none.
+    """Launch some chunks once more, one for each idle thread; False if there is none.
 
     Parameters
     ----------
@@ -33,22 +33,24 @@ async def launch_copies(
         In which to find out who is idle.
     """
     monitor, state = monitor_of(run.client), run.state
-    idle: list[str] = []
+    idle: dict[str, int] = {}
     async with briefly(seconds):
         await monitor.refresh(run.client)
-        idle = monitor.idle(await keys_processing(run.client))
+        idle = monitor.free_threads(await keys_processing(run.client))
     # What has come meanwhile needs no copy.
     left = [chunk for chunk in chunks if state.is_open(chunk)]
-    # A worker that is late with a chunk would be no sooner with it.
-    taken = {worker for chunk in left for worker in state.records[chunk].workers}
-    free = [worker for worker in idle if worker not in taken]
-    chosen = left[: len(free)]
+    # A worker that is late with a chunk, or slow, would be no sooner with it.
+    taken = {
+        worker for chunk in left for worker in state.records[chunk].workers
+    } | state.slow.keys()
+    free = {worker: count for worker, count in idle.items() if worker not in taken}
+    chosen = left[: sum(free.values())]
     if len(chosen) < len(left):
         await _give_up(run, [chunk for chunk in useless if state.is_open(chunk)])
     if not chosen:
         return False
     attempts = state.copy(chosen)
-    futures = await asyncio.to_thread(run.launcher.relaunch, attempts, free, anew=False)
+    futures = await asyncio.to_thread(run.launcher.relaunch, attempts, sorted(free), anew=False)
     fetcher.add(futures)
     return True
 

@@ -20,14 +20,14 @@ from dask_bacc.engine.scheduler import (
     usual_heartbeat,
     workers_of,
 )
+from dask_bacc.policy.slow import to_avoid
 from dask_bacc.records.chunk import Attempted
 from dask_bacc.records.state import RunState
+from dask_bacc.runtime.speeds import Place, Speeds
 from dask_bacc.worker.messages import Message, unpacked
 
 #: Called on the client's event loop with a message and the address of its worker.
 OnMessage = Callable[[Message, str], None]
-#: A run, a chunk and the number of an attempt at it.
-Place = tuple[str, int, int]
 
 #: Heartbeats that a worker may be behind the others before it counts as unresponsive.
 HEARTBEATS = 3
@@ -85,6 +85,8 @@ class Monitor:
         self._refreshed = -math.inf
         #: seconds by which unresponsive workers were behind the others then
         self._behind: dict[str, float] = {}
+        #: how fast they are
+        self.speeds = Speeds()
 
     def listen(self, run: str, on_message: OnMessage) -> None:
         """Call `on_message` for every message of the run's chunks, until it is over."""
@@ -120,6 +122,7 @@ class Monitor:
             running = self._still_running.get(place)
             if running is not None and running.worker == worker:
                 del self._still_running[place]
+                self.speeds.through(place, worker, message.ago)
         elif message.state == "running" and over is not None:
             # It started while its cancellation was on the way.
             self._still_running[place] = StillRunning(worker, time.monotonic() + over.limit)
@@ -229,6 +232,11 @@ class Monitor:
         others = [worker for worker in self._workers if worker not in kept_off]
         return others if kept_off and len(others) >= fewest else []
 
+    def to_avoid(self, slow: Mapping[str, float], chunks: int) -> Collection[str]:
+        """Slow workers whose share of so many chunks would make everybody wait."""
+        threads = {worker: info.threads for worker, info in self._workers.items()}
+        return to_avoid(slow, threads, chunks)
+
     def idle(self, processing: Mapping[str, Collection[object]]) -> list[str]:
         """Workers that take tasks, have a thread for them and nothing to do, by their addresses.
 
@@ -237,9 +245,23 @@ class Monitor:
         processing : mapping
             What every worker is to do.
         """
-        running = {worker for worker, info in self._workers.items() if info.running}
-        free = running - self.unavailable
-        return sorted(worker for worker in free if not processing.get(worker))
+        return sorted(w for w in self.free_threads(processing) if not processing.get(w))
+
+    def free_threads(self, processing: Mapping[str, Collection[object]]) -> dict[str, int]:
+        """Threads that have nothing to do, of workers that take tasks and have any.
+
+        Parameters
+        ----------
+        processing : mapping
+            What every worker is to do.
+        """
+        taken = Counter(chunk.worker for chunk in self._still_running.copy().values())
+        free = {
+            worker: info.threads - taken[worker] - len(processing.get(worker, ()))
+            for worker, info in self._workers.items()
+            if info.running and worker not in self._behind
+        }
+        return {worker: count for worker, count in free.items() if count > 0}
 
     async def tidy(self, client: Client) -> None:
         """Have the scheduler forget messages, if it keeps many."""

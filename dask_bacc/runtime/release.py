@@ -44,6 +44,7 @@ async def release(run: ActiveRun, cancel: str, keep: Collection[int] = ()) -> No
     monitor = monitor_of(client)
     limit = usual_limit(state.records, run.options.patience) or 0.0
     monitor.over(run.name, limit, state)
+    monitor.speeds.learn(run.name, state, run.options.patience.minimum)
     leftovers = [(c, a) for c, a in launcher.futures if a in state.records[c].going_on]
     # Backups that another thread is about to launch are open, and have no future yet.
     state.give_up(state.open_chunks())

@@ -59,7 +59,8 @@ def start(
     limit = parse_bytes(dask.config.get("bacc.gather-limit"))
     opaque = options.combine == "list"
     graph = run_graph(chunks, call, topic=topic, sketched=sketched, limit=limit, opaque=opaque)
-    state = RunState(code.k, code.n, options.decoder.name, name=graph.name)
+    slow = monitor.speeds.slow(options.timing.slow_for)
+    state = RunState(code.k, code.n, options.decoder.name, name=graph.name, slow=slow)
     parity = [chunk for chunk, own in enumerate(code.own_blocks) if own < 0]
     launcher = Launcher(client, graph, graph.only_for(parity), options.retries)
     lost = graph.lost()
@@ -102,7 +103,8 @@ def start(
     state.give_up(lost)
     monitor.listen(graph.name, lambda *said: take_message(run, *said))
     try:
-        launcher.launch(first, monitor.available(patient=True), sources=sources)
+        workers = monitor.available(monitor.to_avoid(slow, code.k), patient=True)
+        launcher.launch(first, workers, sources=sources)
     except BaseException:
         monitor.forget(graph.name)
         raise

@@ -72,7 +72,7 @@ def test_an_estimate_above_rtol_is_said(client):
         return np.tanh(block @ weights)
 
     run = dask_bacc.encode(array, k=8, n=9).map(network)
-    with pytest.warns(RuntimeWarning, match=r"above rtol=0.1: its estimated relative error is"):
+    with pytest.warns(RuntimeWarning, match=r"above rtol=0.001: its estimated relative error is"):
         answer = run.result()
     truth = np.tanh(array @ weights)
     error = relative_error(answer, truth)

@@ -54,8 +54,11 @@ def start() -> Iterator[Callable[..., Cluster]]:
 
 
 @pytest.fixture
-def gate(tmp_path: Path) -> Iterator[Path]:
-    """A file that chunks wait for, deaf to all calls; it is there at the end in any case."""
+def gate(tmp_path: Path, no_copies: None) -> Iterator[Path]:
+    """A file that chunks wait for, deaf to all calls; it is there at the end in any case.
+
+    Copies would wait as well, unless a test asks for them.
+    """
     path = tmp_path / "gate"
     yield path
     path.touch()

@@ -162,6 +162,61 @@ def test_a_worker_that_hangs_is_passed_by(client, gate, hang):
     assert victim not in {chunk.worker for chunk in run.report.chunks if chunk.attempt}
 
 
+def test_both_workers_at_a_block_hang(client, gate, hang, configure):
+    """The budget is used up by then, and what hangs is made good all the same."""
+    configure({"bacc.backup.work": 1 + 1 / K})
+    found = pids(client)
+    coded = dask_bacc.encode(X, **ENCODINGS["no parity"])
+    run = coded.map(waits_twice, gate, 2, copies=True, client=client)
+    until(lambda: at_it(run, 2) == 2, 30, "no copy started")
+    for victim in run.report.chunks[2].workers:
+        hang(found[victim])
+    gate.touch()
+    np.testing.assert_array_equal(run.result(timeout=60), TRUTH)
+
+
+def waits_twice(block, gate: Path, slow: int):
+    """All attempts at one block wait at the gate."""
+    while get_worker().get_current_task()[1] == slow and not gate.exists():
+        time.sleep(0.005)
+    return np.sign(np.sin(1e3 * block))
+
+
+def at_it(run, chunk):
+    """How many attempts at a chunk have started."""
+    return len(run.report.chunks[chunk].workers)
+
+
+def slower_here(block, slow: str):
+    """A tenth of the speed on one worker."""
+    here = get_worker().address == slow
+    end = time.monotonic() + (1.5 if here else 0.15)
+    while time.monotonic() < end:
+        time.sleep(0.005)  # stands in for compute time
+    return np.sign(np.sin(1e3 * block))
+
+
+def test_a_worker_that_is_slow_is_known_in_the_next_runs(client, configure):
+    slow = sorted(pids(client))[0]
+    coded = dask_bacc.encode(np.vstack([X, X[:6]]), k=K + 1, n=K + 1, code="uncoded")
+    truth = np.sign(np.sin(1e3 * np.vstack([X, X[:6]])))
+    run = coded.map(slower_here, slow, client=client)
+    np.testing.assert_array_equal(run.result(timeout=60), truth)
+    assert slow in {worker for chunk in run.report.chunks for worker in chunk.workers}
+    assert run.report.slow == {}
+    wait_until_over(run)
+    again = coded.map(slower_here, slow, client=client)
+    np.testing.assert_array_equal(again.result(timeout=60), truth)
+    report = again.report
+    assert list(report.slow) == [slow]
+    assert report.slow[slow] > 5
+    assert slow in str(report)
+    assert slow not in {worker for chunk in report.chunks for worker in chunk.workers}
+    # It is forgotten after a time.
+    configure({"bacc.timing.slow-for": 1e-3})
+    assert coded.map(slower_here, "nobody", client=client).report.slow == {}
+
+
 def test_a_run_that_is_cancelled_with_copies_leaves_nothing(client, gate, tmp_path):
     started = tmp_path / "started"
     with no_key_left(client):
@@ -176,7 +231,7 @@ def test_a_run_that_is_cancelled_with_copies_leaves_nothing(client, gate, tmp_pa
 
 def test_functions_that_must_not_run_twice_are_not(client, gate):
     coded = dask_bacc.encode(X, **ENCODINGS["no parity"])
-    run = coded.map(rough, gate, 2, deadline=3.0, client=client)
+    run = coded.map(rough, gate, 2, deadline=3.0, copies=False, client=client)
     with pytest.raises(dask_bacc.DecodeError, match="blocks 2 are lost"):
         run.result(timeout=60)
     assert "copy" not in {event.kind for event in run.report.events}

@@ -55,7 +55,7 @@ def gate_file(tmp_path):
 
 
 @pytest.fixture
-def gate(cluster):
+def gate(cluster, no_copies):
     event = Event(f"gate-{uuid.uuid4()}", client=cluster)
     yield event
     event.set()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dask_bacc import ChunkRecord, coding
-from dask_bacc.policy.backups import parity_for
+from dask_bacc.policy.backups import Backups, choose_backups, coming_without, parity_for
 from dask_bacc.policy.lateness import Patience, late_chunks, usual_limit
 from tests.strategies import SYSTEMATIC
 
@@ -122,3 +122,36 @@ def test_what_is_usual_is_known_once_enough_have_returned():
     assert usual_limit([done(0, 0.01), done(0, 0.01)], PATIENCE) == 0.5
     # Not the time that results took to come.
     assert usual_limit([came(0, 1, 9), came(0, 1, 9)], PATIENCE) == 2.0
+
+
+@given(
+    st.text("rxs", min_size=12, max_size=12),
+    st.lists(st.floats(0.0, 1.0), min_size=12, max_size=12),
+    st.floats(0.0, 8.0),
+    st.booleans(),
+)
+def test_no_smaller_set_of_those_first_in_line_suffices(text, worth, threshold, may_copy):
+    """Against all sets of copies or of parity chunks in their order, one by one."""
+    code, records = SYSTEMATIC(8, 12), states(text)
+    late = [chunk for chunk in range(8) if text[chunk] == "x"]
+    due = late[::-1] if may_copy else []
+
+    def suffices(chunks):
+        return sum(worth[chunk] for chunk in chunks) >= threshold
+
+    chosen = choose_backups(code, records, late=late, due=due, enough=8, suffices=suffices)
+    coming = coming_without(records, late)
+    spares = [chunk for chunk, letter in enumerate(text) if letter == "s"]
+    assert set(chosen.copies) <= set(due)
+    assert set(chosen.parity) <= set(spares)
+    if suffices(coming):
+        assert chosen == Backups()
+    elif not suffices(coming | set(chosen.copies) | set(chosen.parity)):
+        # Nothing would do: all that may be run once more is.
+        assert list(chosen.copies) == due
+        assert not suffices(coming | set(due))
+    elif chosen.copies and not chosen.parity:
+        assert not suffices(coming | set(chosen.copies[:-1]))
+    elif chosen.parity and not chosen.copies:
+        # As many copies would not do.
+        assert not suffices(coming | set(due[: len(chosen.parity)]))

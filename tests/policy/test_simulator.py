@@ -110,3 +110,42 @@ def test_few_workers_take_turns():
     code = coding.Uncoded(6, 6)
     run = simulate(code, coding.FirstCopy(), lambda i, *_: times[i], workers=2, enough=6)
     assert run.seconds == 3
+
+
+COPIES = Patience(quantile=0.5, multiple=1.5, minimum=0.0, gate=1.0, work=2.0)
+TWICE = st.lists(st.tuples(st.floats(0.01, 100), st.floats(0.01, 100)), min_size=6, max_size=6)
+
+
+def with_copies(times, workers, copies=COPIES):
+    return simulate(
+        coding.Uncoded(6, 6),
+        coding.FirstCopy(),
+        lambda i, _, attempt: (*times[i], *4 * [math.inf])[min(attempt, 2)],
+        workers=workers,
+        enough=6,
+        copies=copies,
+    )
+
+
+@given(TWICE, st.integers(6, 12))
+def test_blocks_that_are_run_once_more_end_with_the_first_attempt(times, workers):
+    run = with_copies(times, workers)
+    first = [own for own, _ in times]
+    median = sorted(first)[2]
+    # With a worker for each copy they all start when their blocks have had the median twice over.
+    ends = [min(own, median + copy) if own > median else own for own, copy in times]
+    assert run.seconds <= max(first)
+    assert run.seconds >= max(ends) - 1e-9
+    if workers == 12:
+        assert run.seconds == pytest.approx(max(ends))
+    assert sum(1 + len(record.others) for record in run.records) <= 12
+
+
+def test_a_budget_of_no_copies_is_a_run_without():
+    times = [(1.0, 1.0)] * 5 + [(50.0, 1.0)]
+    assert with_copies(times, 12, Patience(0.5, 1.5, 0.0, work=1.0)).seconds == 50.0
+    run = with_copies(times, 12)
+    assert run.seconds == 2.0
+    # The one that was overtaken is stopped, and counts as wasted.
+    assert run.wasted == 2.0
+    assert run.worker_seconds == 5 + 2 + 1

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
 from dask_bacc.coding._typing import BoolArray, FloatArray, IndexArray
 from dask_bacc.coding.codes import Code
+from dask_bacc.coding.codes.base import Group
 from dask_bacc.coding.located import Located
 from dask_bacc.coding.rows import Rows, RowWeights
 
@@ -41,6 +42,20 @@ class Evidence:
     replace: bool = False
     #: what a decoder left at its last call, with fewer results of the same function
     memory: dict[str, Any] = field(default_factory=dict)
+
+    def among(self, group: Group, positions: IndexArray, memory: dict[str, Any]) -> Evidence:
+        """What there is of a group of the code, whose chunks are at these positions."""
+        gram, values = self.results_gram, self.values
+        return replace(
+            self,
+            code=group.code,
+            chunks=self.chunks[positions] - group.chunks.start,
+            results_gram=None if gram is None else gram[np.ix_(positions, positions)],
+            located=None if self.located is None else self.located.among(group.blocks),
+            rows=None if self.rows is None else self.rows.among(group.blocks, positions),
+            values=None if values is None else values[positions],
+            memory=memory,
+        )
 
 
 @dataclass(frozen=True)
