@@ -76,6 +76,12 @@ class Draw:
     #: seconds that each chunk takes when nothing is wrong
     seconds: tuple[float, ...]
     faults: tuple[Fault, ...]
+    #: whether blocks are run once more, with `Patience.gate` and `Patience.work`
+    copies: bool = False
+    gate: float = 1.2
+    work: float = 2.0
+    #: whether only the first attempts at chunks misbehave
+    first_only: bool = False
 
     @property
     def kinds(self) -> set[str]:
@@ -121,7 +127,16 @@ def draw(seed: int) -> Draw:
     count = int(rng.integers(1, 4))
     weights = np.array([WEIGHTS[kind] for kind in FAULTS])
     kinds = rng.choice(FAULTS, size=count, replace=False, p=weights / weights.sum())
-    return replace(drawn, faults=tuple(_fault(str(kind), drawn, rng) for kind in kinds))
+    # Of its own, so that all else is as it was before there were copies.
+    more = np.random.default_rng([20262, seed])
+    return replace(
+        drawn,
+        faults=tuple(_fault(str(kind), drawn, rng) for kind in kinds),
+        copies=bool(more.random() < 0.7),
+        gate=float(more.choice([0.0, 1.2, 1.2])),
+        work=float(more.choice([2.0, 2.0, 4.0])),
+        first_only=bool(more.random() < 0.5),
+    )
 
 
 def _fault(kind: str, drawn: Draw, rng: np.random.Generator) -> Fault:

@@ -11,6 +11,7 @@ from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
 
+import dask
 import dask.array as da
 import numpy as np
 
@@ -81,7 +82,8 @@ class Scene:
         for fault in draw.faults:
             if fault.kind == "slow":
                 seconds[list(fault.chunks)] += fault.seconds
-        self.arguments = (draw.function, layers, tuple(seconds.tolist()), behave, str(gate))
+        said = (tuple(seconds.tolist()), behave, str(gate), draw.first_only)
+        self.arguments = (draw.function, layers, *said)
         self.behave = behave
         self.runs: list[dask_bacc.CodedRun] = []
         self.striker = Striker(draw.faults, arena.cluster.scheduler.pid, self.pids, self._say_when)
@@ -148,16 +150,18 @@ class Scene:
         clock = self.arena.clock
         end = clock.time() + draw.deadline
         try:
-            run = self.coded.map(
-                chaotic,
-                *self.arguments,
-                enough=draw.enough,
-                rtol=draw.rtol,
-                deadline=draw.deadline,
-                launch=draw.launch,
-                cancel=draw.cancel,
-                client=self.client,
-            )
+            with dask.config.set({"bacc.backup.gate": draw.gate, "bacc.backup.work": draw.work}):
+                run = self.coded.map(
+                    chaotic,
+                    *self.arguments,
+                    enough=draw.enough,
+                    rtol=draw.rtol,
+                    deadline=draw.deadline,
+                    launch=draw.launch,
+                    cancel=draw.cancel,
+                    copies=draw.copies,
+                    client=self.client,
+                )
         except Exception as error:
             self.outcome.ended.append(type(error).__name__)
             self._check(False, f"map raised {type(error).__name__}: {error}")
@@ -185,7 +189,7 @@ class Scene:
         self.outcome.ended.append("answer" if error is None else type(error).__name__)
         self._say_when(f"ended {lateness:+.3f} s after the deadline: {error!r}\n{report}")
         self._check(lateness <= GRACE, f"ended {lateness:.2f} s after its deadline")
-        failures = [*report_failures(report, self.behave)]
+        failures = [*report_failures(report, self.behave, draw.first_only)]
         if error is None:
             failures += self._check_answer(answer, report, self.coded.code)
         else:
@@ -213,10 +217,11 @@ class Scene:
         if self.draw.cancel != "restart" or holds:
             return
         stuck = {
-            record.worker
+            worker
             for report in self.outcome.reports
             for chunk, record in enumerate(report.chunks)
-            if record.state == "cancelled" and self.behave.get(chunk) == "deaf" and record.worker
+            if self.behave.get(chunk) == "deaf"
+            for worker in _cancelled_at(record, self.draw.first_only)
         }
         for address in stuck:
             if self.pids.get(address) not in self.striker.stopped:
@@ -268,3 +273,12 @@ class Scene:
             until(lambda: len(pids(client)) == workers, HEALED, "workers are missing")
         self.gate.touch()
         self.outcome.healed = not self.outcome.failures
+
+
+def _cancelled_at(record: dask_bacc.ChunkRecord, first_only: bool) -> Iterator[str]:
+    """Workers that were at a chunk which never ends when it was cancelled."""
+    numbers = (record.attempt, *(other.number for other in record.others))
+    for number, tried in zip(numbers, (record, *record.others), strict=True):
+        over = tried is not record or record.state == "cancelled"
+        if over and tried.worker and tried.done is None and not (first_only and number):
+            yield tried.worker

@@ -52,11 +52,13 @@ def chaotic(
     seconds: tuple[float, ...],
     behave: dict[int, str],
     gate: str,
+    first_only: bool,
 ) -> Any:
-    """The function on a worker, where some chunks behave badly."""
-    chunk = get_worker().get_current_task()[1]
-    time.sleep(seconds[chunk])  # stands in for compute time
-    match behave.get(chunk):
+    """The function on a worker, where some chunks behave badly, or first attempts at them."""
+    name, chunk = get_worker().get_current_task()
+    well = first_only and "-again-" in name
+    time.sleep(0.0 if well else seconds[chunk])  # stands in for compute time
+    match None if well else behave.get(chunk):
         case "raise":
             raise ArithmeticError(f"chunk {chunk} fails")
         case "nan":

@@ -25,6 +25,8 @@ from distributed import wait
 
 import dask_bacc
 from benchmarks import figures
+from benchmarks.tail.defaults import defaults
+from benchmarks.tail.exact import LAWS as EXACT_LAWS
 from benchmarks.tail.exact import exact
 from benchmarks.tail.model import Overhead, large_jobs, simulated
 from benchmarks.tail.peers import CUBED
@@ -47,12 +49,15 @@ from benchmarks.tail.systems import (
     systems_of,
     work,
 )
+from benchmarks.tail.throttled import throttled
 
 mpl.use("agg")
 from matplotlib import pyplot as plt
 
 #: a worker to a chunk, and four chunks to a worker
 SMALL, LARGE = Size(8, 12, workers=12, threads=1), Size(32, 40, workers=10, threads=4)
+#: a worker to a chunk, of many
+MANY = Size(32, 40, workers=40, threads=1)
 
 
 def measure(law: Law, size: Size, rounds: int, names: Iterable[str] = tuple(SYSTEMS)) -> dict:
@@ -244,6 +249,9 @@ def main() -> None:
         "nothing-wrong": lambda: nothing_wrong(min(options.rounds, 15)),
         "best": lambda: best(LAWS[0], 4 * options.rounds),
         "exact": lambda: exact(options.rounds, (SMALL,)),
+        "exact-large": lambda: exact(options.rounds, (MANY,)),
+        "defaults": lambda: [defaults(law, SMALL, options.rounds) for law in EXACT_LAWS[:2]],
+        "throttled": lambda: throttled(min(options.rounds, 10)),
         "longer": lambda: longer(max(options.rounds // 2, 1)),
         "rounds": lambda: rounds_with_a_hung_worker(min(options.rounds, 10)),
         "figure": lambda: figure(options.rounds, options.figure),

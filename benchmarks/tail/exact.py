@@ -52,9 +52,14 @@ def attempt(block: np.ndarray, seconds: float) -> np.ndarray:
 
 def work(block: np.ndarray, times: np.ndarray) -> np.ndarray:
     """The function, after the seconds of this attempt at this chunk."""
-    name, chunk = get_worker().get_current_task()
-    number = int(name.rpartition("-again-")[2]) if "-again-" in name else 0
+    chunk, number = task_here()
     return attempt(block, times[number % len(times), chunk])
+
+
+def task_here() -> tuple[int, int]:
+    """Number of the chunk that the calling function was given, and of what is launched so late."""
+    name, chunk = get_worker().get_current_task()
+    return chunk, int(name.rpartition("-again-")[2]) if "-again-" in name else 0
 
 
 def exact(rounds: int, sizes: tuple[Size, ...]) -> None:

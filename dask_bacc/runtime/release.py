@@ -61,7 +61,9 @@ async def release(run: ActiveRun, cancel: str, keep: Collection[int] = ()) -> No
             await client.cancel(futures, asynchronous=True)
         in_background(monitor.tidy(client))
         if leftovers or monitor.unavailable:
-            restart = set(running.values()) if cancel == "restart" else set()
+            # Those too that were overtaken before the run was over.
+            left = monitor.still_running(run.name)
+            restart = set(left.values()) if cancel == "restart" else set()
             in_background(_look_after(client, run.name, restart))
 
 

@@ -32,7 +32,7 @@ def threads():
 
 
 @pytest.fixture
-def gate(threads):
+def gate(threads, no_copies):
     with closed_gate(threads) as name:
         yield name
 
