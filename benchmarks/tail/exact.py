@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 import warnings
 from collections import defaultdict
+from collections.abc import Iterable
 
 import dask
 import numpy as np
 from distributed import get_worker
 
 import dask_bacc
-from benchmarks.tail.peers import CUBED, SPARK, measure_duplicates
+from benchmarks.tail.peers import CUBED, SPARK, measure_duplicates, simulate_duplicates
 from benchmarks.tail.systems import (
     GIVE_UP,
     Law,
@@ -23,6 +24,9 @@ from benchmarks.tail.systems import (
     settle,
     stopped,
 )
+from dask_bacc import coding
+from dask_bacc.policy.lateness import Patience
+from dask_bacc.policy.simulator import simulate
 
 #: Ours, by the multiple of the usual time that an attempt has, and attempts a block at most.
 GATES = {
@@ -36,6 +40,10 @@ LAWS = (
     Law("shifted exponential from 0.5 s on", lambda rng, n: 0.5 + rng.exponential(0.5, n)),
     Law("one hung", lambda rng, n: 0.5 + rng.exponential(0.05, n), hung=1e-9),
 )
+#: Rounds that are drawn for the simulator.
+SIMULATED = 2000
+#: Seconds and work of a system in every round.
+Taken = list[tuple[float, float]]
 PEERS = ("plain blocks", CUBED.name, SPARK.name, "repetition")
 
 
@@ -67,10 +75,10 @@ def exact(rounds: int, sizes: tuple[Size, ...]) -> None:
     warnings.simplefilter("ignore", RuntimeWarning)
     for size in sizes:
         for law in LAWS:
-            _table(law, size, rounds, _measured(law, size, rounds))
+            _table(law, size, _measured(law, size, rounds))
 
 
-def _measured(law: Law, size: Size, rounds: int) -> dict[str, list[tuple[float, float]]]:
+def _measured(law: Law, size: Size, rounds: int) -> dict[str, Taken]:
     """Seconds and work, in seconds of workers, of every system in every round."""
     client, pids = cluster_of(size)
     blocks = blocks_of(size.k)
@@ -79,7 +87,7 @@ def _measured(law: Law, size: Size, rounds: int) -> dict[str, list[tuple[float, 
         for code, n in (("uncoded", size.k), ("repetition", size.n))
     }
     truth = rough(blocks.reshape(-1, 20))
-    found: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
+    found: defaultdict[str, Taken] = defaultdict(list)
     more = np.random.default_rng(11)
     for drawn in rounds_of(law, size, rounds):
         further = np.stack([law.draw(more, size.n) for _ in range(6)])
@@ -125,16 +133,54 @@ def _ours(
     return seconds, spent
 
 
-def _table(law: Law, size: Size, rounds: int, found: dict) -> None:
+def in_simulation(law: Law, size: Size, names: Iterable[str], rounds: int) -> dict[str, Taken]:
+    """Seconds and work of every system in drawn rounds, where the runtime takes no time."""
+    found: dict[str, Taken] = {}
+    k, uncoded = size.k, coding.Uncoded(size.k, size.k)
+    for name in names:
+        rng, taken = np.random.default_rng(3), []
+        for _ in range(rounds):
+            times = np.minimum(law.draw(rng, 8 * size.n).reshape(8, size.n), GIVE_UP)
+            if name in (CUBED.name, SPARK.name):
+                policy = CUBED if name == CUBED.name else SPARK
+                taken.append(simulate_duplicates(policy, times[0, :k], times[1, :k]))
+                continue
+            gate, attempts = GATES.get(name, (1.0, 1.0))
+            code = coding.Repetition(k, size.n) if name == "repetition" else uncoded
+            run = simulate(
+                code,
+                coding.FirstCopy(),
+                lambda chunk, _, attempt, times=times: float(times[attempt % 8, chunk]),
+                workers=size.workers,
+                enough=k,
+                copies=Patience(0.5, 1.5, 0.1, gate, attempts) if name in GATES else None,
+            )
+            taken.append((run.seconds, run.worker_seconds))
+        found[name] = taken
+    return found
+
+
+def _table(law: Law, size: Size, found: dict[str, Taken]) -> None:
+    rounds = len(next(iter(found.values())))
     print(f"\n{law.name}, k={size.k}, {size.workers} workers, {rounds} rounds, exact answers")
-    print(f"{'':36}{'p50':>8}{'p99':>8}{'over best peer':>18}{'work':>8}")
+    heads = ("p50", "p99", "over best peer", "work", "sim p50", "p99", "over best peer", "work")
+    print(f"{'':32}" + "".join(f"{head:>{18 if 'over' in head else 9}}" for head in heads))
+    columns = [_columns(law, size, found)]
+    if not law.hung:
+        columns.append(_columns(law, size, in_simulation(law, size, found, SIMULATED)))
+    for name in found:
+        print(f"{name:32}" + "".join(f"{value:9.2f}" for part in columns for value in part[name]))
+
+
+def _columns(law: Law, size: Size, found: dict[str, Taken]) -> dict[str, tuple[float, ...]]:
+    """Median and 99th percentile, the same over the best peer's, and work in tasks a block."""
     quantiles = {
         name: np.quantile([seconds for seconds, _ in values], [0.5, 0.99], method="lower")
         for name, values in found.items()
     }
-    usual = np.mean(law.draw(np.random.default_rng(0), 10_000))
+    usual = np.mean(np.minimum(law.draw(np.random.default_rng(0), 100_000), GIVE_UP))
     peers = np.min([quantiles[name] for name in PEERS if name in quantiles], axis=0)
-    for name, (p50, p99) in quantiles.items():
-        work_of = np.mean([spent for _, spent in found[name]]) / size.k / usual
-        ratios = f"{p50 / peers[0]:9.2f}{p99 / peers[1]:9.2f}"
-        print(f"{name:36}{p50:8.2f}{p99:8.2f}{ratios}{work_of:8.2f}")
+    return {
+        name: (*both, *(both / peers), np.mean([w for _, w in found[name]]) / size.k / usual)
+        for name, both in quantiles.items()
+    }

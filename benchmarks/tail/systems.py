@@ -151,9 +151,7 @@ class Systems:
         coded = self.plain if policy.code == "uncoded" else self.coded[policy.code]
         begin = time.perf_counter()
         # Blocks that are run once more have a table of their own.
-        run = coded.map(
-            work, times, enough=policy.enough(self.k), copies=False, **policy.options
-        )
+        run = coded.map(work, times, enough=policy.enough(self.k), copies=False, **policy.options)
         try:
             answer = run.result(timeout=GIVE_UP)
         except (TimeoutError, dask_bacc.DecodeError):
