@@ -5,6 +5,7 @@ from importlib.metadata import version as _version
 from dask_bacc import _config, coding
 from dask_bacc.api import encode
 from dask_bacc.array import CodedArray
+from dask_bacc.planning.plan import Plan, plan
 from dask_bacc.progress import progress
 from dask_bacc.records.chunk import Attempt, ChunkRecord
 from dask_bacc.records.errors import DecodeError, ResultError
@@ -24,12 +25,14 @@ __all__ = [
     "CodedRun",
     "DecodeError",
     "Partial",
+    "Plan",
     "ResultError",
     "RunEvent",
     "RunReport",
     "__version__",
     "coding",
     "encode",
+    "plan",
     "progress",
     "should_stop",
 ]

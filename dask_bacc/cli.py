@@ -6,8 +6,6 @@ from pathlib import Path
 
 import click
 
-from dask_bacc import DecodeError
-
 
 @click.group(name="bacc")
 def bacc() -> None:
@@ -20,20 +18,21 @@ def bacc() -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     default=Path("dask-bacc-demo.png"),
     show_default=True,
-    help="Where the picture of the run is written.",
+    help="Where the picture is written.",
 )
 @click.option(
     "--patience",
     type=click.FloatRange(min=3),
-    default=10.0,
+    default=6.0,
     show_default=True,
     help="Seconds after which an answer is no longer waited for.",
 )
 def demo(output: Path, patience: float) -> None:
-    """Lose two of eight workers in the middle of a job, and get the answer all the same.
+    """Lose a worker and slow another, and get three answers all the same.
 
-    Encodes 5,000 handwritten digits, maps a classifier and second moments over them, stops two
-    worker processes while they work, decodes, and compares with map_blocks in the same situation.
+    A linear, a smooth and a rough function are mapped over 5,000 handwritten digits on eight
+    worker processes, of which one is stopped and one runs at a tenth of its speed; and again with
+    map_blocks in the same situation.
     """
     try:
         from dask_bacc.demo.run import run_demo
@@ -44,7 +43,4 @@ def demo(output: Path, patience: float) -> None:
         ) from error
     if not output.absolute().parent.is_dir():
         raise click.BadParameter(f"there is no directory {output.parent}", param_hint="--output")
-    try:
-        run_demo(output, patience)
-    except DecodeError as error:
-        raise click.ClickException(f"{error}; give it more patience") from error
+    run_demo(output, patience)

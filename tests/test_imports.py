@@ -27,6 +27,7 @@ FLOORS = (
     ("array", "progress"),
     ("xarray",),
     ("api",),
+    ("planning",),
     ("__init__",),
     ("demo",),
     ("cli",),

@@ -77,7 +77,8 @@ def simulated(
             # Neighbouring threads are those of different workers.
             hung=[thread for thread in range(threads) if thread % size.workers in drawn.hung],
             # From as many results as blocks it always is.
-            accurate=functools.partial(_is_accurate, k, n) if policy.share < 1 else None,
+            error=functools.partial(_error, k, n) if policy.share < 1 else None,
+            rtol=RTOL,
         )
         came = [chunk for chunk, record in enumerate(run.records) if record.state == "returned"]
         left = sum(record.state == "running" for record in run.records)
@@ -86,14 +87,14 @@ def simulated(
     return seconds
 
 
-def _is_accurate(k: int, n: int, returned: Sequence[int]) -> bool:
-    """Whether the systematic code's estimate from these results is within `RTOL`."""
+def _error(k: int, n: int, returned: Sequence[int]) -> float:
+    """The systematic code's estimate from these results."""
     blocks, code = blocks_of(k), coding.Berrut(k, n, systematic=True)
     results = {chunk: function(code.encode(blocks)[chunk]) for chunk in returned}
     gram = blocks.reshape(k, -1) @ blocks.reshape(k, -1).T
     error = coding.decode(code, results, gram=gram).error
     size = np.sqrt(np.mean(np.square(list(results.values()))))
-    return bool(np.sqrt(np.mean(error**2)) <= RTOL * size)
+    return float(np.sqrt(np.mean(error**2)) / size)
 
 
 def large_jobs() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from dask_bacc.coding._typing import BoolArray, FloatArray, IndexArray
 from dask_bacc.coding.codes import Code
 from dask_bacc.coding.codes.base import Group
 from dask_bacc.coding.decoders import Decoder, Evidence
-from dask_bacc.coding.decoders.base import Solution
+from dask_bacc.coding.decoders.base import Outlook, Solution
 from dask_bacc.coding.located import Located
 from dask_bacc.coding.rows import Rows, RowWeights
 
@@ -65,12 +65,12 @@ class GroupOutlook:
     blocks: IndexArray
     chunks: slice
     #: of the chunks of the group, counted within it
-    variance: Callable[[IndexArray], FloatArray]
+    outlook: Outlook
 
     def shrinking(self, now: IndexArray, then: IndexArray) -> FloatArray:
         """Errors with these chunks over those with fewer."""
         before, after = (
-            self.variance(chunks[_within(chunks, self.chunks)] - self.chunks.start)
+            self.outlook.variance(chunks[_within(chunks, self.chunks)] - self.chunks.start)
             for chunks in (now, then)
         )
         with np.errstate(invalid="ignore", divide="ignore"):

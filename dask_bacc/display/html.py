@@ -52,7 +52,7 @@ def coded_array_html(code: Code, parts: Sequence[Part], nbytes: int) -> str:
         for i, row in enumerate(rows)
         for j in row
     ]
-    return _template("coded_array.html.j2").render(
+    return template("coded_array.html.j2").render(
         code=code,
         parts=parts,
         size=format_bytes(nbytes),
@@ -81,7 +81,7 @@ def run_html(status: str, report: RunReport) -> str:
     marks = {"backup": backups, "late": late, "suspect": set(report.suspects)}
     marked = [[name for name in marks if i in marks[name]] for i in range(report.n)]
     present = Counter[str](chunk.state for chunk in report.chunks)
-    return _template("run.html.j2").render(
+    return template("run.html.j2").render(
         status=status,
         report=report,
         cells=[
@@ -125,5 +125,6 @@ def _environment() -> Environment:
     )
 
 
-def _template(name: str) -> Template:
+def template(name: str) -> Template:
+    """A template of this package, which escapes every value."""
     return _environment().get_template(name)

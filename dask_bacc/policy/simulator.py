@@ -7,6 +7,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from dask_bacc.coding import Code, Decoder
 from dask_bacc.policy.lateness import Patience
@@ -19,8 +20,8 @@ from dask_bacc.records.state import RunState
 
 #: ``seconds(chunk, worker, attempt)`` that a chunk takes on a worker; inf if it never returns.
 Seconds = Callable[[int, int, int], float]
-#: ``accurate(returned)``: whether the estimate from these chunks' results is small enough.
-Accurate = Callable[[Sequence[int]], bool]
+#: ``error(returned)``: the estimated error with these chunks' results; inf for no answer.
+Error = Callable[[Collection[int]], float]
 
 DEFAULT_TIMING = Timing()
 
@@ -51,7 +52,8 @@ def simulate(
     exact: bool = False,
     overhead: float = 0.0,
     hung: Collection[int] = (),
-    accurate: Accurate | None = None,
+    error: Error | None = None,
+    rtol: float = 0.0,
     timing: Timing = DEFAULT_TIMING,
 ) -> SimulatedRun:
     """Simulate a run.
@@ -77,8 +79,11 @@ def simulate(
     hung : collection of int
         Workers that are given chunks and never start them; these are launched anew elsewhere
         once it is known.
-    accurate : callable, optional
-        Asked when at least `enough` results are in; by default any such estimate will do.
+    error : callable, optional
+        Asked when at least `enough` results are in, and by those who choose between backups; by
+        default any estimate will do, and none is asked for.
+    rtol : float
+        Error that is good enough.
     timing : Timing
         After which hung workers are known.
 
@@ -105,8 +110,8 @@ def simulate(
         code,
         decoder,
         enough,
-        estimates=accurate is not None,
-        rtol=0.0,
+        estimates=error is not None,
+        rtol=rtol,
         deadline=math.inf,
         patience=patience or copies or Patience(0.5, 1.5, 0.1),
         parity=patience is not None,
@@ -122,14 +127,20 @@ def simulate(
             case Finish():
                 return _ended(state.records, times.now, times.now + overhead)
             case Estimate():
+                assert error is not None
                 situation.fresh = False
-                situation.estimated(len(state.returned))
-                if accurate is not None and accurate(state.returned):
+                returned = tuple(state.returned)
+                situation.estimated(len(returned), partial(_with_more, error, returned))
+                if len(returned) >= enough and error(returned) <= rtol:
                     return _ended(state.records, times.now, times.now + overhead)
             case LaunchBackups(chunks):
                 state.launch(chunks)
                 times.queue.extend((chunk, 0) for chunk in chunks)
-            case LaunchCopies(chunks):
+            case LaunchCopies(chunks, useless):
+                if times.idle < len(chunks) and useless:
+                    attempts = [(c, a) for c in useless for a in state.records[c].going_on]
+                    state.give_up(useless)
+                    times.drop(attempts)
                 chosen = chunks[: times.idle]
                 times.queue.extend(state.copy(chosen).items())
                 if not chosen:
@@ -149,6 +160,10 @@ def simulate(
                         state.take_result(*attempted)
                         times.drop((attempted[0], other) for other in others)
                         situation.arrived(times.now, enough)
+
+
+def _with_more(error: Error, returned: Sequence[int], more: Collection[int]) -> float:
+    return error({*returned, *more})
 
 
 class _Times:

@@ -15,7 +15,7 @@ from dask_bacc.results.solver import Solver
 
 #: Seconds that looking at rows takes, as long as nothing is known of it, and the share of the
 #: run's time that it may take where blocks give an answer that is good enough.
-GUESS, SHARE = 0.2, 0.1
+GUESS, SHARE = 0.2, 0.2
 
 
 @dataclass(frozen=True, eq=False)

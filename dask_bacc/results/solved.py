@@ -24,6 +24,8 @@ class Solved:
     matrices: list[DecodingMatrix]
     #: how well
     estimate: ErrorEstimate
+    #: RMS values of the leaves
+    units: tuple[float, ...] = ()
     #: whether it depends on the results alone and not on the order of their arrival
     thorough: bool = False
 

@@ -175,7 +175,8 @@ class Solver:
                 of_sum = _error_of_sum(matrix, products, outputs, rows)
             solved.append(_SolvedLeaf(matrix, _rms(products, outputs), of_sum))
         estimate = _worst(code.k, solved, reduced=self._reduced)
-        return Solved(len(results), chunks, [leaf.matrix for leaf in solved], estimate)
+        units = tuple(leaf.unit for leaf in solved)
+        return Solved(len(results), chunks, [leaf.matrix for leaf in solved], estimate, units)
 
     def _grow(self, results: Mapping[int, ResultSpec]) -> None:
         """Take the results that are new into the inner products."""

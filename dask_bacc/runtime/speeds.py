@@ -36,6 +36,10 @@ class Speeds:
             seconds = max(time.monotonic() - ago - began, pace.seconds)
             self._paces[place] = replace(pace, seconds=seconds, through=True), began
 
+    def recent(self) -> list[float]:
+        """Times the usual of their runs that chunks took which ended, of all that are known."""
+        return [pace.times for pace, _ in list(self._paces.values()) if pace.through]
+
     def slow(self, memory: float) -> dict[str, float]:
         """Workers that have been slow in the last so many seconds, with their times the usual."""
         since = time.monotonic() - memory

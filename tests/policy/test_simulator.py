@@ -99,7 +99,7 @@ def test_a_run_waits_until_the_estimate_is_small_enough():
         lambda chunk, *_: 12.0 - chunk,
         workers=12,
         enough=5,
-        accurate=lambda returned: 5 in returned,
+        error=lambda returned: 0.0 if 5 in returned else 1.0,
     )
     # Chunks 11 to 7 make enough, and 5 comes after 6.
     assert run.seconds == 7.0

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -58,6 +57,16 @@ class Evidence:
         )
 
 
+class Outlook(Protocol):
+    """What further results would leave unknown."""
+
+    def variance(self, chunks: IndexArray) -> FloatArray:
+        """``(k,)`` variances, given results of these chunks, up to a factor of each block."""
+
+    def of(self, generator: FloatArray) -> Outlook:
+        """The same for the chunks of another code over the same blocks."""
+
+
 @dataclass(frozen=True)
 class Solution:
     """What a decoder made of the evidence."""
@@ -78,9 +87,8 @@ class Solution:
     alike: float = 0.0
     #: answers to blocks, row by row, in place of those of `weights`; None for no block
     rows: RowWeights | None = None
-    #: ``(k,)`` variances that results of these chunks would leave, up to a factor of each block;
-    #: None if the decoder cannot foresee them
-    outlook: Callable[[IndexArray], FloatArray] | None = None
+    #: what further results would leave unknown; None if the decoder cannot foresee it
+    outlook: Outlook | None = None
 
 
 class Decoder(ABC):

@@ -12,8 +12,8 @@ from dask_bacc.coding.codes import Code
 from dask_bacc.coding.decoders.base import Decoder, Evidence, Solution
 from dask_bacc.coding.kriging.alike import RULE
 from dask_bacc.coding.kriging.fitted import FEWEST, Fitted
-from dask_bacc.coding.kriging.kernels import Geometry, centred
-from dask_bacc.coding.kriging.outlook import Outlook
+from dask_bacc.coding.kriging.kernels import centred
+from dask_bacc.coding.kriging.outlook import Outlook, Space
 from dask_bacc.coding.kriging.rows.by_rows import ByRows, krige_rows
 
 
@@ -84,12 +84,12 @@ class Kriging(Decoder):
         k = evidence.code.k
         if not np.trace(evidence.results_gram) > 0:
             return _from_zeros(evidence)
-        geometry, unit = _geometry(evidence, evidence.chunks)
+        space = _space(evidence)
         unknown, blur = np.zeros(k), np.zeros(k)
         if evidence.located is not None:
-            unknown, blur = evidence.located.unknown, evidence.located.blur / unit
+            unknown, blur = evidence.located.unknown, evidence.located.blur / space.unit
         fitted = Fitted.to(
-            geometry,
+            space.geometry(evidence.chunks),
             k,
             evidence.results_gram,
             evidence.outputs,
@@ -125,15 +125,8 @@ class Kriging(Decoder):
             doubt=found.doubt,
             alike=float(np.sqrt(unforeseen)),
             rows=None if by_rows is None else by_rows.weights,
-            outlook=_outlook(evidence, fitted).variance,
+            outlook=Outlook(fitted.conditioned.parts, space),
         )
-
-
-def _outlook(evidence: Evidence, fitted: Fitted) -> Outlook:
-    """What the fits say of all chunks, in the units in which they know those that returned."""
-    code = evidence.code
-    geometry, _ = _geometry(evidence, np.arange(code.n))
-    return Outlook(fitted.conditioned.parts, code.generator, geometry)
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,21 +219,19 @@ def _most_suspects(code: Code, count: int) -> int:
     return (count - code.k - 2) // 2
 
 
-def _geometry(evidence: Evidence, chunks: IndexArray) -> tuple[Geometry, float]:
-    """How blocks (first) and chunks lie to each other, and the square of the unit."""
+def _space(evidence: Evidence) -> Space:
+    """Where the blocks and the chunks of a code are."""
     code = evidence.code
     if evidence.located is None and code.data_nodes is not None and code.chunk_nodes is not None:
         # All that is known of the blocks is that chunks vary smoothly along the nodes.
         nodes, known = code.data_nodes, code.chunk_nodes
-        unit = np.mean(np.concatenate([nodes, known[evidence.chunks]]) ** 2)
-        points = np.concatenate([nodes, known[chunks]])
-        return Geometry.of(points[:, None], np.eye(1) / unit), 1.0
-    points = np.vstack([np.eye(code.k), code.generator[chunks]])
+        unit = float(np.mean(np.concatenate([nodes, known[evidence.chunks]]) ** 2))
+        return Space(nodes[:, None], known[:, None], np.eye(1) / unit)
     if evidence.located is None:
-        return Geometry.of(points, np.eye(code.k)), 1.0
+        return Space(np.eye(code.k), code.generator, np.eye(code.k))
     # Rows sum to one, so all points move alike.
     before = evidence.located.gram
     gram = centred(before)
     scale = float(np.mean(np.diag(gram)))
     scale = scale if scale > 0 else 1.0
-    return Geometry.of(points, gram / scale, before / scale), scale
+    return Space(np.eye(code.k), code.generator, gram / scale, before / scale, scale)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from scipy.linalg import lapack
@@ -13,6 +14,26 @@ from dask_bacc.coding.kriging.cholesky import factorised
 from dask_bacc.coding.kriging.explained import Explained
 from dask_bacc.coding.kriging.fitted import widening
 from dask_bacc.coding.kriging.kernels import Geometry
+
+
+@dataclass(frozen=True, eq=False)
+class Space:
+    """Where blocks and chunks are, as combinations of points whose inner products are known."""
+
+    #: ``(k, d)`` coefficients of the blocks
+    blocks: FloatArray
+    #: ``(n, d)`` coefficients of the chunks
+    chunks: FloatArray
+    #: ``(d, d)`` inner products, and the same before anything was taken off the points
+    gram: FloatArray
+    before: FloatArray | None = None
+    #: square of the unit
+    unit: float = 1.0
+
+    def geometry(self, chunks: IndexArray) -> Geometry:
+        """Of the blocks and then of these chunks."""
+        points = np.vstack([self.blocks, self.chunks[chunks]])
+        return Geometry.of(points, self.gram, self.before)
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,19 +48,24 @@ class Outlook:
 
     #: of the families that have a share, with it
     parts: Sequence[tuple[float, Explained]]
-    #: ``(n, k)`` coefficients of all chunks
-    generator: FloatArray
-    #: of the blocks and then the chunks
-    geometry: Geometry
+    space: Space
+
+    def of(self, generator: FloatArray) -> Outlook:
+        """The same for the chunks of another code over the same blocks, whose gram is known."""
+        return replace(self, space=replace(self.space, chunks=generator))
+
+    @cached_property
+    def _geometry(self) -> Geometry:
+        return self.space.geometry(np.arange(len(self.space.chunks)))
 
     def variance(self, chunks: IndexArray) -> FloatArray:
         """``(k,)`` variances of the blocks, given results of these chunks; means over outputs."""
-        k = self.generator.shape[1]
+        k, geometry = len(self.space.blocks), self._geometry
         # Copies of a chunk say nothing more.
-        _, first = np.unique(self.generator[chunks], axis=0, return_index=True)
+        _, first = np.unique(self.space.chunks[chunks], axis=0, return_index=True)
         blocks, points = np.arange(k), k + np.asarray(chunks)[np.sort(first)]
-        among, cross = self.geometry.among(points), self.geometry.between(blocks, points)
-        there = self.geometry.among(blocks)
+        among, cross = geometry.among(points), geometry.between(blocks, points)
+        there = geometry.among(blocks)
         variance = np.zeros(k)
         for share, part in self.parts:
             factor = factorised(part.fit.results_covariance(among))

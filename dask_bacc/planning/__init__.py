@@ -1,0 +1,1 @@
+"""What a run would cost by every choice, known before it."""

@@ -1,0 +1,61 @@
+"""What a plan chooses from."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from dask_bacc.policy.options import Launch
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A code and the options of a run."""
+
+    #: in the table
+    name: str
+    code: str
+    n: int
+    launch: Launch = "eager"
+    #: results to wait for at least
+    enough: int | None = None
+    #: whether late blocks may run once more
+    copies: bool = True
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Of `CodedArray.map`."""
+        return {"launch": self.launch, "enough": self.enough, "copies": self.copies}
+
+
+def choices(k: int, *, copies: bool = True) -> list[Choice]:
+    """Plain blocks, copies, repetition, and parity of several sizes.
+
+    Parameters
+    ----------
+    k : int
+        Number of blocks.
+    copies : bool
+        Whether the function may run twice on a block.
+
+    Examples
+    --------
+    >>> [choice.name for choice in choices(4)]
+    ['plain Dask', 'copies', 'parity, 1 more', 'parity, 1 more, backup', 'parity, 2 more', \
+'parity, 2 more, backup', 'repetition', 'parity, 4 more', 'parity, 4 more, backup']
+    """
+    found = [Choice("plain Dask", "uncoded", k, copies=False)]
+    if copies:
+        found.append(Choice("copies", "uncoded", k))
+    for more in sorted({1, math.ceil(k / 4), math.ceil(k / 2), k}):
+        name = f"parity, {more} more"
+        if copies and more == k:
+            found.append(Choice("repetition", "repetition", 2 * k, copies=False))
+        found.append(Choice(name, "systematic", k + more, copies=copies))
+        found.append(Choice(f"{name}, backup", "systematic", k + more, "backup", copies=copies))
+        if (few := math.ceil(0.7 * k)) >= 5 and more >= math.ceil(k / 2):
+            found.append(
+                Choice(f"{name}, fewer", "systematic", k + more, enough=few, copies=copies)
+            )
+    return found

@@ -1,0 +1,108 @@
+"""What a choice would cost: the simulator of runs, with the errors that kriging foresees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from functools import cache, partial
+
+import numpy as np
+
+from dask_bacc.coding import Code, get_decoder
+from dask_bacc.coding._typing import FloatArray
+from dask_bacc.planning.choices import Choice
+from dask_bacc.planning.times import Draw
+from dask_bacc.policy.lateness import Patience
+from dask_bacc.policy.simulator import simulate
+from dask_bacc.policy.stop import is_complete
+
+#: Rounds that are drawn for every choice.
+ROUNDS = 200
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a choice would cost."""
+
+    choice: Choice
+    #: root of the mean square of the estimated error at which runs end
+    error: float
+    #: median and 99th percentile of seconds to the answer
+    p50: float
+    p99: float
+    #: seconds of workers over those of every block run once
+    work: float
+
+
+def forecast(
+    choice: Choice,
+    code: Code,
+    draw: Draw,
+    error_of: Callable[[Collection[int]], float] | None,
+    *,
+    workers: int,
+    rtol: float,
+    overhead: float,
+    fit: float,
+    patience: Patience,
+    rounds: int = ROUNDS,
+) -> Forecast:
+    """Simulate runs of a choice.
+
+    Parameters
+    ----------
+    choice : Choice
+    code : Code
+        Of the choice.
+    draw : callable
+        Seconds of tasks.
+    error_of : callable, optional
+        The error that results of some chunks leave; not needed of codes that mix nothing.
+    workers : int
+        Threads that take chunks.
+    rtol : float
+        Error that is good enough.
+    overhead, fit : float
+        Seconds of every run beside its functions, and of those that estimate.
+    patience : Patience
+    rounds : int
+    """
+    rng = np.random.default_rng(0)
+    mixes = bool((code.own_blocks < 0).any())
+    known = cache(error_of) if mixes and error_of is not None else None
+    # Order does not matter, and draws end with few different sets.
+    error = None if known is None else lambda chunks: known(frozenset(chunks))
+    seconds, errors, spent, usual = [], [], [], []
+    for _ in range(rounds):
+        times = draw(rng, 4 * code.n).reshape(4, code.n)
+        run = simulate(
+            code,
+            get_decoder(None, code),
+            partial(_seconds, times),
+            workers=workers,
+            enough=choice.enough or code.k,
+            patience=patience if choice.launch == "backup" else None,
+            copies=patience if choice.copies else None,
+            exact=rtol == 0,
+            error=error,
+            rtol=rtol,
+        )
+        returned = [i for i, record in enumerate(run.records) if record.state == "returned"]
+        exact = is_complete(code, returned)
+        errors.append(0.0 if exact or error is None else error(returned))
+        seconds.append(run.seconds + overhead + (0.0 if exact else fit))
+        spent.append(run.worker_seconds)
+        usual.append(times[0, : code.k].sum())
+    p50, p99 = np.quantile(seconds, [0.5, 0.99])
+    return Forecast(
+        choice,
+        float(np.sqrt(np.mean(np.square(errors)))),
+        float(p50),
+        float(p99),
+        float(np.sum(spent) / np.sum(usual)),
+    )
+
+
+def _seconds(times: FloatArray, chunk: int, _worker: int, attempt: int) -> float:
+    """Of an attempt at a chunk, by a table of them."""
+    return float(times[min(attempt, len(times) - 1), chunk])

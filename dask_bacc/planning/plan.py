@@ -1,0 +1,225 @@
+"""The plan of a run: what every choice would cost, and which is best."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import dask
+import numpy as np
+from distributed import Client
+
+from dask_bacc._config import configured
+from dask_bacc.api import encode
+from dask_bacc.array import CodedArray
+from dask_bacc.coding import get_code
+from dask_bacc.planning.choices import choices
+from dask_bacc.planning.forecast import Forecast, forecast
+from dask_bacc.planning.shown import plan_html, plan_picture, plan_text
+from dask_bacc.planning.survey import Survey, survey
+from dask_bacc.planning.times import drawn_from
+from dask_bacc.policy.lateness import Patience
+from dask_bacc.run import CodedRun
+from dask_bacc.runtime.client import resolve_client
+from dask_bacc.runtime.monitor import monitor_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+#: Share by which an answer must be sooner to be worth more work.
+WORTH = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What every choice of a run would cost, and which is best; made by `dask_bacc.plan`.
+
+    Attributes
+    ----------
+    forecasts : tuple of Forecast
+        One for every choice, with its expected error, the median and 99th percentile of seconds
+        to the answer, and its work over that of every block run once.
+    best : Forecast
+        The one that is recommended.
+    rtol : float
+        Error that is good enough.
+    """
+
+    forecasts: tuple[Forecast, ...]
+    best: Forecast
+    rtol: float
+    k: int
+    workers: int
+    #: what was tried
+    survey: Survey
+    _arrays: tuple[Any, ...]
+    _encoding: Mapping[str, Any]
+    _call: tuple[Callable[..., Any], Sequence[Any], Mapping[str, Any]]
+    _client: Client
+
+    def encode(self) -> CodedArray:
+        """The arrays in the code that is best."""
+        choice = self.best.choice
+        return encode(*self._arrays, k=self.k, n=choice.n, code=choice.code, **self._encoding)
+
+    def map(self, **options: Any) -> CodedRun:
+        """Start the run that is best; options are those of `CodedArray.map`."""
+        func, args, kwargs = self._call
+        chosen = {**self.best.choice.options, "rtol": self.rtol, "client": self._client}
+        return self.encode().map(func, *args, **chosen | options, **kwargs)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw time against work, with the error of each choice.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            By default those of a new figure.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        """
+        return plan_picture(self.forecasts, self.best, self.rtol, ax)
+
+    @property
+    def _title(self) -> str:
+        tried = len(self.survey.seconds)
+        return (
+            f"{self.k} blocks on {self.workers} threads, rtol={self.rtol:g}; {tried} chunks tried "
+            f"in {self.survey.took:.2g} s; recommended: {self.best.choice.name}"
+        )
+
+    def __str__(self) -> str:
+        return plan_text(self.forecasts, self.best, self._title)
+
+    def __repr__(self) -> str:
+        return f"<Plan: {self.best.choice.name}, of {len(self.forecasts)} choices>"
+
+    def _repr_html_(self) -> str:
+        return plan_html(self.forecasts, self.best, self._title)
+
+
+def plan(
+    x: Any,
+    func: Callable[..., Any],
+    *args: Any,
+    kwargs: Mapping[str, Any] | None = None,
+    k: int | None = None,
+    workers: int | None = None,
+    rtol: float | None = None,
+    times: Any = None,
+    copies: bool | None = None,
+    client: Client | None = None,
+    **encoding: Any,
+) -> Plan:
+    """Say before a run which code and which options suit it, and what each would cost.
+
+    Runs the function on a few blocks and mixtures of blocks on the cluster, fits how smooth it is,
+    and simulates runs of every choice with the policies and the error estimates that real runs
+    have. Data that is expensive to make should be persisted before.
+
+    Parameters
+    ----------
+    x : dask.array.Array, numpy.ndarray or xarray.DataArray, or a tuple of them
+        As in `encode`.
+    func : callable
+        As in `CodedArray.map`.
+    *args
+        Passed on to it.
+    kwargs : mapping, optional
+        Passed on to it by name.
+    k : int, optional
+        Number of blocks, as in `encode`.
+    workers : int, optional
+        Threads of the cluster that the run will have; by default those that it has now.
+    rtol : float, optional
+        Largest relative error that is good enough; by default the configured one
+        (``bacc.rtol``). 0 for exact answers.
+    times : object, optional
+        Seconds of tasks: a frozen distribution of `scipy.stats`, an array of recorded seconds, or
+        a function of a generator and a count. By default what tasks of this client's runs took of
+        late, scaled to the function, or what the few that are tried take.
+    copies : bool, optional
+        Whether the function may run twice on a block; by default the configured one
+        (``bacc.copies``).
+    client : distributed.Client, optional
+        By default the current one.
+    **encoding
+        ``axis`` or ``dim``, as in `encode`.
+
+    Returns
+    -------
+    Plan
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import dask_bacc
+    >>> x = np.random.default_rng(0).normal(size=(64, 5))
+    >>> planned = dask_bacc.plan(x, np.tanh, k=8, times=[1.0, 1.0, 1.0, 9.0])
+    >>> planned.best.p50 < 9.0
+    True
+    >>> planned.map().result().shape
+    (64, 5)
+    """
+    if not callable(func):
+        raise TypeError(f"func must be callable, got {type(func).__name__}")
+    client = resolve_client(client)
+    arrays = tuple(x) if isinstance(x, tuple | list) else (x,)
+    rtol = float(dask.config.get("bacc.rtol") if rtol is None else rtol)
+    may_copy = bool(dask.config.get("bacc.copies") if copies is None else copies)
+    blocks = encode(*arrays, k=k, **encoding).k
+    group_size = dask.config.get("bacc.group-size")
+    coded = encode(
+        *arrays, k=blocks, n=blocks + max(blocks // 2, 1), code="systematic", **encoding
+    )
+    known = survey(coded, func, args, kwargs or {}, client)
+    monitor = monitor_of(client)
+    draw = drawn_from(times, known.seconds, monitor.speeds.recent())
+    threads = sum(client.nthreads().values()) if workers is None else workers
+    patience = configured(Patience, "bacc.backup")
+    forecasts = []
+    for choice in choices(blocks, copies=may_copy):
+        code = get_code(choice.code, blocks, choice.n, group_size=group_size)
+        error = None if known.smoothness is None else known.smoothness.error_with(code)
+        if error is None and choice.code == "systematic":
+            continue
+        forecasts.append(
+            forecast(
+                choice,
+                code,
+                draw,
+                error,
+                workers=threads,
+                rtol=rtol,
+                overhead=known.overhead,
+                fit=known.fit,
+                patience=patience,
+            )
+        )
+    return Plan(
+        tuple(forecasts),
+        best_of(forecasts, rtol),
+        rtol,
+        blocks,
+        threads,
+        known,
+        arrays,
+        encoding,
+        (func, args, kwargs or {}),
+        client,
+    )
+
+
+def best_of(forecasts: Sequence[Forecast], rtol: float) -> Forecast:
+    """The soonest that is good enough, and of those nearly as soon the cheapest.
+
+    Median and 99th percentile count the same.
+    """
+    good = [f for f in forecasts if f.error <= rtol and np.isfinite(f.p99)] or [forecasts[0]]
+    soonest = min(f.p50 + f.p99 for f in good)
+    near = [f for f in good if f.p50 + f.p99 <= (1 + WORTH) * soonest]
+    return min(near, key=lambda f: (f.work, f.p50 + f.p99))
