@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
 
@@ -16,8 +16,8 @@ from dask_bacc.policy.lateness import Patience
 from dask_bacc.policy.simulator import simulate
 from dask_bacc.policy.stop import is_complete
 
-#: Rounds that are drawn for every choice.
-ROUNDS = 200
+#: Attempts at a chunk that are drawn, and chunks to a block.
+ATTEMPTS, MOST = 4, 2
 
 
 @dataclass(frozen=True)
@@ -34,18 +34,27 @@ class Forecast:
     work: float
 
 
+@dataclass(frozen=True)
+class Costs:
+    """What is the same for all choices."""
+
+    #: threads that take chunks
+    workers: int
+    #: error that is good enough
+    rtol: float
+    #: seconds of every run beside its functions, and of those that estimate
+    overhead: float
+    fit: float
+    patience: Patience
+
+
 def forecast(
     choice: Choice,
     code: Code,
     draw: Draw,
     error_of: Callable[[Collection[int]], float] | None,
-    *,
-    workers: int,
-    rtol: float,
-    overhead: float,
-    fit: float,
-    patience: Patience,
-    rounds: int = ROUNDS,
+    costs: Costs,
+    rounds: int,
 ) -> Forecast:
     """Simulate runs of a choice.
 
@@ -58,39 +67,31 @@ def forecast(
         Seconds of tasks.
     error_of : callable, optional
         The error that results of some chunks leave; not needed of codes that mix nothing.
-    workers : int
-        Threads that take chunks.
-    rtol : float
-        Error that is good enough.
-    overhead, fit : float
-        Seconds of every run beside its functions, and of those that estimate.
-    patience : Patience
+    costs : Costs
     rounds : int
     """
-    rng = np.random.default_rng(0)
     mixes = bool((code.own_blocks < 0).any())
     known = cache(error_of) if mixes and error_of is not None else None
     # Order does not matter, and draws end with few different sets.
     error = None if known is None else lambda chunks: known(frozenset(chunks))
     seconds, errors, spent, usual = [], [], [], []
-    for _ in range(rounds):
-        times = draw(rng, 4 * code.n).reshape(4, code.n)
+    for times in _rounds(draw, code.k, rounds):
         run = simulate(
             code,
             get_decoder(None, code),
             partial(_seconds, times),
-            workers=workers,
+            workers=costs.workers,
             enough=choice.enough or code.k,
-            patience=patience if choice.launch == "backup" else None,
-            copies=patience if choice.copies else None,
-            exact=rtol == 0,
+            patience=costs.patience if choice.launch == "backup" else None,
+            copies=costs.patience if choice.copies else None,
+            exact=costs.rtol == 0,
             error=error,
-            rtol=rtol,
+            rtol=costs.rtol,
         )
         returned = [i for i, record in enumerate(run.records) if record.state == "returned"]
         exact = is_complete(code, returned)
         errors.append(0.0 if exact or error is None else error(returned))
-        seconds.append(run.seconds + overhead + (0.0 if exact else fit))
+        seconds.append(run.seconds + costs.overhead + (0.0 if exact else costs.fit))
         spent.append(run.worker_seconds)
         usual.append(times[0, : code.k].sum())
     p50, p99 = np.quantile(seconds, [0.5, 0.99])
@@ -101,6 +102,13 @@ def forecast(
         float(p99),
         float(np.sum(spent) / np.sum(usual)),
     )
+
+
+def _rounds(draw: Draw, k: int, rounds: int) -> Iterator[FloatArray]:
+    """Seconds of chunks, attempt by attempt: the same for all choices, so that they compare."""
+    rng = np.random.default_rng(0)
+    for _ in range(rounds):
+        yield draw(rng, ATTEMPTS * MOST * k).reshape(ATTEMPTS, MOST * k)
 
 
 def _seconds(times: FloatArray, chunk: int, _worker: int, attempt: int) -> float:

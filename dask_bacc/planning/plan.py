@@ -14,8 +14,8 @@ from dask_bacc._config import configured
 from dask_bacc.api import encode
 from dask_bacc.array import CodedArray
 from dask_bacc.coding import get_code
-from dask_bacc.planning.choices import choices
-from dask_bacc.planning.forecast import Forecast, forecast
+from dask_bacc.planning.choices import Choice, choices
+from dask_bacc.planning.forecast import Costs, Forecast, forecast
 from dask_bacc.planning.shown import plan_html, plan_picture, plan_text
 from dask_bacc.planning.survey import Survey, survey
 from dask_bacc.planning.times import drawn_from
@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 
 #: Share by which an answer must be sooner to be worth more work.
 WORTH = 0.05
+#: Rounds in which all choices are simulated, and those that may be best; times the best one's time
+#: up to which one may be.
+SCREEN, ROUNDS, PROMISING = 60, 400, 1.5
+#: How many choices at the beginning of the list are always simulated with care.
+ALWAYS = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,26 +185,25 @@ def plan(
     monitor = monitor_of(client)
     draw = drawn_from(times, known.seconds, monitor.speeds.recent())
     threads = sum(client.nthreads().values()) if workers is None else workers
-    patience = configured(Patience, "bacc.backup")
-    forecasts = []
-    for choice in choices(blocks, copies=may_copy):
+    costs = Costs(
+        workers=threads,
+        rtol=rtol,
+        overhead=known.overhead,
+        fit=known.fit,
+        patience=configured(Patience, "bacc.backup"),
+    )
+
+    def foresee(choice: Choice, rounds: int) -> Forecast:
         code = get_code(choice.code, blocks, choice.n, group_size=group_size)
         error = None if known.smoothness is None else known.smoothness.error_with(code)
-        if error is None and choice.code == "systematic":
-            continue
-        forecasts.append(
-            forecast(
-                choice,
-                code,
-                draw,
-                error,
-                workers=threads,
-                rtol=rtol,
-                overhead=known.overhead,
-                fit=known.fit,
-                patience=patience,
-            )
-        )
+        return forecast(choice, code, draw, error, costs, rounds)
+
+    considered = [
+        choice
+        for choice in choices(blocks, copies=may_copy)
+        if choice.code != "systematic" or known.smoothness is not None
+    ]
+    forecasts = foresee_all(considered, foresee, rtol)
     return Plan(
         tuple(forecasts),
         best_of(forecasts, rtol),
@@ -214,12 +218,30 @@ def plan(
     )
 
 
+def foresee_all(
+    considered: Sequence[Choice], foresee: Callable[[Choice, int], Forecast], rtol: float
+) -> list[Forecast]:
+    """Forecasts of all choices, with more rounds for those that may be best, and what is plain."""
+    forecasts = [foresee(choice, SCREEN) for choice in considered]
+    limit = PROMISING * _time(best_of(forecasts, rtol))
+    return [
+        foresee(f.choice, ROUNDS) if place < ALWAYS or _time(f) <= limit else f
+        for place, f in enumerate(forecasts)
+    ]
+
+
+def _time(f: Forecast) -> float:
+    return f.p50 + f.p99
+
+
 def best_of(forecasts: Sequence[Forecast], rtol: float) -> Forecast:
     """The soonest that is good enough, and of those nearly as soon the cheapest.
 
     Median and 99th percentile count the same.
     """
     good = [f for f in forecasts if f.error <= rtol and np.isfinite(f.p99)] or [forecasts[0]]
-    soonest = min(f.p50 + f.p99 for f in good)
-    near = [f for f in good if f.p50 + f.p99 <= (1 + WORTH) * soonest]
-    return min(near, key=lambda f: (f.work, f.p50 + f.p99))
+    soonest = min(map(_time, good))
+    near = [f for f in good if _time(f) <= (1 + WORTH) * soonest]
+    cheapest = min(f.work for f in near)
+    # Those that are simpler come first.
+    return next(f for f in near if f.work <= (1 + WORTH) * cheapest)

@@ -76,11 +76,9 @@ def survey(
     sketches = dict(zip(looked, client.gather(client.compute(list(looked.values()))), strict=True))
     overhead = _overhead(client)
     found = dict(zip(tried, client.gather(client.compute(list(tried.values()))), strict=True))
-    before = time.perf_counter()
-    smoothness = fitted(code, found, sketches, Cut(coded.parts[0].shape, axes[0]))
-    end = time.perf_counter()
+    smoothness, fit = fitted(code, found, sketches, Cut(coded.parts[0].shape, axes[0]))
     seconds = tuple(one.seconds for one in found.values())
-    return Survey(seconds, overhead, smoothness, end - before, end - begin)
+    return Survey(seconds, overhead, smoothness, fit, time.perf_counter() - begin)
 
 
 def pick(code: Code) -> list[int]:
@@ -99,17 +97,17 @@ def fitted(
     tried: Mapping[int, Tried],
     sketches: Mapping[int, Sequence[AnyArray]],
     cut: Cut,
-) -> Smoothness | None:
-    """What the chunks that were tried tell of others."""
+) -> tuple[Smoothness | None, float]:
+    """What the chunks that were tried tell of others, and seconds that a fit takes."""
     solver = Solver(code, Kriging(), Joining("concat", (cut,)))
     values = {i: one.result for i, one in tried.items() if one.result is not None}
-    solved = solver.solve(
-        {i: one.spec for i, one in tried.items()},
-        sketches,
-        values=values if len(values) == len(tried) else None,
-        thorough=True,
-    )
-    return Smoothness.of(code, solved)
+    specs = {i: one.spec for i, one in tried.items()}
+    begin = time.perf_counter()
+    solved = solver.solve(specs, sketches, thorough=True)
+    fit = time.perf_counter() - begin
+    if len(values) == len(tried):
+        solved = solver.solve(specs, sketches, values=values, thorough=True)
+    return Smoothness.of(code, solved), fit
 
 
 def _spread(chunks: np.ndarray[Any, Any], count: int) -> list[int]:
