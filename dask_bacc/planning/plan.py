@@ -159,6 +159,11 @@ def plan(
     -------
     Plan
 
+    Raises
+    ------
+    TypeError, ValueError
+        For a `func` that is not callable, and arguments out of their ranges.
+
     Examples
     --------
     >>> import numpy as np
@@ -172,6 +177,11 @@ def plan(
     """
     if not callable(func):
         raise TypeError(f"func must be callable, got {type(func).__name__}")
+    if workers is not None and workers < 1:
+        raise ValueError(f"workers must be at least 1, got {workers}")
+    if rtol is not None and not rtol >= 0:
+        raise ValueError(f"rtol must be at least 0, or inf for none, got {rtol}")
+    drawn_from(times, [1.0], [])  # refused before anything runs
     client = resolve_client(client)
     arrays = tuple(x) if isinstance(x, tuple | list) else (x,)
     rtol = float(dask.config.get("bacc.rtol") if rtol is None else rtol)

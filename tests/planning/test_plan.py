@@ -1,0 +1,157 @@
+"""Plans on a cluster: what they say, and that runs go by it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import dask_bacc
+from dask_bacc.planning.choices import Choice, choices
+from dask_bacc.planning.forecast import Forecast
+from dask_bacc.planning.plan import best_of, foresee_all
+from tests.shared import relative_error
+
+RNG = np.random.default_rng(0)
+MIXING, WEIGHTS = RNG.normal(size=(10, 10)) / 3, RNG.normal(size=(20, 60)) / 6
+ANGLE = np.pi * (np.arange(8) + 0.5)[:, None, None] / 8
+FIRST, SECOND = RNG.normal(size=(2, 10, 20))
+X = (FIRST + np.cos(ANGLE) * SECOND).reshape(-1, 20)
+HEAVY = stats.pareto(1.5, scale=0.5)
+
+
+def linear(block):
+    return MIXING @ block @ WEIGHTS
+
+
+def smooth(block):
+    return np.tanh(MIXING @ block @ WEIGHTS)
+
+
+def rough(block, scale=1e3):
+    return np.sign(np.sin(scale * block.sum(axis=1)))
+
+
+def named(planned):
+    return {f.choice.name: f for f in planned.forecasts}
+
+
+@pytest.mark.parametrize("func", [linear, smooth])
+def test_parity_is_planned_for_functions_that_it_serves(client, func):
+    planned = dask_bacc.plan(X, func, k=8, workers=12, times=HEAVY, client=client)
+    assert planned.best.choice.code == "systematic"
+    assert planned.best.error <= planned.rtol
+    answer = planned.map().result(timeout=60)
+    truth = np.concatenate([func(block) for block in np.split(X, 8)])
+    assert relative_error(answer, truth) < 3e-3
+    found = named(planned)
+    assert found["plain Dask"].p99 > 3 * planned.best.p99
+    # The arrays are encoded as planned.
+    assert planned.encode().n == planned.best.choice.n
+
+
+def test_copies_are_planned_where_nothing_tells_of_a_block(client):
+    planned = dask_bacc.plan(
+        X, rough, k=8, workers=12, times=HEAVY, kwargs={"scale": 2e3}, client=client
+    )
+    assert planned.best.choice.name == "copies"
+    assert planned.best.error == 0
+    truth = np.concatenate([rough(block, 2e3) for block in np.split(X, 8)])
+    np.testing.assert_array_equal(planned.map().result(timeout=60), truth)
+    # Nor may it run twice: then there is nothing but waiting, or as many chunks again.
+    planned = dask_bacc.plan(
+        X, rough, k=8, workers=8, times=HEAVY, rtol=0, copies=False, client=client
+    )
+    assert "copies" not in named(planned)
+    assert planned.best.error == 0
+
+
+def test_plain_dask_is_planned_where_all_tasks_are_alike(client):
+    planned = dask_bacc.plan(X, smooth, k=8, workers=8, times=[1.0], client=client)
+    assert planned.best.choice.name == "plain Dask"
+    assert planned.best.work == pytest.approx(1.0)
+    assert planned.best.p50 == pytest.approx(1.0, abs=0.5)
+
+
+@pytest.mark.parametrize("func", [linear, smooth])
+def test_the_error_is_what_runs_have(client, func):
+    planned = dask_bacc.plan(X, func, k=8, workers=12, rtol=0.1, times=HEAVY, client=client)
+    foreseen = named(planned)["parity, 4 more"].error
+    errors = []
+    truth = np.concatenate([func(block) for block in np.split(X, 8)])
+    code = dask_bacc.coding.get_code("systematic", 8, 12)
+    chunks = code.encode(X.reshape(8, 10, 20))
+    for seed in range(12):
+        kept = np.random.default_rng(seed).permutation(12)[:9]
+        gram = X.reshape(8, -1) @ X.reshape(8, -1).T
+        results = {int(i): func(chunks[i]) for i in kept}
+        decoded = dask_bacc.coding.decode(code, results, gram=gram)
+        errors.append(relative_error(decoded.blocks.reshape(truth.shape), truth))
+    assert foreseen < max(5 * np.sqrt(np.mean(np.square(errors))), 1e-6)
+
+
+def test_tables_and_pictures(client):
+    planned = dask_bacc.plan(X, rough, k=8, workers=12, times=HEAVY, client=client)
+    text, html = str(planned), planned._repr_html_()
+    for f in planned.forecasts:
+        assert f.choice.name in text
+        assert f.choice.name in html
+    assert "recommended: copies" in text
+    (line,) = [line for line in text.splitlines() if line.startswith(">")]
+    assert line.split()[1] == "copies"
+    ax = planned.plot()
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == [
+        f.choice.name for f in planned.forecasts
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"times": "fast"}, TypeError, "times must be a distribution"),
+        ({"times": []}, ValueError, "at least one task"),
+        ({"times": [-1.0]}, ValueError, "none negative"),
+        ({"workers": 0}, ValueError, "workers must be at least 1"),
+        ({"rtol": -1.0}, ValueError, "rtol must be at least 0"),
+        ({"k": 7}, ValueError, "8"),
+    ],
+)
+def test_bad_input(client, options, error, message):
+    with pytest.raises(error, match=message):
+        dask_bacc.plan(X, rough, client=client, **{"k": 8, **options})
+    with pytest.raises(TypeError, match="func must be callable"):
+        dask_bacc.plan(X, 3, k=8, client=client)
+
+
+def made(name, error=0.0, p50=1.0, p99=2.0, work=1.0):
+    return Forecast(Choice(name, "uncoded", 8), error, p50, p99, work)
+
+
+@pytest.mark.parametrize(
+    ("forecasts", "best"),
+    [
+        # The soonest of those that are good enough,
+        ([made("a", p99=9.0), made("b", error=1e-4), made("c", error=0.1, p50=0.1)], "b"),
+        # and of those nearly as soon the cheapest, or the first of them.
+        ([made("a", work=1.5), made("b", p50=1.1), made("c", p50=1.1)], "b"),
+        ([made("a", work=1.04), made("b")], "a"),
+        # If none is, waiting is.
+        ([made("a", p99=np.inf), made("b", error=1.0)], "a"),
+    ],
+)
+def test_which_is_best(forecasts, best):
+    assert best_of(forecasts, 1e-3).choice.name == best
+
+
+def test_those_that_may_be_best_are_simulated_with_care():
+    asked = []
+
+    def foresee(choice, rounds):
+        asked.append((choice.name, rounds))
+        return made(choice.name, p50=9.0 if choice.name.endswith("backup") else 1.0)
+
+    found = foresee_all(choices(4), foresee, 1e-3)
+    assert [f.choice for f in found] == choices(4)
+    often = {name for name, rounds in asked if rounds == max(r for _, r in asked)}
+    assert {"plain Dask", "copies"} <= often
+    assert not any(name.endswith("backup") for name in often)
