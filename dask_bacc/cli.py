@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import click
+from distributed import Client
+
+import dask_bacc
+from dask_bacc.planning.bench import bench_here
+from dask_bacc.planning.laws import law_of
+from dask_bacc.planning.simulation import simulated_text
+
+PICTURE = click.Path(dir_okay=False, path_type=Path)
+SCHEDULER = click.option(
+    "--scheduler", help="Address of a scheduler; by default workers are started here."
+)
 
 
 @click.group(name="bacc")
 def bacc() -> None:
-    """Coded computing: map a function over blocks and never wait for the slowest worker."""
+    """Map a function over blocks and never wait for the slowest worker."""
 
 
 @bacc.command()
 @click.option(
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=PICTURE,
     default=Path("dask-bacc-demo.png"),
     show_default=True,
     help="Where the picture is written.",
@@ -44,3 +60,119 @@ def demo(output: Path, patience: float) -> None:
     if not output.absolute().parent.is_dir():
         raise click.BadParameter(f"there is no directory {output.parent}", param_hint="--output")
     run_demo(output, patience)
+
+
+@bacc.command()
+@click.argument("function", metavar="MODULE:FUNCTION")
+@click.argument("data", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--k", type=click.IntRange(min=2), default=8, show_default=True, help="Blocks.")
+@click.option("--rtol", type=click.FloatRange(min=0), help="Error that is good enough.")
+@click.option("--workers", type=click.IntRange(min=1), help="Threads that the run will have.")
+@click.option(
+    "--times",
+    help="Seconds of tasks: pareto:SHAPE:LEAST, exponential:LEAST:MEAN, lognormal:MEDIAN:SIGMA, "
+    "or a file of seconds; by default what the cluster takes.",
+)
+@click.option("--output", type=PICTURE, help="Where a picture is written.")
+@SCHEDULER
+def plan(
+    function: str,
+    data: Path,
+    k: int,
+    rtol: float | None,
+    workers: int | None,
+    times: str | None,
+    output: Path | None,
+    scheduler: str | None,
+) -> None:
+    """Say which code and options suit a function, and what each would cost.
+
+    FUNCTION is tried on a few blocks of DATA, an array in a .npy file, cut along its first axis.
+    """
+    import numpy as np
+
+    func = _function(function)
+    with _refused():
+        law = None if times is None else law_of(times)
+    x = np.load(data, mmap_mode="r")
+    with _client(scheduler) as client, _refused():
+        planned = dask_bacc.plan(
+            np.asarray(x), func, k=k, rtol=rtol, workers=workers, times=law, client=client
+        )
+        click.echo(str(planned))
+        if output is not None:
+            figure = planned.plot().get_figure(root=True)
+            assert figure is not None
+            figure.savefig(output, dpi=130)
+
+
+@bacc.command()
+@click.option("--k", type=click.IntRange(min=2), default=8, show_default=True, help="Blocks.")
+@click.option(
+    "--workers", type=click.IntRange(min=1), default=12, show_default=True, help="Threads."
+)
+@click.option(
+    "--times",
+    default="pareto:1.5:0.5",
+    show_default=True,
+    help="Seconds of tasks, as in dask bacc plan.",
+)
+@click.option(
+    "--rounds", type=click.IntRange(min=10), default=400, show_default=True, help="Runs."
+)
+def simulate(k: int, workers: int, times: str, rounds: int) -> None:
+    """Say how runs would go with given task times, without a cluster.
+
+    Parity is taken to be good enough with as many results as blocks: of what function that is
+    true, dask bacc plan finds out.
+    """
+    with _refused():
+        click.echo(simulated_text(k, workers, law_of(times), rounds))
+
+
+@bacc.command()
+@click.option("--k", type=click.IntRange(min=2), default=8, show_default=True, help="Blocks.")
+@click.option("--n", type=click.IntRange(min=2), default=12, show_default=True, help="Chunks.")
+@click.option(
+    "--times",
+    default="pareto:1.5:0.2",
+    show_default=True,
+    help="Seconds of tasks, as in dask bacc plan.",
+)
+@click.option("--rounds", type=click.IntRange(min=1), default=8, show_default=True)
+@SCHEDULER
+def bench(k: int, n: int, times: str, rounds: int, scheduler: str | None) -> None:
+    """Measure plain tasks, copies and parity on a cluster, with the same task times for all."""
+    with _refused():
+        law = law_of(times)
+        with _client(scheduler) as client:
+            click.echo(bench_here(client, k, n, law, rounds))
+
+
+def _function(name: str) -> Callable[..., Any]:
+    module, _, attribute = name.partition(":")
+    sys.path.insert(0, "")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise click.BadParameter(f"{name!r} names no function: {error}") from error
+    if not callable(found):
+        raise click.BadParameter(f"{name!r} is no function")
+    func: Callable[..., Any] = found
+    return func
+
+
+@contextlib.contextmanager
+def _client(scheduler: str | None) -> Iterator[Client]:
+    """A client of a scheduler, or of workers that are started for it."""
+    with Client(scheduler) if scheduler else Client(dashboard_address=None) as client:
+        yield client
+
+
+@contextlib.contextmanager
+def _refused() -> Iterator[None]:
+    """Bad input is told in a line."""
+    try:
+        yield
+    except (TypeError, ValueError, OSError) as error:
+        raise click.ClickException(str(error)) from error

@@ -60,7 +60,7 @@ def test_without_its_packages_the_demo_says_what_to_install():
     assert "pip install 'dask-bacc[demo]'" in done.stderr
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["demo", "--help"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["demo", "--help"], ["plan", "--help"]])
 def test_help(arguments):
     done = subprocess.run(
         [DASK, "bacc", *arguments], capture_output=True, text=True, timeout=60, check=False

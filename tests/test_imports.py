@@ -41,7 +41,7 @@ ONLY = {
     "engine": set[str](),
     "display": {"coding", "policy", "records"},
     "demo": {"__init__", "display"},
-    "cli": {"__init__", "demo"},
+    "cli": {"__init__", "demo", "planning"},
 }
 NO_DASK = ("coding", "records", "policy", "results")
 #: Beside the standard library, all that `coding` may use.
