@@ -175,13 +175,7 @@ def plan(
     >>> planned.map().result().shape
     (64, 5)
     """
-    if not callable(func):
-        raise TypeError(f"func must be callable, got {type(func).__name__}")
-    if workers is not None and workers < 1:
-        raise ValueError(f"workers must be at least 1, got {workers}")
-    if rtol is not None and not rtol >= 0:
-        raise ValueError(f"rtol must be at least 0, or inf for none, got {rtol}")
-    drawn_from(times, [1.0], [])  # refused before anything runs
+    _check(func, workers, rtol, times)
     client = resolve_client(client)
     arrays = tuple(x) if isinstance(x, tuple | list) else (x,)
     rtol = float(dask.config.get("bacc.rtol") if rtol is None else rtol)
@@ -192,8 +186,7 @@ def plan(
         *arrays, k=blocks, n=blocks + max(blocks // 2, 1), code="systematic", **encoding
     )
     known = survey(coded, func, args, kwargs or {}, client)
-    monitor = monitor_of(client)
-    draw = drawn_from(times, known.seconds, monitor.speeds.recent())
+    draw = drawn_from(times, known.seconds, monitor_of(client).speeds.recent())
     threads = sum(client.nthreads().values()) if workers is None else workers
     costs = Costs(
         workers=threads,
@@ -226,6 +219,17 @@ def plan(
         (func, args, kwargs or {}),
         client,
     )
+
+
+def _check(func: Any, workers: int | None, rtol: float | None, times: Any) -> None:
+    """Refuse what is out of its range, before anything runs."""
+    if not callable(func):
+        raise TypeError(f"func must be callable, got {type(func).__name__}")
+    if workers is not None and workers < 1:
+        raise ValueError(f"workers must be at least 1, got {workers}")
+    if rtol is not None and not rtol >= 0:
+        raise ValueError(f"rtol must be at least 0, or inf for none, got {rtol}")
+    drawn_from(times, [1.0], [])
 
 
 def foresee_all(
