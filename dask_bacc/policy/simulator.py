@@ -126,8 +126,7 @@ def simulate(
         match next_step(rules, situation, times.now):
             case Finish():
                 return _ended(state.records, times.now, times.now + overhead)
-            case Estimate():
-                assert error is not None
+            case Estimate() if error is not None:
                 situation.fresh = False
                 returned = tuple(state.returned)
                 situation.estimated(len(returned), partial(_with_more, error, returned))
