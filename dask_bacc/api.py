@@ -23,7 +23,7 @@ def encode(
     *arrays: Any,
     n: int | None = None,
     k: int | None = None,
-    axis: int = 0,
+    axis: int | None = None,
     dim: Hashable | None = None,
     code: str | Code | None = None,
 ) -> CodedArray:
@@ -45,8 +45,8 @@ def encode(
     k : int, optional
         Number of blocks, which must be equal; by default the number of chunks along the axis, so
         it is needed where no array is a dask array.
-    axis : int
-        Axis along which the arrays are cut into blocks.
+    axis : int, optional
+        Axis along which the arrays are cut into blocks, by default the first.
     dim : hashable, optional
         The dimension's name, for DataArrays, instead of `axis`.
     code : str or Code, optional
@@ -61,7 +61,8 @@ def encode(
     Raises
     ------
     TypeError
-        For arrays that cannot be combined linearly: objects, strings, datetimes, masked arrays.
+        For arrays that cannot be combined linearly: objects, strings, datetimes, masked arrays;
+        and for both `axis` and `dim`.
     ValueError
         For unequal blocks (the nearest `k` that fits is named), a missing `k`, ``n < k``, empty
         arrays, unknown chunk sizes, unknown codes, and NumPy arrays with integers beyond 2**53.
@@ -86,6 +87,9 @@ def encode(
     """
     if not arrays:
         raise TypeError("encode needs at least one array")
+    if axis is not None and dim is not None:
+        raise TypeError(f"axis={axis} and dim={dim!r} say the same thing; give one of them")
+    axis = 0 if axis is None else axis
     labelled = _are_labelled(arrays)
     if not any(labelled):
         if dim is not None:

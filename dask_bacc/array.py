@@ -12,32 +12,27 @@ import dask
 import dask.array as da
 import dask.threaded
 import numpy as np
-from dask.base import DaskMethodsMixin
-from dask.highlevelgraph import HighLevelGraph
+from dask.base import DaskMethodsMixin, annotate
 from dask.typing import Key
 from distributed import Client
 
-from dask_bacc._config import configured
+from dask_bacc.asked import check_names, options_of
 from dask_bacc.coding import Code, Decoder
 from dask_bacc.coding._typing import AnyArray
-from dask_bacc.coding.arrays import namespace, single
 from dask_bacc.coding.decode import Suspects
 from dask_bacc.coding.linear import rounding
 from dask_bacc.display.html import coded_array_html
-from dask_bacc.engine.tasks import Task, TaskRef
-from dask_bacc.graphs.encode import alone_key
-from dask_bacc.graphs.local import empty_meta
+from dask_bacc.graphs.encode import key_of
 from dask_bacc.graphs.map import Call, Chunks
 from dask_bacc.graphs.pinned import is_pinned
-from dask_bacc.policy.lateness import Patience
-from dask_bacc.policy.options import Cancel, Combine, Launch, RunOptions
-from dask_bacc.policy.timing import Timing
+from dask_bacc.policy.options import Cancel, Combine, Launch
 from dask_bacc.records.part import Part
 from dask_bacc.results.encoded import Encoded
 from dask_bacc.results.joining import Cut
 from dask_bacc.results.labels import Label
 from dask_bacc.run import CodedRun
 from dask_bacc.runtime.start import start
+from dask_bacc.stacked import stacked, stacked_array
 
 
 class CodedArray(DaskMethodsMixin):
@@ -108,7 +103,7 @@ class CodedArray(DaskMethodsMixin):
     __dask_scheduler__ = staticmethod(dask.threaded.get)
 
     def __dask_postcompute__(self) -> tuple[Callable[..., Any], tuple[()]]:
-        return _stack, ()
+        return stacked, ()
 
     def __dask_postpersist__(self) -> tuple[Callable[..., CodedArray], tuple[()]]:
         return self._rebuild, ()
@@ -128,10 +123,24 @@ class CodedArray(DaskMethodsMixin):
         """Those of earlier runs, to which a run adds; none if the data may have changed since."""
         return self._known_sketches if self._is_pinned else {}
 
-    def _key_of(self, part: Part, chunk: int, alone: bool) -> Key:
-        # Chunks that are made together are too much to make when only one is wanted.
-        key = alone_key(part.name, chunk)
-        return key if alone and key in self._graph else (part.name, chunk)
+    @property
+    def shape(self) -> Any:
+        """Of the chunks, stacked on a new first axis; a tuple of shapes for several arrays."""
+        return self._of_parts(lambda part: (self.n, *part.shape))
+
+    @property
+    def chunks(self) -> Any:
+        """Sizes along each axis, as dask arrays have them; a tuple of them for several arrays."""
+        return self._of_parts(lambda part: ((1,) * self.n, *((size,) for size in part.shape)))
+
+    @property
+    def dtype(self) -> Any:
+        """Of the chunks; a tuple for several arrays."""
+        return self._of_parts(lambda part: part.dtype)
+
+    def _of_parts(self, what: Callable[[Part], Any]) -> Any:
+        found = tuple(what(part) for part in self.parts)
+        return found if len(found) > 1 else found[0]
 
     def to_dask_array(self) -> da.Array | tuple[da.Array, ...]:
         """The chunks as a dask array, stacked on a new first axis.
@@ -150,20 +159,8 @@ class CodedArray(DaskMethodsMixin):
                 "with array.query-planning a dask array cannot be made from coded chunks; use "
                 "compute() or map(), or turn query-planning off"
             )
-        arrays = tuple(self._part_to_dask_array(part) for part in self.parts)
+        arrays = tuple(stacked_array(self._graph, part, self.n) for part in self.parts)
         return arrays if len(arrays) > 1 else arrays[0]
-
-    def _part_to_dask_array(self, part: Part) -> da.Array:
-        name = f"stacked-{part.name}"
-        rest = (0,) * len(part.shape)
-        graph: dict[Key, Any] = {
-            (name, i, *rest): Task((name, i, *rest), _new_axis, TaskRef((part.name, i)))
-            for i in range(self.n)
-        }
-        layers = HighLevelGraph.from_collections(name, {**self._graph, **graph}, dependencies=())
-        chunks = ((1,) * self.n, *((size,) for size in part.shape))
-        meta = empty_meta(part.library, part.dtype, len(chunks))
-        return da.Array(layers, name, chunks, meta=meta)
 
     def map(
         self,
@@ -179,8 +176,12 @@ class CodedArray(DaskMethodsMixin):
         suspects: Suspects = "keep",
         copies: bool | None = None,
         retries: int = 0,
+        workers: str | Sequence[str] | None = None,
+        resources: Mapping[str, float] | None = None,
+        priority: int | None = None,
         client: Client | None = None,
-        **kwargs: Any,
+        kwargs: Mapping[str, Any] | None = None,
+        **more: Any,
     ) -> CodedRun:
         """Run a function on every coded chunk, and decode from whichever results come first.
 
@@ -197,7 +198,7 @@ class CodedArray(DaskMethodsMixin):
             numbers, or a tuple, list or dict of them; the answer is of the library that it
             returns. DataArrays that it returns keep their dimensions. Thousands of numbers in a
             list cost as little as in an array.
-        *args, **kwargs
+        *args
             Passed on; futures and dask collections among them arrive as their values.
         enough : int, optional
             Results to wait for at least, 1 to `n`; by default `k`.
@@ -240,8 +241,15 @@ class CodedArray(DaskMethodsMixin):
             ``rtol=0`` and no deadline, for blocks that are lost alone.
         retries : int
             How often a chunk that raises is tried again.
+        workers, resources, priority : optional
+            As in `distributed.Client.map`; ``dask.annotate`` does the same.
         client : distributed.Client, optional
-            By default the current one; with none, an in-process cluster is started.
+            By default the current one; where there was none, an in-process cluster is started.
+        kwargs : mapping, optional
+            Passed on by name, whatever the names.
+        **more
+            Passed on as well. Where an option of this method is a parameter of `func` too, it has
+            to be in `kwargs` to be that; an empty mapping says that it is not.
 
         Returns
         -------
@@ -250,47 +258,42 @@ class CodedArray(DaskMethodsMixin):
         Raises
         ------
         TypeError, ValueError
-            For a `func` that is not callable, and options out of their ranges.
+            For a `func` that is not callable, options out of their ranges, and options that may
+            be meant for the function.
         """
         if not callable(func):
             raise TypeError(f"func must be callable, got {type(func).__name__}")
-        options = RunOptions.checked(
-            self.code,
-            enough=enough,
-            rtol=dask.config.get("bacc.rtol") if rtol is None else rtol,
-            deadline=deadline,
-            decoder=dask.config.get("bacc.decoder") if decoder is None else decoder,
-            combine=combine,
-            retries=retries,
-            launch=launch,
-            cancel=cancel,
-            suspects=suspects,
-            copies=dask.config.get("bacc.copies") if copies is None else copies,
-            patience=configured(Patience, "bacc.backup"),
-            timing=configured(Timing, "bacc.timing"),
-        )
+        said = {
+            "enough": enough,
+            "rtol": rtol,
+            "deadline": deadline,
+            "decoder": decoder,
+            "combine": combine,
+            "launch": launch,
+            "cancel": cancel,
+            "suspects": suspects,
+            "copies": copies,
+            "retries": retries,
+        }
+        wishes = {"workers": workers, "resources": resources, "priority": priority}
+        if kwargs is None:
+            check_names(func, {**said, **wishes, "client": client}, CodedArray.map)
+        options = options_of(self.code, said)
         encoded = Encoded(
             cuts=tuple(Cut(part.shape, part.axis, part.dim) for part in self.parts),
             label=self._label,
             precision=rounding(part.dtype for part in self.parts),
             integers=any(part.integers for part in self.parts),
         )
-        alone = launch == "backup"
         chunks = Chunks(
             self._graph,
-            [[self._key_of(part, i, alone) for part in self.parts] for i in range(self.n)],
+            [
+                [key_of(self._graph, part.name, i, launch == "backup") for part in self.parts]
+                for i in range(self.n)
+            ],
             [part.shape for part in self.parts],
         )
-        call = Call(func, args, kwargs)
-        sketches = self._sketches()
-        return CodedRun(start(chunks, call, self.code, options, encoded, sketches, client))
-
-
-def _stack(parts: Sequence[Sequence[AnyArray]]) -> AnyArray | tuple[AnyArray, ...]:
-    stacked = tuple(namespace(chunks[0]).stack(list(map(single, chunks))) for chunks in parts)
-    return stacked if len(stacked) > 1 else stacked[0]
-
-
-def _new_axis(chunk: AnyArray) -> AnyArray:
-    stacked: AnyArray = single(chunk)[None, ...]
-    return stacked
+        call = Call(func, args, {**more, **(kwargs or {})})
+        with annotate(**{name: wish for name, wish in wishes.items() if wish is not None}):
+            answer = start(chunks, call, self.code, options, encoded, self._sketches(), client)
+        return CodedRun(answer)

@@ -6,17 +6,22 @@ import concurrent.futures
 import weakref
 from collections.abc import Callable, Generator
 from dataclasses import replace
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import dask.array as da
+import dask.threaded
+import numpy as np
+from dask.typing import Key
 from distributed import Client
 
 from dask_bacc.display.html import run_html
 from dask_bacc.display.timeline import timeline
 from dask_bacc.engine.scheduler import on_event_loop
+from dask_bacc.engine.tasks import DataNode
 from dask_bacc.policy.lateness import late_chunks
 from dask_bacc.records.events import Listener, RunEvent
-from dask_bacc.records.report import RunReport
+from dask_bacc.records.report import RunReport, waited_for
 from dask_bacc.records.state import RunState
 from dask_bacc.runtime.answer import Answer
 from dask_bacc.runtime.partials import Partials
@@ -91,9 +96,40 @@ class CodedRun:
         """
         if self._client.asynchronous:
             return self._wait(timeout)
-        answer = self._answer.wait(timeout)
+        try:
+            answer = self._answer.wait(timeout)
+        except TimeoutError:
+            raise TimeoutError(f"no answer in {timeout:g} s: {waited_for(self.report)}") from None
         self._answer.warn()
         return answer
+
+    def done(self) -> bool:
+        """Whether the run is over, with an answer or without; as futures have it."""
+        return self.status != "pending"
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        """The answer as a NumPy array; waits for it."""
+        return np.array(self.result(), dtype=dtype, copy=copy)
+
+    def __dask_graph__(self) -> dict[Key, Any]:
+        # Whoever computes it wants the answer, and where that is made is settled.
+        return {self._name: DataNode(self._name, self.result())}
+
+    def __dask_keys__(self) -> list[Key]:
+        return [self._name]
+
+    def __dask_tokenize__(self) -> str:
+        return self._name
+
+    def __dask_postcompute__(self) -> tuple[Callable[..., Any], tuple[()]]:
+        return itemgetter(0), ()
+
+    __dask_optimize__ = None
+    __dask_scheduler__ = staticmethod(dask.threaded.get)
+
+    @property
+    def _name(self) -> str:
+        return f"answer-{self._answer.run.name}"
 
     def to_dask_array(self, timeout: float | None = None) -> Any:
         """The answer as dask arrays, decoded on the cluster from the results that workers hold.

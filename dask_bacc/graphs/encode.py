@@ -115,6 +115,13 @@ def alone_key(name: str, chunk: int) -> Key:
     return (f"alone-{name}", chunk)
 
 
+def key_of(graph: Mapping[Key, Any], part: str, chunk: int, alone: bool) -> Key:
+    """The key of a chunk of an encoded array, made alone where that is wanted and can be."""
+    # Chunks that are made together are too much to make when only one is wanted.
+    key = alone_key(part, chunk)
+    return key if alone and key in graph else (part, chunk)
+
+
 def encode_on_cluster(token: str, source: Source, position: int, code: Code) -> dict[Key, Any]:
     """A graph that makes the coded chunks of a dask array.
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from dask_bacc.records.chunk import ChunkRecord
 from dask_bacc.records.events import RunEvent, Stop
+
+#: Workers that are named in a line at most.
+FEW = 8
 
 
 @dataclass(frozen=True)
@@ -99,12 +103,41 @@ class RunReport:
             named = (f"{worker} ({times:.2g} times)" for worker, times in self.slow.items())
             lines.append(f"slow before this run: {', '.join(named)}")
         if self.missing:
-            lines.append(f"missing: {', '.join(map(str, self.missing))}")
+            lines.append(f"missing: {ranges(self.missing)}")
         lines += [f"chunk {i}: {type(e).__name__}: {e}" for i, e in sorted(self.erred.items())]
         if self.still_running:
             places = [f"{i} on {worker}" for i, worker in self.still_running.items()]
             lines.append(f"may still be running: {', '.join(places)}")
         return "\n".join(lines)
+
+
+def waited_for(report: RunReport) -> str:
+    """Which chunks a run waits for, and which workers."""
+    going_on = [i for i, chunk in enumerate(report.chunks) if chunk.is_open]
+    workers = sorted({w for i in going_on for w in report.chunks[i].workers})
+    text = f"{len(report.returned)} of {report.n} chunks returned (k={report.k})"
+    if going_on:
+        text += f", waiting for {ranges(going_on)}"
+    return f"{text} on {', '.join(workers)}" if 0 < len(workers) <= FEW else text
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """Ascending numbers, those in a row by the first and the last.
+
+    Examples
+    --------
+    >>> ranges([0, 1, 2, 5, 7, 8])
+    '0-2, 5, 7, 8'
+    """
+    rows: list[list[int]] = []
+    for number in numbers:
+        if rows and number == rows[-1][-1] + 1:
+            rows[-1].append(number)
+        else:
+            rows.append([number])
+    return ", ".join(
+        f"{row[0]}-{row[-1]}" if len(row) > 2 else ", ".join(map(str, row)) for row in rows
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,6 +19,8 @@ T = TypeVar("T")
 
 _lock = threading.Lock()
 _local: Client | None = None
+#: whether a run has gone to a client of the user's
+_had = False
 
 
 def resolve_client(client: Client | None) -> Client:
@@ -29,17 +31,25 @@ def resolve_client(client: Client | None) -> Client:
     TypeError
         If `client` is no client.
     ValueError
-        If `client` is closed.
+        If `client` is closed, or there is none any more.
     """
+    global _had
     if client is None:
         try:
             client = distributed.get_client()
         except ValueError:
+            if _had:
+                # Whoever had a cluster does not mean this process.
+                raise ValueError(
+                    "there is no client any more: the one that runs went to is closed; make "
+                    "another, or Client(processes=False) for threads of this process"
+                ) from None
             return _local_client()
     if not isinstance(client, Client):
         raise TypeError(f"client must be a distributed.Client, got {type(client).__name__}")
     if client.status not in ("running", "connecting", "newly-created"):
         raise ValueError(f"client is {client.status}; pass a connected one")
+    _had = True
     return client
 
 
