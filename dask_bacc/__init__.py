@@ -5,6 +5,8 @@ from importlib.metadata import version as _version
 from dask_bacc import _config, coding
 from dask_bacc.api import encode
 from dask_bacc.array import CodedArray
+from dask_bacc.blocks import LazyBlocks, map_blocks, map_overlap
+from dask_bacc.params import map  # noqa: A004
 from dask_bacc.planning.plan import Plan, plan
 from dask_bacc.progress import progress
 from dask_bacc.records.chunk import Attempt, ChunkRecord
@@ -24,6 +26,7 @@ __all__ = [
     "CodedArray",
     "CodedRun",
     "DecodeError",
+    "LazyBlocks",
     "Partial",
     "Plan",
     "ResultError",
@@ -32,6 +35,9 @@ __all__ = [
     "__version__",
     "coding",
     "encode",
+    "map",
+    "map_blocks",
+    "map_overlap",
     "plan",
     "progress",
     "should_stop",

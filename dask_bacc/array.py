@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import dask
@@ -23,7 +23,7 @@ from dask_bacc.coding.decode import Suspects
 from dask_bacc.coding.linear import rounding
 from dask_bacc.display.html import coded_array_html
 from dask_bacc.graphs.encode import key_of
-from dask_bacc.graphs.map import Call, Chunks
+from dask_bacc.graphs.map import Call, Chunks, run_graph
 from dask_bacc.graphs.pinned import is_pinned
 from dask_bacc.policy.options import Cancel, Combine, Launch
 from dask_bacc.records.part import Part
@@ -295,5 +295,6 @@ class CodedArray(DaskMethodsMixin):
         )
         call = Call(func, args, {**more, **(kwargs or {})})
         with annotate(**{name: wish for name, wish in wishes.items() if wish is not None}):
-            answer = start(chunks, call, self.code, options, encoded, self._sketches(), client)
+            graph_of = partial(run_graph, chunks, call)
+            answer = start(graph_of, self.code, options, encoded, self._sketches(), client)
         return CodedRun(answer)

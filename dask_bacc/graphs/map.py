@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import dask.threaded
 from dask.sizeof import sizeof
@@ -214,6 +214,16 @@ class Chunks:
     keys: Sequence[Sequence[Key]]
     #: of a chunk of every encoded array
     shapes: Sequence[tuple[int, ...]]
+
+
+class GraphOf(Protocol):
+    """What makes the graph of a run; see `run_graph`."""
+
+    def __call__(
+        self, *, topic: str, sketched: Mapping[int, Sequence[int]], limit: float, opaque: bool
+    ) -> RunGraph:
+        """The graph."""
+        ...
 
 
 def run_graph(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
 
 from dask_bacc.results.joining import Cut
 from dask_bacc.results.labels import Label
@@ -16,6 +18,8 @@ class Encoded:
     cuts: tuple[Cut, ...]
     #: gives arrays of the answer their labels; None if no encoded array had any
     label: Label | None
+    #: makes the answer of a list of results of any kind; None for the list itself
+    assemble: Callable[[list[Any]], Any] | None = field(default=None, kw_only=True)
     #: share of their size to which blocks are rounded
     precision: float
     #: whether integers or booleans were encoded, whose blocks arrive as float64

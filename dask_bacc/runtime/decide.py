@@ -149,7 +149,9 @@ class Decider:
         return Partial(answer, estimate.error, estimate.block_error, solved.count)
 
     def _combined(self, solved: Solved, results: Mapping[int, FlatResult]) -> Any:
-        return combine_results(solved, results, self.joining, self._encoded.label)
+        answer = combine_results(solved, results, self.joining, self._encoded.label)
+        assemble = self._encoded.assemble
+        return answer if assemble is None else assemble(answer)
 
     def _last_moment(self) -> float:
         return max(self._due, time.monotonic() + GRACE)

@@ -12,7 +12,7 @@ from distributed import Client
 
 from dask_bacc.coding import Code
 from dask_bacc.coding._typing import AnyArray
-from dask_bacc.graphs.map import Call, Chunks, run_graph
+from dask_bacc.graphs.map import GraphOf
 from dask_bacc.policy.options import RunOptions
 from dask_bacc.policy.situation import Situation
 from dask_bacc.records.state import RunState
@@ -29,8 +29,7 @@ from dask_bacc.runtime.store import Store
 
 
 def start(
-    chunks: Chunks,
-    call: Call,
+    graph_of: GraphOf,
     code: Code,
     options: RunOptions,
     encoded: Encoded,
@@ -41,8 +40,8 @@ def start(
 
     Parameters
     ----------
-    chunks : Chunks
-    call : Call
+    graph_of : callable
+        Makes the graph, with the keyword arguments of `run_graph`.
     code : Code
     options : RunOptions
     encoded : Encoded
@@ -58,7 +57,7 @@ def start(
     sketched = dict.fromkeys(set(wanted) - sketches.keys(), axes)
     limit = parse_bytes(dask.config.get("bacc.gather-limit"))
     opaque = options.combine == "list"
-    graph = run_graph(chunks, call, topic=topic, sketched=sketched, limit=limit, opaque=opaque)
+    graph = graph_of(topic=topic, sketched=sketched, limit=limit, opaque=opaque)
     slow = monitor.speeds.slow(options.timing.slow_for)
     state = RunState(code.k, code.n, options.decoder.name, name=graph.name, slow=slow)
     parity = [chunk for chunk, own in enumerate(code.own_blocks) if own < 0]

@@ -64,7 +64,7 @@ def run_chunk(
     attempt: int,
     topic: str,
     axes: Sequence[int] | None,
-    shapes: Sequence[tuple[int, ...]],
+    shapes: Sequence[tuple[int, ...]] | None,
     limit: float,
     opaque: bool,
     func: Callable[..., Any],
@@ -78,7 +78,8 @@ def run_chunk(
     later runs. A small result comes with the message of the chunk's end, and need not be fetched.
     With a result of more than `limit` bytes comes what is to be known of it, so that it can stay
     where it is. An `opaque` one may be of any kind. The blocks are sketched if `axes` say along
-    which of theirs rows lie.
+    which of theirs rows lie. Without `shapes` they are whatever the function is made of, and
+    neither looked at nor copied.
 
     Raises
     ------
@@ -91,14 +92,15 @@ def run_chunk(
     messages.add(Message(run, chunk, "running", attempt=attempt))
     payload = None
     try:
-        for number, part in enumerate(zip(blocks, shapes, strict=True)):
-            check_block(part[0], f"its block of array {number}", part[1])
+        if shapes is not None:
+            for number, part in enumerate(zip(blocks, shapes, strict=True)):
+                check_block(part[0], f"its block of array {number}", part[1])
         sketches = None
         if axes is not None:
             sketches = [sketch_rows(*part) for part in zip(blocks, axes, strict=True)]
             # Others can be decoded better where it is known what a slow chunk has.
             messages.add_if_slow(run, chunk, attempt, compacted(sketches))
-        own = [copied(block) for block in blocks]
+        own = list(blocks) if shapes is None else [copied(block) for block in blocks]
         if should_stop():
             raise RuntimeError("cancelled before it began")
         value = func(*own, *args, **kwargs)
