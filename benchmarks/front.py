@@ -84,8 +84,8 @@ def blocks(client: Client, pids: list[int], pairs: int, seconds: float) -> None:
                 troubled.append(timed(ours(smoothed, y, seconds, dtype=float, **options).compute))
             client.gather(client.map(abs, range(32), pure=False))
         print(
-            f"{name}, {seconds} s a block: {ratio:.3f} times dask's ({pairs} pairs); one of 8 workers "
-            f"stopped {troubled[0] / undisturbed:.2f}, slowed to a tenth "
+            f"{name}, {seconds} s a block: {ratio:.3f} times dask's ({pairs} pairs); one of 8 "
+            f"workers stopped {troubled[0] / undisturbed:.2f}, slowed to a tenth "
             f"{troubled[1] / undisturbed:.2f} times undisturbed",
             flush=True,
         )

@@ -44,6 +44,12 @@ SMALLEST = {
     "spilling": "--times 0.02",
     # Nothing.
     "stability": "--figure figure.png",
+    # Workers in trouble, and what is long.
+    "front": "--only blocks --pairs 1 --seconds 0.05",
+    # Clusters of other sizes.
+    "pays": "--workers 8",
+    # Most functions.
+    "planning": "--rounds 1 --functions linear",
     # Everything that goes wrong: what test_chaos.py and the tests of faults have.
     "tail": "--only nothing-wrong --rounds 1",
     # More than 1 MB.

@@ -7,6 +7,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -30,21 +31,58 @@ def test_the_demo_answers_where_map_blocks_does_not(tmp_path):
         for line in done.stdout.splitlines()
         if line.startswith("│")
     ]
-    cells = {row[0] + (" stopped" if i == 2 else ""): row[1:] for i, row in enumerate(rows)}
-    assert cells["map_blocks, undisturbed"][0] == "8 of 8"
-    assert cells["map_blocks, undisturbed"][2] == "exact"
-    returned, seconds, scores, moments, accuracy = cells["dask_bacc"]
-    assert returned.endswith("of 16")
-    assert int(returned.split()[0]) < 16
-    assert not seconds.startswith("none")
-    assert float(scores.removesuffix("%")) < 60
-    assert float(moments.removesuffix("%")) < 10
-    assert float(accuracy.removesuffix("%")) > 70
-    plain = cells["map_blocks stopped"]
-    assert plain[:2] == ["6 of 8", "none in 9 s"]
+    cells = {row[1]: row[2:] for row in rows}
+    assert list(cells) == ["linear", "smooth", "rough"]
+    for seconds, error, estimate, plain in cells.values():
+        assert seconds.endswith(" s")
+        assert not seconds.startswith("none")
+        assert plain == "7 of 8 blocks in 9 s"
+        assert error == "exact" or shares(error) < min(3 * shares(estimate), 0.01)
+    assert cells["linear"][1] == cells["rough"][1] == "exact"
     with Image.open(picture) as image:
         assert image.width > 600
         assert len(image.convert("RGB").getcolors(10**6)) > 20
+
+
+def shares(text):
+    """An error in per cent as a share."""
+    return float(text.removeprefix("below ").removesuffix("%")) / 100
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["simulate", "--times", "exponential:1:1", "--rounds", "20"], "copies"),
+        (["simulate", "--times", "weibull:1:1"], "unknown times 'weibull:1:1'"),
+        (["simulate", "--times", "pareto:1"], "pareto needs two numbers"),
+    ],
+)
+def test_runs_are_simulated(arguments, said):
+    done = subprocess.run(
+        [DASK, "bacc", *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert said in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_plans_and_measurements_from_the_command_line(tmp_path):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(80, 5)))
+    (tmp_path / "work.py").write_text("import numpy as np\nf = np.tanh\n")
+    for arguments in (
+        ["plan", "work:f", "x.npy", "--times", "pareto:1.5:0.5", "--output", "plan.png"],
+        ["bench", "--rounds", "1", "--times", "exponential:0.01:0.01"],
+    ):
+        done = subprocess.run(
+            [DASK, "bacc", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            cwd=tmp_path,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "copies" in done.stdout
+    assert (tmp_path / "plan.png").stat().st_size > 1000
 
 
 def test_without_its_packages_the_demo_says_what_to_install():
