@@ -104,6 +104,8 @@ class Monitor:
         """
         self._listeners.pop(run, None)
         self._over[run] = Over(limit, weakref.ref(state))
+        # What was overtaken on a worker that has left since never says that it is done.
+        state.workers_left(self._workers.keys() | set(self.still_running(run).values()))
         if len(self._over) > REMEMBERED:
             del self._over[next(iter(self._over))]
 

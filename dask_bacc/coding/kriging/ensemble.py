@@ -102,7 +102,12 @@ def fit_ensemble(
         or not any(fit.family in families for fit in previous.fits)
     ):
         considered = frozenset(families)
-        fits = _fit_all(observations, count, dict.fromkeys(families))
+        # One family tells how much outputs say; the others are searched but once.
+        first = _fit_all(observations, count, {families[0]: None})[0]
+        count = min(count, effective_outputs(first, observations))
+        starts: dict[Family, FloatArray | None] = dict.fromkeys(families)
+        starts[first.family] = first.parameters
+        fits = _fit_all(observations, count, starts)
     else:
         count, fitted_all = previous.effective_outputs, previous.fitted_all
         considered = previous.families
