@@ -15,7 +15,7 @@ from distributed import Client, LocalCluster, get_worker
 
 import dask_bacc
 from benchmarks.tail.peers import CUBED, SPARK, Duplicates, measure_duplicates
-from dask_bacc.runtime.monitor import monitor_of
+from dask_bacc.runtime.monitors import monitor_of
 
 #: Seconds after which a round counts as never answered.
 GIVE_UP = 8.0

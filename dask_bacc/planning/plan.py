@@ -22,7 +22,7 @@ from dask_bacc.planning.times import drawn_from
 from dask_bacc.policy.lateness import Patience
 from dask_bacc.run import CodedRun
 from dask_bacc.runtime.client import resolve_client
-from dask_bacc.runtime.monitor import monitor_of
+from dask_bacc.runtime.monitors import monitor_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

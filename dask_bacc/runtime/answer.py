@@ -14,7 +14,7 @@ from dask_bacc.graphs.decode import lazy_answer
 from dask_bacc.graphs.local import lazy_copy
 from dask_bacc.runtime.active import ActiveRun
 from dask_bacc.runtime.client import on_loop
-from dask_bacc.runtime.monitor import monitor_of
+from dask_bacc.runtime.monitors import monitor_of
 from dask_bacc.runtime.restrict import persist_on
 from dask_bacc.runtime.stages import Decided, abandon, fetch_and_decode, run_to_answer
 

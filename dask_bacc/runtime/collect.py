@@ -20,7 +20,7 @@ from dask_bacc.runtime.active import ActiveRun, nobody
 from dask_bacc.runtime.copies import drop_attempts, launch_copies
 from dask_bacc.runtime.fetch import Fetcher
 from dask_bacc.runtime.intake import known_result, take_outcome
-from dask_bacc.runtime.monitor import monitor_of
+from dask_bacc.runtime.monitors import monitor_of
 from dask_bacc.runtime.recover import recover_given_up, recover_stuck
 
 #: Deciding what is next takes time in proportion to the number of chunks, and finding idle workers

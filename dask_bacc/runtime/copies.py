@@ -9,7 +9,7 @@ from dask_bacc.engine.scheduler import briefly, keys_processing
 from dask_bacc.records.chunk import Attempted
 from dask_bacc.runtime.active import ActiveRun
 from dask_bacc.runtime.fetch import Fetcher
-from dask_bacc.runtime.monitor import monitor_of
+from dask_bacc.runtime.monitors import monitor_of
 
 
 async def launch_copies(

@@ -8,8 +8,8 @@ from dask_bacc.records.chunk import Attempted
 from dask_bacc.records.errors import DecodeError, RefusedError, misfit, refused
 from dask_bacc.results.result import ResultSpec, join_axes
 from dask_bacc.runtime.active import ActiveRun
+from dask_bacc.runtime.entering import enter
 from dask_bacc.runtime.fetch import Outcome
-from dask_bacc.runtime.monitor import enter
 from dask_bacc.worker.messages import Message
 from dask_bacc.worker.task import ChunkResult
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
-import threading
 import time
 import weakref
 from collections import Counter
@@ -13,9 +13,11 @@ from typing import NamedTuple
 from distributed import Client
 
 from dask_bacc.engine.scheduler import (
+    ANSWER_WITHIN,
     WorkerInfo,
+    briefly,
     forget_messages,
-    subscribe,
+    in_background,
     topic_of,
     usual_heartbeat,
     workers_of,
@@ -23,6 +25,7 @@ from dask_bacc.engine.scheduler import (
 from dask_bacc.policy.slow import to_avoid
 from dask_bacc.records.chunk import Attempted
 from dask_bacc.records.state import RunState
+from dask_bacc.runtime.entering import Over, enter
 from dask_bacc.runtime.speeds import Place, Speeds
 from dask_bacc.worker.messages import Message, unpacked
 
@@ -38,8 +41,9 @@ KEPT = 2**20
 #: Runs that are over for whose messages there is time.
 REMEMBERED = 100
 
-_lock = threading.Lock()
-_monitors: weakref.WeakKeyDictionary[Client, Monitor] = weakref.WeakKeyDictionary()
+
+def nobody() -> None:
+    """No client."""
 
 
 class StillRunning(NamedTuple):
@@ -48,14 +52,6 @@ class StillRunning(NamedTuple):
     worker: str
     #: when it should be through, on the monotonic clock
     due: float
-
-
-class Over(NamedTuple):
-    """A run that is over."""
-
-    #: seconds that a chunk of it takes at most
-    limit: float
-    state: weakref.ref[RunState]
 
 
 class Monitor:
@@ -69,9 +65,15 @@ class Monitor:
     ----------
     stale_after : float
         Seconds after which nobody relies on what the scheduler said of its workers.
+    client : callable, optional
+        Gives the client whose runs these are, as long as there is one.
     """
 
-    def __init__(self, stale_after: float = STALE_AFTER) -> None:
+    def __init__(
+        self,
+        stale_after: float = STALE_AFTER,
+        client: Callable[[], Client | None] | None = None,
+    ) -> None:
         self._stale_after = stale_after
         #: bytes of messages that have come, and that the scheduler has
         self._received = 0
@@ -87,6 +89,10 @@ class Monitor:
         self._behind: dict[str, float] = {}
         #: how fast they are
         self.speeds = Speeds()
+        #: whose workers they are; None if that is not said, or it is gone
+        self._client: Callable[[], Client | None] = client or nobody
+        #: runs that are watched
+        self._watched: set[str] = set()
 
     def listen(self, run: str, on_message: OnMessage) -> None:
         """Call `on_message` for every message of the run's chunks, until it is over."""
@@ -128,6 +134,8 @@ class Monitor:
         elif message.state == "running" and over is not None:
             # It started while its cancellation was on the way.
             self._still_running[place] = StillRunning(worker, time.monotonic() + over.limit)
+            if (client := self._client()) is not None:
+                in_background(self.watch(client, message.run))
         if over is not None and (state := over.state()) is not None:
             enter(state, message, worker)
         if (listener := self._listeners.get(message.run)) is not None:
@@ -146,6 +154,22 @@ class Monitor:
         times = due or {}
         for place, worker in running.items():
             self._still_running[run, *place] = StillRunning(worker, times.get(place, 0.0))
+
+    async def watch(self, client: Client, run: str) -> None:
+        """See who leaves, as long as cancelled chunks of a run still run.
+
+        A worker that dies with one never says that it is through with it.
+        """
+        if run in self._watched:
+            return
+        self._watched.add(run)
+        try:
+            while client.status == "running" and self.still_running(run):
+                await asyncio.sleep(ANSWER_WITHIN)
+                async with briefly():
+                    await self.refresh(client)
+        finally:
+            self._watched.discard(run)
 
     async def refresh(self, client: Client) -> None:
         """Ask the scheduler for its workers.
@@ -270,26 +294,3 @@ class Monitor:
         if self._received > KEPT:
             self._received = 0
             await forget_messages(client, topic_of(client))
-
-
-def enter(state: RunState, message: Message, worker: str) -> None:
-    """Enter what a chunk says of itself into the state of its run."""
-    if message.state == "done":
-        state.done(message.chunk, worker, message.ago, message.attempt)
-    elif message.state == "running":
-        state.start(message.chunk, worker, message.ago, message.attempt)
-
-
-def monitor_of(client: Client) -> Monitor:
-    """The monitor of a client."""
-    with _lock:
-        if (found := _monitors.get(client)) is not None:
-            return found
-        found = _monitors[client] = Monitor()
-    return found
-
-
-def subscribed(client: Client) -> tuple[Monitor, str]:
-    """The monitor of a client, and the topic of messages that it gets from now on."""
-    monitor = monitor_of(client)
-    return monitor, subscribe(client, monitor.receive)

@@ -10,7 +10,7 @@ from dask_bacc.engine.scheduler import briefly, is_open, keys_awaited, keys_on, 
 from dask_bacc.policy.hung import is_progressing
 from dask_bacc.runtime.active import ActiveRun
 from dask_bacc.runtime.fetch import Fetcher
-from dask_bacc.runtime.monitor import monitor_of
+from dask_bacc.runtime.monitors import monitor_of
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from collections.abc import Collection
 from distributed import Client
 
 from dask_bacc.engine.scheduler import (
-    ANSWER_WITHIN,
     briefly,
     in_background,
     is_open,
@@ -18,7 +17,7 @@ from dask_bacc.engine.scheduler import (
 )
 from dask_bacc.policy.lateness import usual_limit
 from dask_bacc.runtime.active import ActiveRun
-from dask_bacc.runtime.monitor import monitor_of
+from dask_bacc.runtime.monitors import monitor_of
 
 logger = logging.getLogger("dask_bacc")
 
@@ -73,11 +72,7 @@ async def _look_after(client: Client, run: str, restart: Collection[str]) -> Non
     async with briefly():
         await monitor.refresh(client)
     await asyncio.gather(*(_restart_once_idle(client, run, address) for address in restart))
-    # A worker that dies with a cancelled chunk never says that it is through with it.
-    while client.status == "running" and monitor.still_running(run):
-        await asyncio.sleep(ANSWER_WITHIN)
-        async with briefly():
-            await monitor.refresh(client)
+    await monitor.watch(client, run)
 
 
 async def _restart_once_idle(client: Client, run: str, address: str) -> None:

@@ -17,7 +17,7 @@ from dask_bacc.engine.scheduler import (
     lift_restrictions,
     state_of,
 )
-from dask_bacc.runtime.monitor import monitor_of
+from dask_bacc.runtime.monitors import monitor_of
 
 
 async def persist_on(client: Client, collection: Any, workers: Sequence[str]) -> Any:

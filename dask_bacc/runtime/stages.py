@@ -14,7 +14,7 @@ from dask_bacc.results.solved import Solved
 from dask_bacc.runtime.active import ActiveRun
 from dask_bacc.runtime.collect import collect, fetcher_of
 from dask_bacc.runtime.intake import take_message, take_outcome
-from dask_bacc.runtime.monitor import monitor_of
+from dask_bacc.runtime.monitors import monitor_of
 from dask_bacc.runtime.release import release
 
 

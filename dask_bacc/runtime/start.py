@@ -24,7 +24,7 @@ from dask_bacc.runtime.decide import Decider
 from dask_bacc.runtime.inline import InlineResults
 from dask_bacc.runtime.intake import take_message
 from dask_bacc.runtime.launcher import Launcher
-from dask_bacc.runtime.monitor import subscribed
+from dask_bacc.runtime.monitors import subscribed
 from dask_bacc.runtime.store import Store
 
 

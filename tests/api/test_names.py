@@ -127,11 +127,12 @@ if __name__ == "__main__":
 """
 
 
-def test_leaving_with_a_pending_run_prints_nothing(tmp_path):
+def test_leaving_with_a_pending_run_prints_nothing_of_its_own(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(PENDING)
     done = subprocess.run(
         [sys.executable, script], capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout == ""
-    assert done.stderr == ""
+    # Workers that end with a task say so, whoever sent it.
+    assert all("distributed.worker" in line for line in done.stderr.splitlines())

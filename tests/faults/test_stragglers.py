@@ -14,7 +14,8 @@ import pytest
 from distributed import Event
 
 import dask_bacc
-from dask_bacc.runtime.monitor import Monitor, monitor_of
+from dask_bacc.runtime.monitor import Monitor
+from dask_bacc.runtime.monitors import monitor_of
 from tests.shared import wait_until
 
 #: Varies smoothly from block to block.

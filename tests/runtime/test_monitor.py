@@ -11,7 +11,8 @@ from distributed import Event
 import dask_bacc
 from dask_bacc.engine.scheduler import WorkerInfo
 from dask_bacc.records.state import RunState
-from dask_bacc.runtime.monitor import Monitor, monitor_of
+from dask_bacc.runtime.monitor import Monitor
+from dask_bacc.runtime.monitors import monitor_of
 from dask_bacc.worker.messages import Message, packed
 from tests.shared import BLOCKS, X, large_but_held, wait_until
 

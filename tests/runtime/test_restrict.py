@@ -7,7 +7,7 @@ import pytest
 from distributed import Event, futures_of
 
 import dask_bacc
-from dask_bacc.runtime.monitor import monitor_of
+from dask_bacc.runtime.monitors import monitor_of
 from tests.shared import relative_error, wait_until
 
 
