@@ -5,17 +5,22 @@ from __future__ import annotations
 import contextlib
 import importlib
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import click
+import dask
+import yaml
 from distributed import Client
 
 import dask_bacc
 from dask_bacc.planning.bench import bench_here
 from dask_bacc.planning.laws import law_of
 from dask_bacc.planning.simulation import simulated_text
+from dask_bacc.runtime.standing import cluster_text
 
 PICTURE = click.Path(dir_okay=False, path_type=Path)
 SCHEDULER = click.option(
@@ -104,6 +109,21 @@ def plan(
             figure = planned.plot().get_figure(root=True)
             assert figure is not None
             figure.savefig(output, dpi=130)
+
+
+@bacc.command()
+@click.option("--scheduler", help="Address of a scheduler whose workers are looked at.")
+def info(scheduler: str | None) -> None:
+    """Say which versions are installed, what is configured, and how a cluster is."""
+    click.echo("versions")
+    for name in ("dask-bacc", "dask", "distributed", "numpy", "scipy", "xarray"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            click.echo(f"  {name} {metadata.version(name)}")
+    click.echo("configuration (bacc)")
+    click.echo(textwrap.indent(yaml.safe_dump(dask.config.get("bacc")).rstrip(), "  "))
+    if scheduler is not None:
+        with _client(scheduler) as client:
+            click.echo(cluster_text(client))
 
 
 @bacc.command()

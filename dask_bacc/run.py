@@ -20,6 +20,7 @@ from dask_bacc.display.timeline import timeline
 from dask_bacc.engine.scheduler import on_event_loop
 from dask_bacc.engine.tasks import DataNode
 from dask_bacc.policy.lateness import late_chunks
+from dask_bacc.records.errors import DecodeError, without_ours
 from dask_bacc.records.events import Listener, RunEvent
 from dask_bacc.records.report import RunReport, waited_for
 from dask_bacc.records.state import RunState
@@ -100,6 +101,9 @@ class CodedRun:
             answer = self._answer.wait(timeout)
         except TimeoutError:
             raise TimeoutError(f"no answer in {timeout:g} s: {waited_for(self.report)}") from None
+        except DecodeError as error:
+            # Frames of the event loop, and of what runs functions, tell nobody anything.
+            raise error.with_traceback(None) from without_ours(error.__cause__)
         self._answer.warn()
         return answer
 

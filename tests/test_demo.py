@@ -65,6 +65,19 @@ def test_runs_are_simulated(arguments, said):
     assert "Traceback" not in done.stderr
 
 
+def test_what_is_installed_and_configured_is_told(processes):
+    done = subprocess.run(
+        [DASK, "bacc", "info", "--scheduler", processes.scheduler_address],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    for said in ("distributed ", "rtol: 0.001", "cluster tcp://", ": 1 thread"):
+        assert said in done.stdout
+    assert done.stdout.count(": 1 thread") == 4
+
+
 def test_plans_and_measurements_from_the_command_line(tmp_path):
     np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(80, 5)))
     (tmp_path / "work.py").write_text("import numpy as np\nf = np.tanh\n")

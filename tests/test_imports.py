@@ -42,7 +42,7 @@ ONLY = {
     "engine": set[str](),
     "display": {"coding", "policy", "records"},
     "demo": {"__init__", "display"},
-    "cli": {"__init__", "demo", "planning"},
+    "cli": {"__init__", "demo", "planning", "runtime"},
 }
 NO_DASK = ("coding", "records", "policy", "results")
 #: Beside the standard library, all that `coding` may use.

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from dask_bacc.records.events import Stop
 from dask_bacc.records.report import RunReport
+
+#: Files whose frames come before those of a function.
+OURS = re.compile(
+    r"[/\\](dask_bacc[/\\](worker|graphs)|site-packages[/\\](dask|distributed))[/\\]"
+)
 
 
 class DecodeError(RuntimeError):
@@ -30,6 +37,16 @@ class ResultError(ValueError):
 
 class RefusedError(ValueError):
     """What no chunk of a run may bring, for arithmetic on it is wrong: the run ends with it."""
+
+
+def without_ours(error: BaseException | None) -> BaseException | None:
+    """What a function raised, from its own first frame on."""
+    if error is None:
+        return None
+    frames = error.__traceback__
+    while frames is not None and OURS.search(frames.tb_frame.f_code.co_filename):
+        frames = frames.tb_next
+    return error if frames is None else error.with_traceback(frames)
 
 
 def refused(report: RunReport, chunk: int, cause: BaseException) -> DecodeError:

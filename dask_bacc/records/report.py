@@ -13,7 +13,7 @@ from dask_bacc.records.events import RunEvent, Stop
 FEW = 8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RunReport:
     """Who returned, who did not, and how good the answer is.
 
@@ -102,13 +102,57 @@ class RunReport:
         if self.slow:
             named = (f"{worker} ({times:.2g} times)" for worker, times in self.slow.items())
             lines.append(f"slow before this run: {', '.join(named)}")
-        if self.missing:
-            lines.append(f"missing: {ranges(self.missing)}")
-        lines += [f"chunk {i}: {type(e).__name__}: {e}" for i, e in sorted(self.erred.items())]
+        if self.approximate:
+            errors = [f"{block} ({error:.2g})" for block, error in self.approximate.items()]
+            lines.append(f"approximate blocks, with their errors: {_some(errors)}")
+        over = self.stopped is not None
+        waiting = [] if over else [i for i, chunk in enumerate(self.chunks) if chunk.is_open]
+        if waiting:
+            lines.append(f"waiting for: {ranges(waiting)}")
+        if lost := [i for i in self.missing if i not in waiting]:
+            lines.append(f"missing: {ranges(lost)}")
+        lines += [f"{what}: {said}" for what, said in self.errors]
         if self.still_running:
             places = [f"{i} on {worker}" for i, worker in self.still_running.items()]
-            lines.append(f"may still be running: {', '.join(places)}")
+            lines.append(f"may still be running: {_some(places)}")
+        if over:
+            lines.append(f"work: {self.work:.2f} times that of every block run once")
         return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return (
+            f"<RunReport: {len(self.returned)} of {self.n} chunks returned (k={self.k}) "
+            f"in {self.seconds:.2f} s; {self.state}>"
+        )
+
+    @property
+    def approximate(self) -> dict[int, float]:
+        """Blocks whose answers are estimates, with the error of each; the others are exact."""
+        return {block: error for block, error in enumerate(self.block_error or ()) if error > 0}
+
+    @property
+    def errors(self) -> list[tuple[str, str]]:
+        """What was raised, each once: by which chunks, and what."""
+        said: dict[str, list[int]] = {}
+        for chunk, error in sorted(self.erred.items()):
+            said.setdefault(f"{type(error).__name__}: {error}", []).append(chunk)
+        return [
+            (f"chunk{'s' * (len(chunks) > 1)} {ranges(chunks)}", text)
+            for text, chunks in said.items()
+        ]
+
+    @property
+    def work(self) -> float:
+        """Attempts at chunks that started, over the number of blocks; 1 for plain Dask."""
+        first = sum(chunk.started is not None for chunk in self.chunks)
+        others = sum(o.started is not None for chunk in self.chunks for o in chunk.others)
+        return (first + others) / self.k
+
+
+def _some(words: Sequence[str]) -> str:
+    """The first few of them."""
+    more = f" and {len(words) - FEW} more" if len(words) > FEW else ""
+    return ", ".join(words[:FEW]) + more
 
 
 def waited_for(report: RunReport) -> str:
@@ -140,7 +184,7 @@ def ranges(numbers: Sequence[int]) -> str:
     )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Partial:
     """The answer as far as it goes."""
 
@@ -152,3 +196,7 @@ class Partial:
     block_error: tuple[float, ...] | None
     #: number of results it is made from
     returned: int
+
+    def __repr__(self) -> str:
+        error = "not estimated" if self.error is None else f"{self.error:.2g}"
+        return f"<Partial: an answer from {self.returned} results, error {error}>"
