@@ -30,7 +30,7 @@ def main() -> None:
     options = parser.parse_args()
     with (
         LocalCluster(
-            n_workers=1, threads_per_worker=4, processes=False, dashboard_address=None
+            n_workers=1, threads_per_worker=4, processes=False, dashboard_address="127.0.0.1:0"
         ) as cluster,
         Client(cluster) as client,
     ):

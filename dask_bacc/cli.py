@@ -185,7 +185,7 @@ def _function(name: str) -> Callable[..., Any]:
 @contextlib.contextmanager
 def _client(scheduler: str | None) -> Iterator[Client]:
     """A client of a scheduler, or of workers that are started for it."""
-    with Client(scheduler) if scheduler else Client(dashboard_address=None) as client:
+    with Client(scheduler) if scheduler else Client(dashboard_address="127.0.0.1:0") as client:
         yield client
 
 
