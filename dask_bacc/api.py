@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Hashable, Sequence
 from typing import Any
 
@@ -14,8 +15,9 @@ from dask.typing import Key
 from dask_bacc.array import CodedArray
 from dask_bacc.coding import Code, get_code
 from dask_bacc.graphs.encode import encode_here, encode_on_cluster
-from dask_bacc.graphs.sources import check_source, number_of_blocks
+from dask_bacc.graphs.sources import Source, check_source, not_finite, number_of_blocks
 from dask_bacc.records.part import Part
+from dask_bacc.records.report import ranges
 from dask_bacc.results.labels import Label
 
 
@@ -68,6 +70,11 @@ def encode(
         arrays, unknown chunk sizes, unknown codes, and NumPy arrays with integers beyond 2**53.
     OverflowError
         For NumPy arrays of extended precision with numbers beyond that of doubles.
+
+    Warns
+    -----
+    RuntimeWarning
+        Where NumPy arrays have NaN or infinity and chunks are mixed of several blocks.
 
     Notes
     -----
@@ -146,6 +153,8 @@ def _encode(
         k if n is None else n,
         group_size=dask.config.get("bacc.group-size"),
     )
+    if (code.own_blocks < 0).any():
+        _warn_of_nan(sources, k)
     graph: dict[Key, Any] = {}
     parts = []
     named = zip(sources, dims or [None] * len(sources), strict=True)
@@ -169,6 +178,20 @@ def _encode(
             )
         )
     return CodedArray(graph, tuple(parts), code, label)
+
+
+def _warn_of_nan(sources: Sequence[Source], k: int) -> None:
+    """Tell of NaN that would be everywhere in all chunks that are mixed."""
+    for position, source in enumerate(sources):
+        if blocks := not_finite(source, k):
+            warnings.warn(
+                f"array {position} has NaN or infinity in blocks {ranges(blocks)}, and chunks that "
+                "are mixed of several blocks are NaN there: fill it first (numpy.nan_to_num, "
+                "DataArray.fillna), or use map_blocks, or encode without n, for functions that "
+                "know what to do with it",
+                RuntimeWarning,
+                stacklevel=4,
+            )
 
 
 def _are_labelled(arrays: tuple[Any, ...]) -> list[bool]:

@@ -65,6 +65,21 @@ class Source:
         return (*shape[: self.axis], self.length // k, *shape[self.axis + 1 :])
 
 
+def not_finite(source: Source, k: int) -> list[int]:
+    """Those of `k` blocks of a NumPy array that have NaN or infinity.
+
+    Examples
+    --------
+    >>> not_finite(Source(np.array([0.0, 1.0, np.nan, 3.0]), 0), 2)
+    [1]
+    """
+    array = source.array
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fc":
+        return []
+    blocks = np.split(array, k, axis=source.axis)
+    return [number for number, block in enumerate(blocks) if not np.isfinite(block).all()]
+
+
 def check_source(array: Any, axis: int, position: int) -> Source:
     """Refuse what cannot be encoded, before anything is submitted.
 

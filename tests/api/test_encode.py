@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 
 import dask
 import dask.array as da
@@ -196,3 +197,24 @@ def test_data_array_by_dimension():
     np.testing.assert_allclose(coded.compute(), by_hand(coded.code, X, axis=2), atol=1e-12)
     both = dask_bacc.encode(array, array.transpose("x", "y", "time"), n=4, k=2, dim="x")
     assert [part.axis for part in both.parts] == [2, 0]
+
+
+def test_nan_that_would_be_everywhere_is_told_of():
+    array = np.ones((24, 2))
+    array[[3, 7, 8, 22]] = [np.nan, np.nan], [np.nan, 1], [np.inf, 1], [1, np.nan]
+    with pytest.warns(RuntimeWarning, match=r"array 0 has NaN or infinity in blocks 1, 2, 7, and"):
+        dask_bacc.encode(array, k=8, n=10)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        # Nothing is mixed, or nothing is wrong.
+        dask_bacc.encode(array, k=8)
+        dask_bacc.encode(np.nan_to_num(array), k=8, n=10)
+        dask_bacc.encode(np.arange(24), k=8, n=10)
+
+
+def test_functions_that_know_nan_get_it(client):
+    array = np.ones((24, 2))
+    array[3] = np.nan
+    x = da.from_array(array, chunks=(3, 2))
+    answer = dask_bacc.map_blocks(lambda b: b + 1, x).compute()
+    np.testing.assert_array_equal(answer, array + 1)
