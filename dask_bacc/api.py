@@ -185,10 +185,10 @@ def _warn_of_nan(sources: Sequence[Source], k: int) -> None:
     for position, source in enumerate(sources):
         if blocks := not_finite(source, k):
             warnings.warn(
-                f"array {position} has NaN or infinity in blocks {ranges(blocks)}, and chunks that "
-                "are mixed of several blocks are NaN there: fill it first (numpy.nan_to_num, "
-                "DataArray.fillna), or use map_blocks, or encode without n, for functions that "
-                "know what to do with it",
+                f"array {position} has NaN or infinity in blocks {ranges(blocks)}, and chunks "
+                "that are mixed of several blocks are NaN there: fill it first "
+                "(numpy.nan_to_num, DataArray.fillna), or use map_blocks for functions that know "
+                "what to do with it",
                 RuntimeWarning,
                 stacklevel=4,
             )
