@@ -14,6 +14,7 @@ from dask_bacc._config import configured
 from dask_bacc.api import encode
 from dask_bacc.array import CodedArray
 from dask_bacc.coding import get_code
+from dask_bacc.coding.threads import one_thread
 from dask_bacc.planning.choices import Choice, choices
 from dask_bacc.planning.forecast import Costs, Forecast, forecast
 from dask_bacc.planning.shown import plan_html, plan_picture, plan_text
@@ -206,7 +207,8 @@ def plan(
         for choice in choices(blocks, copies=may_copy)
         if choice.code != "systematic" or known.smoothness is not None
     ]
-    forecasts = foresee_all(considered, foresee, rtol)
+    with one_thread():
+        forecasts = foresee_all(considered, foresee, rtol)
     return Plan(
         tuple(forecasts),
         best_of(forecasts, rtol),

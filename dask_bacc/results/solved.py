@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dask_bacc.coding import Code, DecodingMatrix
+from dask_bacc.coding.threads import one_thread
 from dask_bacc.records.estimate import ErrorEstimate
 
 
@@ -42,6 +43,11 @@ class Solved:
         code : Code
         more : collection of int
         """
+        # Many small products, on the event loop: BLAS threads would wait for each other.
+        with one_thread():
+            return self._foreseen(code, more)
+
+    def _foreseen(self, code: Code, more: Collection[int]) -> float:
         now, estimate = self.estimate.by_block, self.estimate
         shares = np.zeros(code.k)
         for matrix in self.matrices:
