@@ -65,13 +65,13 @@ def blocks(client: Client, pids: list[int], pairs: int, seconds: float) -> None:
         ),
     }
     for name, (theirs, ours, options) in kinds.items():
-        expected = theirs(smoothed, x, 0.0, dtype=float, **options).compute()
+        expected = theirs(smoothed, x, seconds=0.0, dtype=float, **options).compute()
 
         def dask_has(theirs=theirs, options=options) -> np.ndarray:
-            return theirs(smoothed, x, seconds, dtype=float, **options).compute()
+            return theirs(smoothed, x, seconds=seconds, dtype=float, **options).compute()
 
         def we_have(ours=ours, options=options) -> np.ndarray:
-            return ours(smoothed, x, seconds, dtype=float, **options).compute()
+            return ours(smoothed, x, seconds=seconds, dtype=float, **options).compute()
 
         np.testing.assert_array_equal(we_have(), expected)
         ratio = np.median(in_turn(dask_has, we_have, pairs))
@@ -81,7 +81,9 @@ def blocks(client: Client, pids: list[int], pairs: int, seconds: float) -> None:
         troubled = []
         for stopped, slowed in (([pids[0]], []), ([], [pids[1]])):
             with in_trouble(stopped, slowed):
-                troubled.append(timed(ours(smoothed, y, seconds, dtype=float, **options).compute))
+                troubled.append(
+                    timed(ours(smoothed, y, seconds=seconds, dtype=float, **options).compute)
+                )
             client.gather(client.map(abs, range(32), pure=False))
         print(
             f"{name}, {seconds} s a block: {ratio:.3f} times dask's ({pairs} pairs); one of 8 "

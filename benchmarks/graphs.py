@@ -79,9 +79,12 @@ def main() -> None:
         for name, source in sources.items():
             array = source()
             coded = dask_bacc.encode(array, n=n, k=k)
-            eager = sizes(client, lambda c=coded: c.map(held, -1.0).result())
+            eager = sizes(client, lambda c=coded: c.map(held, -1.0, copies=False).result())
             sent = sizes(
-                client, lambda c=coded: c.map(held, 0.0, launch="backup", rtol=np.inf).result()
+                client,
+                lambda c=coded: c.map(
+                    held, 0.0, launch="backup", rtol=np.inf, copies=False
+                ).result(),
             )
             gate.set()
             gate.clear()

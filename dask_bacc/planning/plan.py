@@ -170,7 +170,7 @@ def plan(
     >>> import numpy as np
     >>> import dask_bacc
     >>> x = np.random.default_rng(0).normal(size=(64, 5))
-    >>> planned = dask_bacc.plan(x, np.tanh, k=8, times=[1.0, 1.0, 1.0, 9.0])
+    >>> planned = dask_bacc.plan(x, np.tanh, k=8, workers=12, times=[1.0, 1.0, 1.0, 9.0])
     >>> planned.best.p50 < 9.0
     True
     >>> planned.map().result().shape

@@ -21,7 +21,8 @@ def copies(
 
     A copy of a block is exact, whatever the function. A block's newest attempt has a multiple of
     the usual duration, `patience.gate`; after that another one may start. Those blocks come first
-    that have the fewest attempts, and of these the ones that wait longest.
+    that have the fewest attempts, and of these the ones that wait longest. One more than
+    `patience.work` are the most that a block gets.
 
     Parameters
     ----------
@@ -61,6 +62,8 @@ def copies(
         # What is done is on its way, or waits to be fetched.
         if record.is_open and record.done is None
         if own[chunk] >= 0 and int(own[chunk]) not in there
+        # Who has had so many may be at something that never ends, and would take all workers.
+        if len(record.others) < math.ceil(patience.work)
     }
     moved = max((r.ended for r in records if r.ended is not None), default=0.0)
     # As long as blocks wait for a worker, idle ones are for these.

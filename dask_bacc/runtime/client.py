@@ -49,7 +49,7 @@ def resolve_client(client: Client | None) -> Client:
         raise TypeError(f"client must be a distributed.Client, got {type(client).__name__}")
     if client.status not in ("running", "connecting", "newly-created"):
         raise ValueError(f"client is {client.status}; pass a connected one")
-    _had = True
+    _had = _had or client is not _local
     return client
 
 

@@ -175,6 +175,25 @@ def test_both_workers_at_a_block_hang(client, gate, hang, configure):
     np.testing.assert_array_equal(run.result(timeout=60), TRUTH)
 
 
+def test_a_block_that_hangs_wherever_it_is_has_parity_in_its_place(client, gate):
+    coded = dask_bacc.encode(X, **ENCODINGS["exact"])
+    run = coded.map(smooth_but_stuck, gate, copies=True, launch="backup", rtol=np.inf)
+    answer = run.result(timeout=60)
+    report = run.report
+    assert not gate.exists()
+    assert 2 in report.missing
+    assert 1 <= len(report.chunks[2].others) <= 2
+    error = np.linalg.norm(answer - np.tanh(X)) / np.linalg.norm(np.tanh(X))
+    assert error < 3 * report.error
+
+
+def smooth_but_stuck(block, gate: Path):
+    """The block that is the third waits, whoever has it."""
+    while np.array_equal(block, X[12:18]) and not gate.exists():
+        time.sleep(0.005)
+    return np.tanh(block)
+
+
 def waits_twice(block, gate: Path, slow: int):
     """All attempts at one block wait at the gate."""
     while get_worker().get_current_task()[1] == slow and not gate.exists():
