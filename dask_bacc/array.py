@@ -12,11 +12,11 @@ import dask
 import dask.array as da
 import dask.threaded
 import numpy as np
-from dask.base import DaskMethodsMixin, annotate
+from dask.base import DaskMethodsMixin
 from dask.typing import Key
 from distributed import Client
 
-from dask_bacc.asked import check_names, options_of
+from dask_bacc.asked import annotated, check_names, options_of
 from dask_bacc.coding import Code, Decoder
 from dask_bacc.coding._typing import AnyArray
 from dask_bacc.coding.decode import Suspects
@@ -275,7 +275,7 @@ class CodedArray(DaskMethodsMixin):
             "copies": copies,
             "retries": retries,
         }
-        wishes = {"workers": workers, "resources": resources, "priority": priority}
+        wishes: dict[str, Any] = {"workers": workers, "resources": resources, "priority": priority}
         if kwargs is None:
             check_names(func, {**said, **wishes, "client": client}, CodedArray.map)
         options = options_of(self.code, said)
@@ -294,7 +294,7 @@ class CodedArray(DaskMethodsMixin):
             [part.shape for part in self.parts],
         )
         call = Call(func, args, {**more, **(kwargs or {})})
-        with annotate(**{name: wish for name, wish in wishes.items() if wish is not None}):
+        with annotated(**wishes):
             graph_of = partial(run_graph, chunks, call)
             answer = start(graph_of, self.code, options, encoded, self._sketches(), client)
         return CodedRun(answer)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any
 
 import dask
+from dask.base import annotate
 
 from dask_bacc._config import configured
 from dask_bacc.coding import Code
@@ -16,6 +19,31 @@ from dask_bacc.policy.timing import Timing
 
 #: Options that are configured where nobody names them.
 CONFIGURED = ("rtol", "decoder", "copies")
+
+
+@dataclass(frozen=True)
+class TaskOptions:
+    """Options of runs whose tasks are run as they stand, as in `CodedArray.map`."""
+
+    deadline: float | None
+    copies: bool | None
+    retries: int
+    workers: str | Sequence[str] | None
+    resources: Mapping[str, float] | None
+    priority: int | None
+
+
+def annotated(
+    workers: str | Sequence[str] | None,
+    resources: Mapping[str, float] | None,
+    priority: int | None,
+) -> AbstractContextManager[None]:
+    """Tasks that are submitted meanwhile have these annotations, as far as they are said."""
+    wishes = {"workers": workers, "resources": resources, "priority": priority}
+    context: AbstractContextManager[None] = annotate(
+        **{name: wish for name, wish in wishes.items() if wish is not None}
+    )
+    return context
 
 
 def options_of(code: Code, said: Mapping[str, Any]) -> RunOptions:

@@ -10,21 +10,17 @@ from typing import Any
 import dask.array as da
 import numpy as np
 from dask.array.core import concatenate3
-from dask.base import annotate
 from dask.utils import funcname
 from distributed import Client
 
 from dask_bacc.api import encode
-from dask_bacc.asked import options_of
+from dask_bacc.asked import TaskOptions, annotated, options_of
 from dask_bacc.coding import Uncoded
 from dask_bacc.engine.tasks import optimised
 from dask_bacc.graphs.nodes import nodes_graph
 from dask_bacc.results.encoded import Encoded
 from dask_bacc.run import CodedRun
 from dask_bacc.runtime.start import start
-
-#: Parity for each block of a run that may be off.
-SPARE = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,9 +35,9 @@ class LazyBlocks:
 
     array: da.Array
     _name: str
-    _options: Mapping[str, Any]
-    #: encoded arrays and the function, if the answer may be off
-    _coded: tuple[Any, Callable[..., Any], Sequence[Any], Mapping[str, Any]] | None = None
+    _options: TaskOptions
+    #: the array, the function with its arguments, and `rtol`, if the answer may be off
+    _coded: tuple[Any, Callable[..., Any], Sequence[Any], Mapping[str, Any], float] | None = None
 
     @property
     def shape(self) -> tuple[float, ...]:
@@ -70,10 +66,11 @@ class LazyBlocks:
             By default the current one.
         """
         if self._coded is not None:
-            x, func, args, kwargs = self._coded
+            x, func, args, kwargs, rtol = self._coded
             more = -(-x.numblocks[0] // 2)
             coded = encode(x, n=x.numblocks[0] + more)
-            return coded.map(func, *args, kwargs=kwargs, client=client, **self._options)
+            options = {**vars(self._options), "rtol": rtol}
+            return coded.map(func, *args, kwargs=kwargs, client=client, **options)
         graph, keys = optimised(self.array)
         shape = self.array.numblocks
         return run_nodes(
@@ -100,7 +97,7 @@ def run_nodes(
     graph_of: Any,
     count: int,
     assemble: Callable[[list[Any]], Any],
-    said: Mapping[str, Any],
+    said: TaskOptions,
     client: Client | None,
 ) -> CodedRun:
     """Run tasks of a graph as blocks, once more where they are late, for an exact answer.
@@ -113,19 +110,16 @@ def run_nodes(
         Number of tasks.
     assemble : callable
         Makes the answer of the list of their values.
-    said : mapping
-        ``deadline``, ``copies``, ``retries``, ``cancel`` as in `CodedArray.map`, and ``workers``,
-        ``resources`` and ``priority``.
+    said : TaskOptions
     client : distributed.Client, optional
     """
-    known = dict(said)
-    wishes = {name: known.pop(name, None) for name in ("workers", "resources", "priority")}
     code = Uncoded(count, count)
-    fixed = {"enough": None, "rtol": 0, "decoder": None, "launch": "eager", "suspects": "keep"}
-    defaults = {"deadline": None, "copies": None, "retries": 0, "cancel": "cancel"}
-    options = options_of(code, {**fixed, "combine": "list", **defaults, **known})
+    fixed = {"enough": None, "rtol": 0, "decoder": None, "combine": "list", "launch": "eager"}
+    kept = {"cancel": "cancel", "suspects": "keep"}
+    own = {"deadline": said.deadline, "copies": said.copies, "retries": said.retries}
+    options = options_of(code, {**fixed, **kept, **own})
     encoded = Encoded((), None, 0.0, integers=False, assemble=assemble)
-    with annotate(**{name: wish for name, wish in wishes.items() if wish is not None}):
+    with annotated(said.workers, said.resources, said.priority):
         return CodedRun(start(graph_of, code, options, encoded, {}, client))
 
 
@@ -191,18 +185,11 @@ def map_blocks(
     >>> dask_bacc.map_blocks(lambda b: b - b.mean(), x).compute()[0]
     array([-1.5, -0.5,  0.5,  1.5])
     """
-    options = {
-        "deadline": deadline,
-        "copies": copies,
-        "retries": retries,
-        "workers": workers,
-        "resources": resources,
-        "priority": priority,
-    }
+    options = TaskOptions(deadline, copies, retries, workers, resources, priority)
     array = da.map_blocks(func, *args, **kwargs)
     if rtol is None:
         return LazyBlocks(array, funcname(func), options)
-    return _approximately(array, func, args, kwargs, {**options, "rtol": rtol})
+    return _approximately(array, func, args, kwargs, options, rtol)
 
 
 def map_overlap(
@@ -235,14 +222,7 @@ def map_overlap(
     ...                       dtype=int, chunks=((2, 2),)).compute()
     array([2, 2, 2, 2])
     """
-    options = {
-        "deadline": deadline,
-        "copies": copies,
-        "retries": retries,
-        "workers": workers,
-        "resources": resources,
-        "priority": priority,
-    }
+    options = TaskOptions(deadline, copies, retries, workers, resources, priority)
     return LazyBlocks(da.map_overlap(func, *args, **kwargs), funcname(func), options)
 
 
@@ -251,7 +231,8 @@ def _approximately(
     func: Callable[..., Any],
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
-    options: Mapping[str, Any],
+    options: TaskOptions,
+    rtol: float,
 ) -> LazyBlocks:
     """The same with parity, where there is one array that is cut along its first axis."""
     arrays = [x for x in args if isinstance(x, da.Array)]
@@ -268,4 +249,4 @@ def _approximately(
             f"{x.chunks}; rechunk, or leave rtol out for an exact answer"
         )
     own = {k: v for k, v in kwargs.items() if k not in ("dtype", "meta", "name", "token")}
-    return LazyBlocks(array, funcname(func), options, (x, func, args[1:], own))
+    return LazyBlocks(array, funcname(func), options, (x, func, args[1:], own, rtol))

@@ -11,6 +11,7 @@ from dask.typing import Key
 from dask.utils import funcname
 from distributed import Client
 
+from dask_bacc.asked import TaskOptions
 from dask_bacc.blocks import run_nodes
 from dask_bacc.engine.tasks import Task
 from dask_bacc.graphs.nodes import nodes_graph
@@ -92,14 +93,7 @@ def map(  # noqa: A001 - as Client.map, and never without its module
         ("batch", i): Task(("batch", i), _run_batch, func, batch, named)
         for i, batch in enumerate(batches)
     }
-    options = {
-        "deadline": deadline,
-        "copies": copies,
-        "retries": retries,
-        "workers": workers,
-        "resources": resources,
-        "priority": priority,
-    }
+    options = TaskOptions(deadline, copies, retries, workers, resources, priority)
     return run_nodes(
         partial(nodes_graph, graph, list(graph), funcname(func)),
         len(batches),

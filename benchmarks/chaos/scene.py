@@ -277,8 +277,7 @@ class Scene:
 
 def _cancelled_at(record: dask_bacc.ChunkRecord, first_only: bool) -> Iterator[str]:
     """Workers that were at a chunk which never ends when it was cancelled."""
-    numbers = (record.attempt, *(other.number for other in record.others))
-    for number, tried in zip(numbers, (record, *record.others), strict=True):
+    for number, tried in record.tried:
         over = tried is not record or record.state == "cancelled"
         if over and tried.worker and tried.done is None and not (first_only and number):
             yield tried.worker

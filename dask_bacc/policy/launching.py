@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection
 
 from dask_bacc.coding import recovered_blocks
-from dask_bacc.policy.backups import Backups, choose_backups, parity_for
+from dask_bacc.policy.backups import Backups, choose_backups, coming_without, parity_for
 from dask_bacc.policy.copies import copies
 from dask_bacc.policy.lateness import late_chunks
 from dask_bacc.policy.situation import Rules, Situation
@@ -44,6 +44,8 @@ def what_to_launch(
     elif rules.copies:
         due, later = copies(rules.code, state.records, now, rules.patience, rules.slow)
         again = min(again, later)
+    if not late and not due and _all_well(rules, state):
+        return None, again
     if (late or due) and _ask_first(rules, situation, now):
         return Estimate(), again
     if _foresees(rules, situation):
@@ -64,6 +66,12 @@ def what_to_launch(
     if chosen.copies:
         return LaunchCopies(chosen.copies, _useless(rules, situation, due)), again
     return None, again
+
+
+def _all_well(rules: Rules, state: RunState) -> bool:
+    """Whether every block is in or on its way; nobody need foresee anything then."""
+    coming = coming_without(state.records, ())
+    return state.outstanding > 0 and is_complete(rules.code, coming)
 
 
 def _ask_first(rules: Rules, situation: Situation, now: float) -> bool:

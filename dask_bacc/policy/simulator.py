@@ -15,7 +15,7 @@ from dask_bacc.policy.schedule import next_step
 from dask_bacc.policy.situation import Rules, Situation
 from dask_bacc.policy.steps import Estimate, Finish, LaunchBackups, LaunchCopies, Probe, Wait
 from dask_bacc.policy.timing import Timing
-from dask_bacc.records.chunk import Attempt, Attempted, ChunkRecord
+from dask_bacc.records.chunk import Attempted, ChunkRecord
 from dask_bacc.records.state import RunState
 
 #: ``seconds(chunk, worker, attempt)`` that a chunk takes on a worker; inf if it never returns.
@@ -226,8 +226,7 @@ class _Times:
 def _ended(records: Collection[ChunkRecord], now: float, seconds: float) -> SimulatedRun:
     spent = used = 0.0
     for record in records:
-        attempts: tuple[Attempt | ChunkRecord, ...] = (record, *record.others)
-        for tried in attempts:
+        for _, tried in record.tried:
             if tried.started is not None:
                 taken = (now if tried.ended is None else tried.ended) - tried.started
                 spent += taken

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dask_bacc.records.chunk import Attempt, Attempted, ChunkRecord
+from dask_bacc.records.chunk import Attempted, ChunkRecord
 
 #: Chunks that must have returned before anybody knows what is usual.
 FEWEST = 4
@@ -82,9 +82,7 @@ def paces_of(records: Sequence[ChunkRecord], now: float, minimum: float) -> dict
     spread = max(math.log(float(upper) / usual), LEAST_SPREAD)
     paces = {}
     for chunk, record in enumerate(records):
-        attempts: tuple[Attempt | ChunkRecord, ...] = (record, *record.others)
-        numbers = (record.attempt, *(other.number for other in record.others))
-        for number, tried in zip(numbers, attempts, strict=True):
+        for number, tried in record.tried:
             if tried.worker is None or tried.started is None:
                 continue
             end = tried.done

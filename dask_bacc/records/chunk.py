@@ -74,6 +74,11 @@ class ChunkRecord:
         found = {self.worker, *(other.worker for other in self.others)}
         return {worker for worker in found if worker is not None}
 
+    @property
+    def tried(self) -> tuple[tuple[int, Attempt | ChunkRecord], ...]:
+        """All attempts with their numbers; the one that is told of here comes first."""
+        return (self.attempt, self), *((other.number, other) for other in self.others)
+
     def others_at(self, workers: Collection[str]) -> bool:
         """Whether another attempt than the one told of here runs on one of the workers."""
         return any(o.ended is None and o.worker in workers for o in self.others)

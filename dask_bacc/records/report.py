@@ -144,9 +144,10 @@ class RunReport:
     @property
     def work(self) -> float:
         """Attempts at chunks that started, over the number of blocks; 1 for plain Dask."""
-        first = sum(chunk.started is not None for chunk in self.chunks)
-        others = sum(o.started is not None for chunk in self.chunks for o in chunk.others)
-        return (first + others) / self.k
+        started = sum(
+            tried.started is not None for chunk in self.chunks for _, tried in chunk.tried
+        )
+        return started / self.k
 
 
 def _some(words: Sequence[str]) -> str:
