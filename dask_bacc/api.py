@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Hashable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import dask
+import numpy as np
 from dask.array import Array
 from dask.base import tokenize
 from dask.typing import Key
@@ -20,6 +21,30 @@ from dask_bacc.records.part import Part
 from dask_bacc.records.report import ranges
 from dask_bacc.results.labels import Label
 
+if TYPE_CHECKING:
+    from xarray import DataArray
+
+
+@overload
+def encode(
+    *arrays: DataArray,
+    n: int | None = None,
+    k: int | None = None,
+    axis: int | None = None,
+    dim: Hashable | None = None,
+    code: str | Code | None = None,
+) -> CodedArray[DataArray]: ...
+
+
+@overload
+def encode(
+    *arrays: Any,
+    n: int | None = None,
+    k: int | None = None,
+    axis: int | None = None,
+    code: str | Code | None = None,
+) -> CodedArray[np.ndarray[Any, Any]]: ...
+
 
 def encode(
     *arrays: Any,
@@ -28,7 +53,7 @@ def encode(
     axis: int | None = None,
     dim: Hashable | None = None,
     code: str | Code | None = None,
-) -> CodedArray:
+) -> CodedArray[Any]:
     """Encode arrays into `n` coded chunks, over which functions can be mapped.
 
     Dask arrays are encoded on the cluster when a run or ``persist()`` asks for it; NumPy arrays
@@ -129,7 +154,7 @@ def _encode(
     code: str | Code | None,
     dims: Sequence[Hashable | None] | None = None,
     label: Label | None = None,
-) -> CodedArray:
+) -> CodedArray[Any]:
     """Encode dask and NumPy arrays, each along its axis.
 
     Parameters

@@ -2,40 +2,38 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from functools import cached_property, partial
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
-import dask
-import dask.array as da
-import dask.threaded
 import numpy as np
-from dask.base import DaskMethodsMixin
-from dask.typing import Key
 from distributed import Client
 
 from dask_bacc.asked import annotated, check_names, options_of
-from dask_bacc.coding import Code, Decoder
-from dask_bacc.coding._typing import AnyArray
+from dask_bacc.coding import Decoder
 from dask_bacc.coding.decode import Suspects
 from dask_bacc.coding.linear import rounding
-from dask_bacc.display.html import coded_array_html
+from dask_bacc.collection import CodedChunks
+from dask_bacc.graphs.call import Call, Chunks, run_graph
 from dask_bacc.graphs.encode import key_of
-from dask_bacc.graphs.map import Call, Chunks, run_graph
-from dask_bacc.graphs.pinned import is_pinned
 from dask_bacc.policy.options import Cancel, Combine, Launch
-from dask_bacc.records.part import Part
 from dask_bacc.results.encoded import Encoded
 from dask_bacc.results.joining import Cut
-from dask_bacc.results.labels import Label
 from dask_bacc.run import CodedRun
 from dask_bacc.runtime.start import start
-from dask_bacc.stacked import stacked, stacked_array
+
+if TYPE_CHECKING:
+    from xarray import DataArray
+
+#: The arrays that answers are: NumPy's, or DataArrays where these were encoded.
+A = TypeVar("A")
+#: What a function returns.
+R = TypeVar("R")
+#: What a function may return for one array of an answer.
+Returned = np.ndarray[Any, Any] | np.generic | complex
 
 
-class CodedArray(DaskMethodsMixin):
+class CodedArray(CodedChunks, Generic[A]):
     """Coded chunks of one or several arrays; made by `dask_bacc.encode`.
 
     A dask collection: ``persist()`` makes the chunks once for many runs, ``compute()`` gives them
@@ -49,118 +47,29 @@ class CodedArray(DaskMethodsMixin):
         One for every encoded array.
     """
 
-    def __init__(
+    # Options are said in full where they are, and types of answers here.
+
+    @overload
+    def map(
         self,
-        graph: Mapping[Key, Any],
-        parts: tuple[Part, ...],
-        code: Code,
-        label: Label | None = None,
-        sketches: dict[int, list[AnyArray]] | None = None,
-    ) -> None:
-        self._graph = graph
-        # They tell what blocks are like, and later runs need not make them once more.
-        self._known_sketches = {} if sketches is None else sketches
-        self._label = label
-        self.parts = parts
-        self.code = code
+        func: Callable[..., Returned],
+        *args: Any,
+        combine: Literal["concat", "stack", "sum", "mean"] = "concat",
+        **options: Any,
+    ) -> CodedRun[A]: ...
 
-    @property
-    def k(self) -> int:
-        """Number of blocks."""
-        return self.code.k
+    @overload
+    def map(
+        self, func: Callable[..., R], *args: Any, combine: Literal["list"], **options: Any
+    ) -> CodedRun[list[R]]: ...
 
-    @property
-    def n(self) -> int:
-        """Number of coded chunks."""
-        return self.code.n
+    @overload
+    def map(
+        self: CodedArray[DataArray], func: Callable[..., Any], *args: Any, **options: Any
+    ) -> CodedRun[Any]: ...
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all chunks of all arrays."""
-        own = int(np.count_nonzero(self.code.own_blocks >= 0))
-        return sum(
-            math.prod(p.shape) * (own * p.own_dtype.itemsize + (self.n - own) * p.dtype.itemsize)
-            for p in self.parts
-        )
-
-    def __repr__(self) -> str:
-        arrays = ", ".join(f"{part.shape} {part.dtype}" for part in self.parts)
-        return f"CodedArray<{self.code}, chunks {arrays}>"
-
-    def _repr_html_(self) -> str:
-        return coded_array_html(self.code, self.parts, self.nbytes)
-
-    def __dask_graph__(self) -> Mapping[Key, Any]:
-        return self._graph
-
-    def __dask_keys__(self) -> list[list[tuple[str, int]]]:
-        return [[(part.name, i) for i in range(self.n)] for part in self.parts]
-
-    def __dask_tokenize__(self) -> tuple[str, ...]:
-        return (type(self).__name__, *(part.name for part in self.parts))
-
-    __dask_optimize__ = None
-    __dask_scheduler__ = staticmethod(dask.threaded.get)
-
-    def __dask_postcompute__(self) -> tuple[Callable[..., Any], tuple[()]]:
-        return stacked, ()
-
-    def __dask_postpersist__(self) -> tuple[Callable[..., CodedArray], tuple[()]]:
-        return self._rebuild, ()
-
-    def _rebuild(
-        self, graph: Mapping[Key, Any], *, rename: Mapping[str, str] | None = None
-    ) -> CodedArray:
-        names = rename or {}
-        parts = tuple(replace(p, name=names.get(p.name, p.name)) for p in self.parts)
-        return CodedArray(graph, parts, self.code, self._label, self._sketches())
-
-    @cached_property
-    def _is_pinned(self) -> bool:
-        return is_pinned(self._graph)
-
-    def _sketches(self) -> dict[int, list[AnyArray]]:
-        """Those of earlier runs, to which a run adds; none if the data may have changed since."""
-        return self._known_sketches if self._is_pinned else {}
-
-    @property
-    def shape(self) -> Any:
-        """Of the chunks, stacked on a new first axis; a tuple of shapes for several arrays."""
-        return self._of_parts(lambda part: (self.n, *part.shape))
-
-    @property
-    def chunks(self) -> Any:
-        """Sizes along each axis, as dask arrays have them; a tuple of them for several arrays."""
-        return self._of_parts(lambda part: ((1,) * self.n, *((size,) for size in part.shape)))
-
-    @property
-    def dtype(self) -> Any:
-        """Of the chunks; a tuple for several arrays."""
-        return self._of_parts(lambda part: part.dtype)
-
-    def _of_parts(self, what: Callable[[Part], Any]) -> Any:
-        found = tuple(what(part) for part in self.parts)
-        return found if len(found) > 1 else found[0]
-
-    def to_dask_array(self) -> da.Array | tuple[da.Array, ...]:
-        """The chunks as a dask array, stacked on a new first axis.
-
-        Returns
-        -------
-        dask.array.Array, or a tuple of them if several arrays were encoded
-
-        Raises
-        ------
-        NotImplementedError
-            With ``array.query-planning``, whose arrays cannot be made from a graph.
-        """
-        if da.array_expr_enabled():
-            raise NotImplementedError(
-                "with array.query-planning a dask array cannot be made from coded chunks; use "
-                "compute() or map(), or turn query-planning off"
-            )
-        arrays = tuple(stacked_array(self._graph, part, self.n) for part in self.parts)
-        return arrays if len(arrays) > 1 else arrays[0]
+    @overload
+    def map(self, func: Callable[..., R], *args: Any, **options: Any) -> CodedRun[R]: ...
 
     def map(
         self,
@@ -182,7 +91,7 @@ class CodedArray(DaskMethodsMixin):
         client: Client | None = None,
         kwargs: Mapping[str, Any] | None = None,
         **more: Any,
-    ) -> CodedRun:
+    ) -> CodedRun[Any]:
         """Run a function on every coded chunk, and decode from whichever results come first.
 
         Returns at once. Decoding starts when at least `enough` results are in, every block has an

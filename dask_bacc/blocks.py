@@ -57,7 +57,7 @@ class LazyBlocks:
         chunks: tuple[tuple[float, ...], ...] = self.array.chunks
         return chunks
 
-    def run(self, client: Client | None = None) -> CodedRun:
+    def run(self, client: Client | None = None) -> CodedRun[Any]:
         """Start to compute; see `CodedRun`.
 
         Parameters
@@ -99,7 +99,7 @@ def run_nodes(
     assemble: Callable[[list[Any]], Any],
     said: TaskOptions,
     client: Client | None,
-) -> CodedRun:
+) -> CodedRun[Any]:
     """Run tasks of a graph as blocks, once more where they are late, for an exact answer.
 
     Parameters

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
 from dask.typing import Key
 from dask.utils import funcname
@@ -18,12 +18,15 @@ from dask_bacc.graphs.nodes import nodes_graph
 from dask_bacc.run import CodedRun
 from dask_bacc.runtime.client import resolve_client
 
+#: What the function returns.
+R = TypeVar("R")
+
 #: Tasks for each thread, at most: more are run several to a task.
 TURNS = 32
 
 
 def map(  # noqa: A001 - as Client.map, and never without its module
-    func: Callable[..., Any],
+    func: Callable[..., R],
     *iterables: Iterable[Any],
     kwargs: Mapping[str, Any] | None = None,
     batch_size: int | None = None,
@@ -34,7 +37,7 @@ def map(  # noqa: A001 - as Client.map, and never without its module
     resources: Mapping[str, float] | None = None,
     priority: int | None = None,
     client: Client | None = None,
-) -> CodedRun:
+) -> CodedRun[list[R]]:
     """Run a function on many sets of parameters, and wait for no slow worker.
 
     ``map(func, xs, ys).result()`` is ``client.gather(client.map(func, xs, ys))``: a list, in

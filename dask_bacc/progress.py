@@ -24,7 +24,9 @@ INTERVAL, NOTEBOOK_INTERVAL, PER_CHUNK = 0.1, 0.25, 5e-4
 CLOSING = 1.0
 
 
-def progress(run: CodedRun, *, notebook: bool | None = None, file: TextIO | None = None) -> Any:
+def progress(
+    run: CodedRun[Any], *, notebook: bool | None = None, file: TextIO | None = None
+) -> Any:
     """Show how a run goes on.
 
     In a terminal, one line that is rewritten until the run has ended: blocks until then, as

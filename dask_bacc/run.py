@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable, Generator
 from dataclasses import replace
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import dask.array as da
 import dask.threaded
@@ -31,7 +31,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-class CodedRun:
+#: What the answer is.
+R = TypeVar("R")
+
+
+class CodedRun(Generic[R]):
     """A function running over the chunks of a coded array; made by `CodedArray.map`.
 
     Dropping the last reference to it before it has finished cancels it. With an asynchronous
@@ -63,7 +67,7 @@ class CodedRun:
         """``"pending"``, ``"finished"``, ``"error"`` or ``"cancelled"``, as futures have it."""
         return self._answer.status
 
-    def result(self, timeout: float | None = None) -> Any:
+    def result(self, timeout: float | None = None) -> R:
         """The decoded answer; waits for it.
 
         Results that stayed on the workers (those above ``bacc.gather-limit``, until somebody asks
@@ -96,9 +100,10 @@ class CodedRun:
             If the run was cancelled.
         """
         if self._client.asynchronous:
-            return self._wait(timeout)
+            # Of whoever has such a client, the answer is awaited.
+            return cast(R, self._wait(timeout))
         try:
-            answer = self._answer.wait(timeout)
+            answer: R = self._answer.wait(timeout)
         except TimeoutError:
             raise TimeoutError(f"no answer in {timeout:g} s: {waited_for(self.report)}") from None
         except DecodeError as error:
@@ -251,11 +256,11 @@ class CodedRun:
         """Give up: cancel all chunks that have not returned and release everything."""
         self._answer.cancel()
 
-    def __await__(self) -> Generator[Any, None, Any]:
+    def __await__(self) -> Generator[Any, None, R]:
         return self._wait(None).__await__()
 
-    async def _wait(self, timeout: float | None) -> Any:
-        answer = await self._answer.here(timeout)
+    async def _wait(self, timeout: float | None) -> R:
+        answer: R = await self._answer.here(timeout)
         self._answer.warn()
         return answer
 

@@ -23,6 +23,7 @@ FLOORS = (
     ("graphs",),
     ("runtime",),
     ("_config", "stacked"),
+    ("collection",),
     ("asked", "run"),
     ("array", "progress"),
     ("xarray",),

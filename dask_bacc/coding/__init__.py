@@ -29,6 +29,7 @@ from dask_bacc.coding.decoders import (
 )
 from dask_bacc.coding.matrix import (
     DecodingMatrix,
+    copying_matrix,
     decoding_matrix,
     lost_blocks,
     needs_solving,
@@ -56,6 +57,7 @@ __all__ = [
     "Repetition",
     "SmoothingSpline",
     "Uncoded",
+    "copying_matrix",
     "decode",
     "decoding_matrix",
     "get_code",

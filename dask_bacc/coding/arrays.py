@@ -168,6 +168,16 @@ def all_finite(array: Any) -> bool:
     return bool(xp.all(xp.isfinite(array)))
 
 
+def without_nan(array: Any) -> Any:
+    """The array with zeros for NaN and infinity."""
+    if not is_foreign(array):
+        return np.where(np.isfinite(array), array, array.dtype.type(0))
+    if numpy_dtype(array).kind not in "fc":
+        return array
+    xp = namespace(array)
+    return xp.where(xp.isfinite(array), array, xp.zeros_like(array))
+
+
 def has_wide_integers(array: Any) -> bool:
     """Whether it holds integers beyond ``2**53``, which float64 cannot all tell apart.
 

@@ -200,6 +200,19 @@ def decoding_matrix(
     return made.matrix(own)
 
 
+def copying_matrix(code: Code, returned: Iterable[int]) -> DecodingMatrix:
+    """The matrix that copies blocks whose own results are in; all others are lost.
+
+    Examples
+    --------
+    >>> from dask_bacc.coding import Local
+    >>> copying_matrix(Local(2, 3), [1]).error
+    array([inf,  0.])
+    """
+    chunks = np.array(sorted(returned), dtype=np.intp)
+    return _Assembly(np.zeros(code.k, dtype=bool), len(chunks)).matrix(code.own_blocks[chunks])
+
+
 class _Assembly:
     """A decoding matrix that is put together group by group."""
 

@@ -19,6 +19,8 @@ from dask_bacc.records.report import RunReport
 MOST_LINKS = 600
 #: Chunks beyond this number are drawn small, without their numbers.
 MOST_NUMBERS = 400
+#: The last events, so many, are shown of a run that is over.
+MOST_EVENTS = 100
 #: How marks are drawn around and inside a cell.
 MARK_STYLES = {
     "backup": "border-bottom: 3px solid #0072B2",
@@ -96,6 +98,7 @@ def run_html(status: str, report: RunReport) -> str:
         colours=COLOURS,
         mark_styles=MARK_STYLES,
         counts=[(state, present[state]) for state in COLOURS if present[state]],
+        events="\n".join(map(str, report.events[-MOST_EVENTS:])) if report.stopped else "",
         mark_counts=[(name, len(chunks)) for name, chunks in marks.items() if chunks],
     )
 

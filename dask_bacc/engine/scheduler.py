@@ -35,10 +35,15 @@ class WorkerInfo:
     threads: int
     #: seconds by which its last heartbeat is behind the newest one of all
     behind: float
-    #: whether it takes tasks, neither paused nor about to leave
-    running: bool
+    #: ``"running"`` if it takes tasks, ``"paused"``, ``"closing_gracefully"`` if it is about to go
+    status: str
     #: whether a nanny would start it again
     has_nanny: bool
+
+    @property
+    def running(self) -> bool:
+        """Whether it takes tasks."""
+        return self.status == "running"
 
 
 @contextlib.asynccontextmanager
@@ -124,7 +129,7 @@ async def workers_of(client: Client) -> dict[str, WorkerInfo]:
         address: WorkerInfo(
             threads=worker["nthreads"],
             behind=newest - worker["last_seen"],
-            running=worker["status"] == "running",
+            status=worker["status"],
             has_nanny=worker["nanny"] is not None,
         )
         for address, worker in workers.items()

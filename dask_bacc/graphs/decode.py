@@ -15,19 +15,17 @@ from dask.highlevelgraph import HighLevelGraph
 from dask.typing import Key
 from distributed import Future
 
-from dask_bacc.coding._typing import AnyArray, FloatArray, IndexArray
-from dask_bacc.coding.arrays import astype
-from dask_bacc.coding.linear import combined_rows
+from dask_bacc.coding._typing import FloatArray, IndexArray
 from dask_bacc.engine.tasks import Task, TaskRef
 from dask_bacc.graphs.cost import Work
 from dask_bacc.graphs.local import empty_meta
-from dask_bacc.graphs.products import Index, plan_slices, together
-from dask_bacc.results.combine import check_finite, member_dtypes, narrowed, reducing_row
+from dask_bacc.graphs.products import plan_slices, together
+from dask_bacc.results.combine import member_dtypes, narrowed, reducing_row
 from dask_bacc.results.joining import Joining
 from dask_bacc.results.pytree import unflatten
 from dask_bacc.results.result import Leaf, ResultSpec
 from dask_bacc.results.solved import Solved
-from dask_bacc.worker.task import ChunkResult
+from dask_bacc.worker.sums import added, leaf_slice, weighted_sum, weighted_sums
 
 #: Arrays that one task adds up when partial sums of workers come together.
 FAN_IN = 4
@@ -64,6 +62,7 @@ def lazy_answer(
     layout = specs[solved.chunks[0]].layout
     results = [futures[chunk] for chunk in solved.chunks]
     kinds = [specs[chunk].dtypes for chunk in solved.chunks]
+    finite = all(specs[chunk].finite for chunk in solved.chunks)
     answers: dict[int, da.Array] = {}
     for number, (leaf, matrix) in enumerate(zip(layout.leaves, solved.matrices, strict=True)):
         dtypes = member_dtypes(matrix.weights, leaf.members, kinds)
@@ -72,7 +71,8 @@ def lazy_answer(
         shape = _shape(leaf)
         meta = empty_meta(leaf.library, dtype, len(shape) + (joining.combine == "stack"))
         single = len(solved.matrices) == 1
-        build = _Leaf(f"{name}-{joining.combine}-{number}", number, dtype, meta, results, single)
+        prefix = f"{name}-{joining.combine}-{number}"
+        build = _Leaf(prefix, number, dtype, meta, results, single=single, finite=finite)
         if joining.reduces:
             places = [workers.get(chunk) for chunk in solved.chunks]
             whole = build.reduced(reducing_row(matrix.weights, joining.combine), shape, places)
@@ -80,7 +80,8 @@ def lazy_answer(
             place = None if axis is None else axis + len(shape) - len(leaf.shape)
             whole = build.blocks(matrix.weights, shape, place)
         stacked = joining.combine == "stack"
-        answers |= zip(leaf.members, _members(whole, leaf, dtypes, stacked), strict=True)
+        members = _members(whole, leaf, dtypes, stacked=stacked, finite=finite)
+        answers |= zip(leaf.members, members, strict=True)
     return unflatten(layout.treedef, [answers[member] for member in range(len(answers))])
 
 
@@ -90,7 +91,12 @@ def _shape(leaf: Leaf) -> tuple[int, ...]:
 
 
 def _members(
-    whole: da.Array, leaf: Leaf, dtypes: Sequence[np.dtype[np.generic]], stacked: bool
+    whole: da.Array,
+    leaf: Leaf,
+    dtypes: Sequence[np.dtype[np.generic]],
+    *,
+    stacked: bool,
+    finite: bool,
 ) -> list[da.Array]:
     """The answers of a leaf's members, of which blocks may be stacked on the first axis."""
     if len(leaf.members) == 1:
@@ -100,7 +106,9 @@ def _members(
         member = whole[:, place] if stacked else whole[place]
         if member.dtype != dtype:
             real = member.dtype.kind == "c" and dtype.kind != "c"
-            member = (member.real if real else member).map_blocks(narrowed, dtype, dtype=dtype)
+            member = (member.real if real else member).map_blocks(
+                narrowed, dtype, finite=finite, dtype=dtype
+            )
         members.append(member)
     return members
 
@@ -115,7 +123,9 @@ class _Leaf:
         dtype: np.dtype[np.generic],
         meta: Any,
         results: Sequence[Future[Any]],
+        *,
         single: bool,
+        finite: bool,
     ) -> None:
         self._name = name
         self._leaf = leaf
@@ -124,6 +134,8 @@ class _Leaf:
         self._results = results
         #: whether results have no other leaves
         self._single = single
+        #: whether results are finite, so that the answer has to be
+        self._finite = finite
         self._graph: dict[Key, Any] = {}
 
     def blocks(self, weights: FloatArray, shape: tuple[int, ...], axis: int | None) -> da.Array:
@@ -162,8 +174,10 @@ class _Leaf:
                 [keys[block] for block in members],
                 shape,
                 slices,
-                cut=partial(_leaf_slice, self._leaf),
-                combine=partial(_products, self._leaf, self._dtype, axis is None),
+                cut=partial(leaf_slice, self._leaf),
+                combine=partial(
+                    weighted_sums, self._leaf, self._dtype, axis is None, self._finite
+                ),
                 new_axis=axis is None,
             )
             self._graph |= {task.key: task for task in tasks}
@@ -187,13 +201,13 @@ class _Leaf:
             above: list[Key] = []
             for start in range(0, len(level), FAN_IN):
                 key = (f"{self._name}-tree", depth, start)
-                self._graph[key] = _total(key, level[start : start + FAN_IN])
+                self._graph[key] = self._total(key, level[start : start + FAN_IN])
                 above.append(key)
             level, depth = above, depth + 1
         top: Key = (self._name, *(0 for _ in shape))
         # Of nothing but zeros, it is still an array of the results' kind.
         self._graph[top] = (
-            _total(top, level) if level else self._sum(top, self._sources([0]), row[:1])
+            self._total(top, level) if level else self._sum(top, self._sources([0]), row[:1])
         )
         return self._array(tuple((size,) for size in shape))
 
@@ -206,7 +220,7 @@ class _Leaf:
         leaves: list[Key] = []
         for i, result in zip(used, results, strict=True):
             key = (f"rechunk-split-{tokenize(self._name)}", "leaf", i)
-            self._graph[key] = Task(key, _leaf_slice, self._leaf, TaskRef(result), ())
+            self._graph[key] = Task(key, leaf_slice, self._leaf, TaskRef(result), ())
             leaves.append(key)
         return leaves
 
@@ -214,7 +228,11 @@ class _Leaf:
         self, key: Key, sources: Sequence[Key], row: FloatArray, *, new_axis: bool = False
     ) -> Task:
         refs = map(TaskRef, sources)
-        return Task(key, _weighted_sum, row, self._leaf, self._dtype, new_axis, *refs)
+        how = self._leaf, self._dtype, new_axis, self._finite
+        return Task(key, weighted_sum, row, *how, *refs)
+
+    def _total(self, key: Key, level: Sequence[Key]) -> Task:
+        return Task(key, added, self._finite, *(TaskRef(part) for part in level))
 
     def _array(self, chunks: tuple[tuple[int, ...], ...]) -> da.Array:
         results = {future.key: future for future in self._results}
@@ -230,59 +248,3 @@ def _alike(weights: FloatArray) -> list[tuple[IndexArray, list[int]]]:
     for block, row in enumerate(weights):
         found.setdefault(np.flatnonzero(row).tobytes(), []).append(block)
     return [(np.frombuffer(used, dtype=np.intp), blocks) for used, blocks in found.items()]
-
-
-def _weighted_sum(
-    row: FloatArray,
-    leaf: int,
-    dtype: np.dtype[np.generic],
-    new_axis: bool,
-    *results: ChunkResult | AnyArray,
-) -> AnyArray:
-    """The weighted sum of a leaf of results; a unit row copies nothing."""
-    if len(results) == 1 and row[0] == 1:
-        total: AnyArray = astype(_leaf_of(results[0], leaf), dtype)
-        return total[None, ...] if new_axis else total
-    return _products(leaf, dtype, new_axis, row[None], *results)[0]
-
-
-def _products(
-    leaf: int,
-    dtype: np.dtype[np.generic],
-    new_axis: bool,
-    matrix: FloatArray,
-    *results: ChunkResult | AnyArray,
-) -> list[AnyArray]:
-    """The weighted sums of a leaf of results for every row."""
-    arrays = [_leaf_of(brought, leaf) for brought in results]
-    with np.errstate(over="ignore"):  # checked below, with a clearer word
-        sums = combined_rows(matrix, arrays, dtype)
-    for total in sums:
-        check_finite(total)
-    return [total[None, ...] if new_axis else total for total in sums]
-
-
-def _leaf_slice(leaf: int, brought: ChunkResult | AnyArray, index: Index) -> AnyArray:
-    part: AnyArray = _leaf_of(brought, leaf)[index]
-    return part
-
-
-def _leaf_of(brought: ChunkResult | AnyArray, leaf: int) -> AnyArray:
-    if not isinstance(brought, ChunkResult):
-        return brought  # it was taken out before it travelled
-    assert brought.result is not None  # only what is sent ahead of it goes without
-    array = brought.result.leaves[leaf]
-    return array[0, ...] if array.shape[0] == 1 else array
-
-
-def _total(key: Key, level: Sequence[Key]) -> Task:
-    return Task(key, _add, *(TaskRef(part) for part in level))
-
-
-def _add(*arrays: AnyArray) -> AnyArray:
-    total = arrays[0]
-    with np.errstate(over="ignore"):
-        for array in arrays[1:]:
-            total = total + array
-    check_finite(total)
-    return total

@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import dask.threaded
-from dask.sizeof import sizeof
 from dask.typing import Key
-from dask.utils import funcname
 from distributed import Future
 
 from dask_bacc.engine.tasks import (
     Alias,
-    DataNode,
     GraphNode,
     Task,
-    TaskRef,
-    converted,
     substituted,
-    unpack_collections,
     with_argument,
 )
 from dask_bacc.graphs.shuffles import shuffle_keys
-from dask_bacc.worker.task import run_chunk
-
-#: Bytes of arguments above which they are sent once, and not with every chunk.
-LARGE = 100_000
 
 #: Place of the number of the attempt among the arguments of `run_chunk`.
 ATTEMPT = 2
@@ -195,104 +184,8 @@ def _renamed(key: Key, suffix: str) -> Key:
     return f"{key}{suffix}"
 
 
-@dataclass(frozen=True, eq=False)
-class Call:
-    """What is run on every chunk: ``func(*blocks, *args, **kwargs)``."""
-
-    func: Callable[..., Any]
-    #: futures and dask collections in these are given as their values
-    args: Sequence[Any]
-    kwargs: Mapping[str, Any]
-
-
-@dataclass(frozen=True, eq=False)
-class Chunks:
-    """Coded chunks of one or several arrays, to be made by a graph."""
-
-    graph: Mapping[Key, Any]
-    #: for each chunk, its key in every encoded array
-    keys: Sequence[Sequence[Key]]
-    #: of a chunk of every encoded array
-    shapes: Sequence[tuple[int, ...]]
-
-
-class GraphOf(Protocol):
-    """What makes the graph of a run; see `run_graph`."""
-
-    def __call__(
-        self, *, topic: str, sketched: Mapping[int, Sequence[int]], limit: float, opaque: bool
-    ) -> RunGraph:
-        """The graph."""
-        ...
-
-
-def run_graph(
-    chunks: Chunks,
-    call: Call,
-    *,
-    topic: str,
-    sketched: Mapping[int, Sequence[int]],
-    limit: float,
-    opaque: bool = False,
-) -> RunGraph:
-    """The graph that makes the chunks and runs the function on each.
-
-    Parameters
-    ----------
-    chunks : Chunks
-    call : Call
-    topic : str
-        Under which chunks say that they start and end; see `scheduler.subscribe`.
-    sketched : mapping of int to sequence of int
-        Chunks that bring sketches of their blocks beside the result, with the axes of those along
-        which rows lie.
-    limit : float
-        Bytes of a result above which it stays where it is until it is wanted.
-    opaque : bool
-        Whether results may be of any kind, for nothing is computed with them.
-    """
-    # Keys are never used twice: a key that was cancelled comes back cancelled.
-    name = f"bacc-{funcname(call.func)}-{uuid.uuid4().hex}"
-    graph, positional, named = _arguments(name, call)
-    # Data made by the client travels inside its task: it never waits on another worker.
-    inside = {
-        key: node.value
-        for parts in chunks.keys
-        for key in parts
-        if isinstance(node := chunks.graph.get(key), DataNode)
-    }
-    graph |= {key: node for key, node in chunks.graph.items() if key not in inside}
-    # Collections may still have tuples for tasks.
-    graph = converted(graph)
-    for i, parts in enumerate(chunks.keys):
-        blocks = [
-            inside[key] if key in inside else TaskRef(target(chunks.graph, key)) for key in parts
-        ]
-        said = (name, i, 0, topic, sketched.get(i), chunks.shapes, limit, opaque)
-        graph[name, i] = Task((name, i), run_chunk, *said, call.func, positional, named, *blocks)
-    return RunGraph(name, tuple(range(len(chunks.keys))), graph)
-
-
-def _arguments(name: str, call: Call) -> tuple[dict[Key, Any], Any, Any]:
-    """A graph that has the arguments, and what stands for them in tasks."""
-    graph: dict[Key, Any] = {}
-    arguments, collections = unpack_collections((tuple(call.args), dict(call.kwargs)))
-    for collection in collections:
-        graph.update(collection.__dask_graph__())
-    if isinstance(arguments, tuple) and sizeof(arguments) > LARGE:
-        graph[name, "arguments"] = DataNode((name, "arguments"), arguments)
-        arguments = TaskRef((name, "arguments"))
-    if isinstance(arguments, tuple):
-        return graph, *arguments
-    return graph, Task(None, _item, arguments, 0), Task(None, _item, arguments, 1)
-
-
 def target(graph: Mapping[Key, Any], key: Key) -> Key:
     """What a key stands for in the end: an alias would be a task of its own on the cluster."""
     while isinstance(node := graph.get(key), Alias) and node.target != key:
         key = node.target
     return key
-
-
-def _item(pair: Sequence[Any], position: int) -> Any:
-    return pair[position]

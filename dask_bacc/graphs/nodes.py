@@ -11,6 +11,7 @@ from dask.typing import Key
 
 from dask_bacc.engine.tasks import GraphNode, Task, TaskRef
 from dask_bacc.graphs.map import RunGraph, target
+from dask_bacc.results.result import Accepts
 from dask_bacc.worker.task import run_chunk
 
 
@@ -35,7 +36,7 @@ def nodes_graph(
     *,
     topic: str,
     limit: float,
-    opaque: bool,
+    accepts: Sequence[Accepts],
     **_: Any,
 ) -> RunGraph:
     """The graph of a run with a chunk for each of some keys of a graph of tasks.
@@ -48,7 +49,7 @@ def nodes_graph(
         Whose values the chunks give.
     name : str
         Of the run, for people.
-    topic, limit, opaque
+    topic, limit, accepts
         As in `run_graph`; nothing is sketched.
     """
     run = f"bacc-{name}-{uuid.uuid4().hex}"
@@ -56,7 +57,7 @@ def nodes_graph(
     for i, key in enumerate(keys):
         key = target(graph, key)
         node = graph.get(key)
-        said = (run, i, 0, topic, None, None, limit, opaque)
+        said = (run, i, 0, topic, None, None, limit, accepts[i])
         if isinstance(node, Task):
             needed = tuple(sorted(node.dependencies, key=str))
             refs = [TaskRef(target(graph, source)) for source in needed]

@@ -64,12 +64,12 @@ class Plan:
     _call: tuple[Callable[..., Any], Sequence[Any], Mapping[str, Any]]
     _client: Client
 
-    def encode(self) -> CodedArray:
+    def encode(self) -> CodedArray[Any]:
         """The arrays in the code that is best."""
         choice = self.best.choice
         return encode(*self._arrays, k=self.k, n=choice.n, code=choice.code, **self._encoding)
 
-    def map(self, **options: Any) -> CodedRun:
+    def map(self, **options: Any) -> CodedRun[Any]:
         """Start the run that is best; options are those of `CodedArray.map`."""
         func, args, kwargs = self._call
         chosen = {**self.best.choice.options, "rtol": self.rtol, "client": self._client}

@@ -46,7 +46,7 @@ class Survey:
 
 
 def survey(
-    coded: CodedArray,
+    coded: CodedArray[Any],
     func: Callable[..., Any],
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
@@ -118,7 +118,7 @@ def _spread(chunks: np.ndarray[Any, Any], count: int) -> list[int]:
     return [int(chunk) for chunk in chunks[places]]
 
 
-def _chunk(coded: CodedArray, chunk: int) -> list[Delayed]:
+def _chunk(coded: CodedArray[Any], chunk: int) -> list[Delayed]:
     graph = coded.__dask_graph__()
     return [Delayed((part.name, chunk), graph) for part in coded.parts]
 

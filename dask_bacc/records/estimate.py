@@ -33,6 +33,8 @@ class ErrorEstimate:
     noise: float = 0.0
     #: chunks whose results look corrupted, ascending; put aside if suspects are to be replaced
     suspects: tuple[int, ...] = ()
+    #: error of the answer of every leaf of the results, with where its members are in them
+    by_leaf: tuple[tuple[str, float], ...] = ()
     #: error of the blocks that have no more behind it than that results are alike
     alike: float = 0.0
 

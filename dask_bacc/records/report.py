@@ -45,6 +45,9 @@ class RunReport:
     error: float | None
     #: estimated RMS error of every block in the same unit, or None
     block_error: tuple[float, ...] | None
+    #: estimated error of the arrays of each shape that the function returns, by where they are in
+    #: its result, in the unit of `error`
+    leaf_error: dict[str, float] = field(default_factory=dict, kw_only=True)
     #: why decoding started; None while the run goes on
     stopped: Stop | None
     #: seconds from submission to the answer, or until now
@@ -60,11 +63,17 @@ class RunReport:
     noise: float = 0.0
     #: chunks whose results look corrupted; in the answer unless the run was to replace them
     suspects: tuple[int, ...] = ()
+    #: chunks whose results have NaN or infinity, which the function returned for the block itself:
+    #: it is in the answer for that block, and no other block is estimated from it
+    not_finite: tuple[int, ...] = ()
     #: chunks that are late by ``bacc.backup``, while the run waits for results
     late: tuple[int, ...] = ()
     #: workers that were slow in runs of this client before, with their times the usual duration:
     #: they are given nothing, as long as their share would make everybody wait, and no backups
     slow: dict[str, float] = field(default_factory=dict)
+    #: workers that were not as they should be while the run went on, with what was the matter:
+    #: gone, told to leave, paused, or without an answer, whether they had a chunk or not
+    troubles: dict[str, str] = field(default_factory=dict)
     #: seconds of the run that went into decoding matrices and error estimates; results that came
     #: meanwhile were not kept waiting
     solving: float = 0.0
@@ -97,14 +106,7 @@ class RunReport:
             f"in {self.seconds:.2f} s; {self.state}",
             f"decoder {self.decoder}; {self.error_text}",
         ]
-        if self.suspects:
-            lines.append(f"corrupted, it seems: {', '.join(map(str, self.suspects))}")
-        if self.slow:
-            named = (f"{worker} ({times:.2g} times)" for worker, times in self.slow.items())
-            lines.append(f"slow before this run: {', '.join(named)}")
-        if self.approximate:
-            errors = [f"{block} ({error:.2g})" for block, error in self.approximate.items()]
-            lines.append(f"approximate blocks, with their errors: {_some(errors)}")
+        lines += [f"{what}: {said}" for what, said in self.notes]
         over = self.stopped is not None
         waiting = [] if over else [i for i, chunk in enumerate(self.chunks) if chunk.is_open]
         if waiting:
@@ -118,6 +120,28 @@ class RunReport:
         if over:
             lines.append(f"work: {self.work:.2f} times that of every block run once")
         return "\n".join(lines)
+
+    @property
+    def notes(self) -> list[tuple[str, str]]:
+        """What is out of the ordinary: heads, and what there is to say."""
+        found = []
+        if self.suspects:
+            found.append(("corrupted, it seems", ", ".join(map(str, self.suspects))))
+        if self.not_finite:
+            found.append(("NaN or infinity, as the function returned", ranges(self.not_finite)))
+        if self.slow:
+            named = [f"{worker} ({times:.2g} times)" for worker, times in self.slow.items()]
+            found.append(("slow before this run", ", ".join(named)))
+        if self.troubles:
+            said = [f"{worker} {trouble}" for worker, trouble in self.troubles.items()]
+            found.append(("workers", _some(said)))
+        if self.approximate:
+            errors = [f"{block} ({error:.2g})" for block, error in self.approximate.items()]
+            found.append(("approximate blocks, with their errors", _some(errors)))
+        if len(self.leaf_error) > 1 and self.error:
+            errors = [f"{place} {error:.2g}" for place, error in self.leaf_error.items()]
+            found.append(("errors of the arrays", _some(errors)))
+        return found
 
     def __repr__(self) -> str:
         return (

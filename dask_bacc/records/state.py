@@ -36,9 +36,15 @@ class RunState:
     events: EventLog = field(init=False)
     #: chunks whose results are in, in order of arrival
     returned: list[int] = field(default_factory=list)
+    #: of those, chunks with NaN or infinity
+    not_finite: set[int] = field(default_factory=set)
     erred: dict[int, BaseException] = field(default_factory=dict)
     #: workers of attempts that are not wanted any more and may still run, by chunk and number
     still_running: dict[Attempted, str] = field(default_factory=dict)
+    #: workers whose chunks have been started by others since
+    lost_workers: set[str] = field(default_factory=set)
+    #: workers that were not as they should be, with what was the matter last
+    troubles: dict[str, str] = field(default_factory=dict)
     #: number of chunks that may still return
     outstanding: int = field(init=False)
     #: when a chunk was launched, started or ended last
@@ -122,6 +128,7 @@ class RunState:
         # A worker that had ended it and starts it again is alive, and retries what raised.
         if known.started is not None and (known.done is None or known.worker != worker):
             self._event("lost", chunk, now, worker=known.worker)
+            self.lost_workers.add(known.worker or "")
         then = max(now - ago, 0.0)
         if attempt == record.attempt:
             record = ChunkRecord(
@@ -150,13 +157,20 @@ class RunState:
         if attempt in record.going_on:
             self._event("done", chunk, now, worker=worker)
 
+    @property
+    def workers(self) -> set[str]:
+        """Workers that have been at a chunk."""
+        return self.lost_workers.union(*(record.workers for record in self.records))
+
     def workers_left(self, workers: Collection[str]) -> None:
         """Only these workers are left."""
         self.still_running = {c: w for c, w in self.still_running.items() if w in workers}
 
-    def take_result(self, chunk: int, attempt: int = 0) -> None:
+    def take_result(self, chunk: int, attempt: int = 0, *, finite: bool = True) -> None:
         """The chunk's result is in, by one of the attempts at it."""
         self.returned.append(chunk)
+        if not finite:
+            self.not_finite.add(chunk)
         self.records[chunk] = self.records[chunk].telling_of(attempt)
         self._give_up_others(chunk)
         self._end(chunk, "returned")
@@ -214,12 +228,15 @@ class RunState:
             cancelled=tuple(i for i, r in enumerate(records) if r.state == "cancelled"),
             still_running={c: worker for (c, _), worker in sorted(self.still_running.items())},
             slow=dict(self.slow),
+            troubles=dict(self.troubles),
             decoder=self.decoder,
             error=known.error if known else None,
             block_error=known.block_error if known else None,
+            leaf_error=dict(known.by_leaf) if known else {},
             kernel=", ".join(estimate.kernels) or None if estimate else None,
             noise=estimate.noise if estimate else 0.0,
             suspects=estimate.suspects if estimate else (),
+            not_finite=tuple(sorted(self.not_finite)),
             solving=self.solving,
             stopped=self.stopped,
             seconds=self.elapsed if self.finished is None else self.finished,

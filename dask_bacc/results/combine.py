@@ -54,17 +54,19 @@ def combine_results(
         (matrix,) = solved.matrices
         return [found[place].whole for place in matrix.weights.argmax(axis=1)]
     layout = found[0].layout
+    finite = all(result.finite for result in found)
     answers: dict[int, Any] = {}
     axes = join_axes(layout, joining)
     for number, (leaf, matrix) in enumerate(zip(layout.leaves, solved.matrices, strict=True)):
         arrays = [result.leaves[number] for result in found]
         dtypes = member_dtypes(matrix.weights, leaf.members, [r.dtypes for r in found])
         axis = axes[number]
-        with np.errstate(over="ignore"):  # checked below, with a clearer word
+        with np.errstate(over="ignore", invalid="ignore"):  # checked below, with a clearer word
             whole = _combined(leaf, matrix, arrays, np.result_type(*set(dtypes)), joining, axis)
-        check_finite(whole)
+        if finite:
+            check_finite(whole)
         for place, (member, dtype) in enumerate(zip(leaf.members, dtypes, strict=True)):
-            answer = narrowed(whole[place, ...], dtype)
+            answer = narrowed(whole[place, ...], dtype, finite=finite)
             own = None if leaf.dims is None else [r.labels[member] for r in found]
             if label is None and own is not None:
                 # Nobody has needed xarray here so far.
@@ -105,8 +107,15 @@ def member_dtypes(
     return found
 
 
-def narrowed(array: AnyArray, dtype: np.dtype[np.generic]) -> AnyArray:
+def narrowed(array: AnyArray, dtype: np.dtype[np.generic], *, finite: bool = True) -> AnyArray:
     """A member of a leaf in its own dtype, which that of the leaf can hold.
+
+    Parameters
+    ----------
+    array : array
+    dtype : dtype
+    finite : bool
+        Whether results were, so that the answer has to be.
 
     Raises
     ------
@@ -120,7 +129,8 @@ def narrowed(array: AnyArray, dtype: np.dtype[np.generic]) -> AnyArray:
         array = array.real
     with np.errstate(over="ignore"):
         narrow = array.astype(dtype)
-    check_finite(narrow)
+    if finite:
+        check_finite(narrow)
     return narrow
 
 

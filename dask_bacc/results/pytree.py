@@ -34,6 +34,33 @@ def unflatten(treedef: Any, members: list[Any]) -> Any:
     return _like(treedef, [unflatten(part, members) for part in treedef])
 
 
+def paths(treedef: Any) -> list[str]:
+    """Where every member is, as one would write it.
+
+    Examples
+    --------
+    >>> paths({"b": 2, "a": [0, 1]})
+    ["['a'][0]", "['a'][1]", "['b']"]
+    """
+    if isinstance(treedef, int):
+        return [""]
+    items = treedef.items() if isinstance(treedef, dict) else enumerate(treedef)
+    found = {
+        member: f"[{key!r}]{path}"
+        for key, part in items
+        for member, path in zip(_members(part), paths(part), strict=True)
+    }
+    return [found[member] for member in sorted(found)]
+
+
+def _members(treedef: Any) -> list[int]:
+    """Positions of the members, ascending."""
+    if isinstance(treedef, int):
+        return [treedef]
+    parts = treedef.values() if isinstance(treedef, dict) else treedef
+    return sorted(member for part in parts for member in _members(part))
+
+
 def _walk(value: Any, members: list[Any]) -> Any:
     if isinstance(value, dict):
         walked = {key: _walk(value[key], members) for key in sorted(value, key=repr)}

@@ -11,9 +11,10 @@ import math
 from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from dask.sizeof import sizeof
 
 from dask_bacc.coding._typing import AnyArray
 from dask_bacc.coding.arrays import (
@@ -26,12 +27,13 @@ from dask_bacc.coding.arrays import (
     nbytes,
     numpy_dtype,
     some_values,
+    without_nan,
 )
 from dask_bacc.coding.kriging.sketch import SIZE, sketch, sketch_each
 from dask_bacc.records.errors import RefusedError, ResultError
 from dask_bacc.results.joining import Joining
 from dask_bacc.results.labels import OwnLabels, read_labels
-from dask_bacc.results.pytree import flatten, unflatten
+from dask_bacc.results.pytree import flatten, paths, unflatten
 
 #: Outputs of a leaf of which its sketch is made. Kriging weighs functions by how many outputs they
 #: explain, and more than this tell it nothing new.
@@ -43,8 +45,12 @@ _LENGTHS = (1, 2, 3, 5, 7, 13, 31, 61, 127, 251, 509)
 #: Members of a leaf that are sketched apart; of more, the scale of each matters less.
 _APART = SIZE
 
-#: Characters of an spec in a message.
-_LONG = 200
+#: Characters of a layout in a message, and members of a leaf that are named.
+_LONG, _FEW = 200, 3
+
+#: What a chunk may return: finite numbers; any numbers, where NaN and infinity are a block's own;
+#: or anything that pickles.
+Accepts = Literal["finite", "numbers", "anything"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,15 @@ class Layout:
     treedef: Any
     leaves: tuple[Leaf, ...]
 
+    def names(self) -> list[str]:
+        """Where the members of every leaf are: the first few of them."""
+        places = paths(self.treedef)
+        return [
+            ", ".join(places[m] for m in leaf.members[:_FEW])
+            + ", ..." * (len(leaf.members) > _FEW)
+            for leaf in self.leaves
+        ]
+
     def __str__(self) -> str:
         members = {m: _Described(leaf) for leaf in self.leaves for m in leaf.members}
         text = str(unflatten(self.treedef, [members[m] for m in range(len(members))]))
@@ -87,6 +102,8 @@ class FlatResult:
     dtypes: tuple[np.dtype[np.generic], ...]
     #: of the members that have any
     labels: Mapping[int, OwnLabels]
+    #: whether it has neither NaN nor infinity
+    finite: bool = True
     #: the result itself, where nothing is to be computed with it
     whole: Any = None
     #: its bytes, about
@@ -112,12 +129,13 @@ class FlatResult:
 
     def spec(self) -> ResultSpec:
         """What decoding needs to know of it."""
-        sketches = [_sketch(leaf) for leaf in self.leaves]
+        leaves = self.leaves if self.finite else [without_nan(leaf) for leaf in self.leaves]
+        sketches = [_sketch(leaf) for leaf in leaves]
         samples = [
             None if array.size == math.prod(leaf.shape) else some_values(leaf)
-            for leaf, array in zip(self.leaves, sketches, strict=True)
+            for leaf, array in zip(leaves, sketches, strict=True)
         ]
-        return ResultSpec(self.layout, self.dtypes, sketches, samples)
+        return ResultSpec(self.layout, self.dtypes, sketches, samples, self.finite)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +150,8 @@ class ResultSpec:
     sketches: list[AnyArray]
     #: some numbers of every leaf as they are; None where its sketch has them all
     samples: list[AnyArray | None]
+    #: whether the result has neither NaN nor infinity, which are zero in sketches and samples
+    finite: bool = True
 
     def matches(self, other: ResultSpec) -> bool:
         """Whether they are alike but for dtypes, as those of all chunks must be."""
@@ -141,10 +161,16 @@ class ResultSpec:
         return str(self.layout)
 
 
-def flat_result(value: Any) -> FlatResult:
+def flat_result(value: Any, accepts: Accepts = "finite") -> FlatResult:
     """Take a result apart and check that it can be decoded.
 
     Which arrays make a leaf depends on their shapes and labels alone, so that chunks agree.
+
+    Parameters
+    ----------
+    value : object
+        What the function returned.
+    accepts : {"finite", "numbers", "anything"}
 
     Raises
     ------
@@ -152,7 +178,7 @@ def flat_result(value: Any) -> FlatResult:
         If a member is not an array of numbers, is masked, or has numbers that double precision
         cannot tell apart or hold.
     ResultError
-        If a member has a NaN or an infinity.
+        If a member has a NaN or an infinity, and has to be finite.
 
     Examples
     --------
@@ -160,6 +186,8 @@ def flat_result(value: Any) -> FlatResult:
     >>> flat.layout.treedef, flat.leaves
     ({'b': 2, 'a': [0, 1]}, [array([1. , 1.5]), array([[0., 0.]])])
     """
+    if accepts == "anything":
+        return FlatResult.opaque(value, sizeof(value))
     treedef, members = flatten(value)
     groups = defaultdict[Hashable, list[int]](list)
     arrays, labels = [], {}
@@ -172,17 +200,18 @@ def flat_result(value: Any) -> FlatResult:
         # What is on a device need not be copied there to be put together.
         group = member if is_foreign(array) else (array.shape, None if own is None else own.dims)
         groups[group].append(member)
-    leaves, stacked = [], []
+    leaves, stacked, finite = [], [], True
     for positions in groups.values():
         first = positions[0]
         dims = labels[first].dims if first in labels else None
         leaf = Leaf(library(arrays[first]), arrays[first].shape, dims, tuple(positions))
         leaves.append(leaf)
         stacked.append(_together([arrays[member] for member in positions]))
-        if not all_finite(stacked[-1]):
+        finite = finite and all_finite(stacked[-1])
+        if not finite and accepts == "finite":
             raise ResultError(f"result of shape {leaf.shape} has NaN or infinity")
     dtypes = tuple(map(numpy_dtype, arrays))
-    return FlatResult(Layout(treedef, tuple(leaves)), stacked, dtypes, labels)
+    return FlatResult(Layout(treedef, tuple(leaves)), stacked, dtypes, labels, finite)
 
 
 def join_axes(layout: Layout, joining: Joining) -> list[int | None]:

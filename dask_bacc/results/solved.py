@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dask_bacc.coding import Code, DecodingMatrix
+from dask_bacc.coding import Code, DecodingMatrix, copying_matrix
 from dask_bacc.coding.threads import one_thread
 from dask_bacc.records.estimate import ErrorEstimate
 
@@ -29,6 +29,22 @@ class Solved:
     units: tuple[float, ...] = ()
     #: whether it depends on the results alone and not on the order of their arrival
     thorough: bool = False
+
+    @classmethod
+    def of_own(cls, code: Code, chunks: Sequence[int], leaves: int) -> Solved:
+        """Blocks' own results as they stand, which tell nothing of the blocks that are lost.
+
+        Parameters
+        ----------
+        code : Code
+        chunks : sequence of int
+            That returned, each with a block's own result.
+        leaves : int
+            Number of leaves of the results.
+        """
+        matrix = copying_matrix(code, chunks)
+        estimate = ErrorEstimate(float(np.sqrt(np.mean(matrix.error**2))), matrix.error)
+        return cls(len(chunks), sorted(chunks), [matrix] * leaves, estimate, (1.0,) * leaves)
 
     @property
     def by_rows(self) -> bool:
@@ -84,7 +100,11 @@ class Solved:
         error = before.by_block.copy()
         error[fresh] = before.noise
         overall = float(np.sqrt(np.mean(error**2)))
-        estimate = replace(before, by_block=error, overall=overall)
+        by_leaf = tuple(
+            (name, float(np.sqrt(np.mean((matrix.error / unit) ** 2))))
+            for (name, _), matrix, unit in zip(before.by_leaf, matrices, self.units, strict=False)
+        )
+        estimate = replace(before, by_block=error, overall=overall, by_leaf=by_leaf)
         return replace(
             self, count=count, chunks=list(chunks), matrices=matrices, estimate=estimate
         )

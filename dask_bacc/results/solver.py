@@ -114,17 +114,34 @@ class Solver:
             self._memories.clear()
         afresh = not self._memories
         aside: tuple[int, ...] = ()
+        # A block's NaN tells nothing of the others.
+        finite = [chunk for chunk, result in results.items() if result.finite]
+        odd = len(finite) < len(results)
+        if odd and not (finite and needs_solving(self._code, results, self._decoder)):
+            leaves = len(next(iter(results.values())).sketches)
+            return Solved.of_own(self._code, list(results), leaves)
         while True:
-            kept = [chunk for chunk in results if chunk not in aside]
+            kept = [chunk for chunk in finite if chunk not in aside]
             solved = self._solve_once(results, kept, sketches, values)
             suspects = solved.estimate.suspects
             if not suspects or not self._replace:
                 estimate = replace(solved.estimate, suspects=aside or suspects)
                 # A search that was broken off may have ended elsewhere.
                 thorough = afresh and not out_of_time()
-                return replace(solved, count=len(results), estimate=estimate, thorough=thorough)
+                solved = replace(solved, count=len(results), estimate=estimate, thorough=thorough)
+                return self._with_odd(solved, sorted(set(results).difference(aside)), odd)
             # A result that is corrupted in one leaf is not to be trusted in the others.
             aside = tuple(sorted((*aside, *suspects)))
+
+    def _with_odd(self, solved: Solved, chunks: list[int], odd: bool) -> Solved:
+        """The same with results that have NaN or infinity for the blocks whose own they are."""
+        if not odd:
+            return solved
+        extended = solved.extended(self._code, chunks, solved.count)
+        if self._reduced and extended.estimate.by_block.any():
+            # Of a sum that is NaN in places, nobody knows the size.
+            extended = replace(extended, estimate=replace(extended.estimate, overall=math.nan))
+        return replace(extended, thorough=solved.thorough)
 
     def _solve_once(
         self,
@@ -174,7 +191,8 @@ class Solver:
             if self._reduced:
                 of_sum = _error_of_sum(matrix, products, outputs, rows)
             solved.append(_SolvedLeaf(matrix, _rms(products, outputs), of_sum))
-        estimate = _worst(code.k, solved, reduced=self._reduced)
+        names = results[kept[0]].layout.names()
+        estimate = _worst(code.k, solved, names, reduced=self._reduced)
         units = tuple(leaf.unit for leaf in solved)
         return Solved(len(results), chunks, [leaf.matrix for leaf in solved], estimate, units)
 
@@ -198,6 +216,11 @@ class _SolvedLeaf(NamedTuple):
     #: error of the blocks' sum over its RMS value; 0 unless blocks are added up
     of_sum: float
 
+    @property
+    def overall(self) -> float:
+        """RMS error of the blocks, in that unit."""
+        return float(np.sqrt(np.mean((self.matrix.error / self.unit) ** 2)))
+
 
 def _rms(products: FloatArray | None, outputs: int) -> float:
     """RMS value of results with these inner products, 1 if there is none."""
@@ -207,7 +230,9 @@ def _rms(products: FloatArray | None, outputs: int) -> float:
     return size if size > 0 else 1.0
 
 
-def _worst(k: int, leaves: Sequence[_SolvedLeaf], *, reduced: bool) -> ErrorEstimate:
+def _worst(
+    k: int, leaves: Sequence[_SolvedLeaf], names: Sequence[str], *, reduced: bool
+) -> ErrorEstimate:
     """The estimate for all leaves, each in its own unit."""
     matrices = [leaf.matrix for leaf in leaves]
     # A NaN says that an error is not known, and stays.
@@ -215,9 +240,11 @@ def _worst(k: int, leaves: Sequence[_SolvedLeaf], *, reduced: bool) -> ErrorEsti
     overall = np.sqrt(np.mean(error**2))
     if reduced:
         overall = np.maximum.reduce([0.0, *(leaf.of_sum for leaf in leaves)])
+    errors = [leaf.of_sum if reduced else leaf.overall for leaf in leaves]
     return ErrorEstimate(
         overall=float(overall),
         by_block=error,
+        by_leaf=tuple(zip(names, errors, strict=True)),
         kernels=tuple(sorted({kernel for matrix in matrices for kernel in matrix.kernels})),
         noise=max((leaf.matrix.noise / leaf.unit for leaf in leaves), default=0.0),
         suspects=tuple(sorted({chunk for matrix in matrices for chunk in matrix.suspects})),

@@ -22,6 +22,7 @@ from dask_bacc.runtime.fetch import Fetcher
 from dask_bacc.runtime.intake import known_result, take_outcome
 from dask_bacc.runtime.monitors import monitor_of
 from dask_bacc.runtime.recover import recover_given_up, recover_stuck
+from dask_bacc.runtime.troubles import note_troubles
 
 #: Deciding what is next takes time in proportion to the number of chunks, and finding idle workers
 #: to that of tasks. That many times as long passes before anybody looks again.
@@ -167,6 +168,7 @@ async def _launch_backups(
     state, launcher, monitor = run.state, run.launcher, monitor_of(run.client)
     async with briefly(rules.deadline - state.elapsed):
         await monitor.refresh(run.client)
+        note_troubles(state, monitor, run.options.timing.unresponsive_after)
     kept_off = {worker for chunk in late if (worker := state.records[chunk].worker) is not None}
     available = monitor.available(kept_off | state.slow.keys())
     lost = await asyncio.to_thread(launcher.lost)

@@ -69,7 +69,7 @@ def take_outcome(run: ActiveRun, outcome: Outcome) -> None:
             raise
         run.decider.take_precision(brought.spec.dtypes)
         run.store.add(chunk, brought)
-        state.take_result(chunk, attempt)
+        state.take_result(chunk, attempt, finite=brought.spec.finite)
 
 
 def _check_fits(run: ActiveRun, chunk: int, spec: ResultSpec) -> None:

@@ -155,10 +155,11 @@ class Monitor:
         for place, worker in running.items():
             self._still_running[run, *place] = StillRunning(worker, times.get(place, 0.0))
 
-    async def watch(self, client: Client, run: str) -> None:
+    async def watch(self, client: Client, run: str, seen: Callable[[], object] = nobody) -> None:
         """See who leaves, as long as cancelled chunks of a run still run.
 
-        A worker that dies with one never says that it is through with it.
+        A worker that dies with one never says that it is through with it. What is `seen` is
+        called after every look.
         """
         if run in self._watched:
             return
@@ -168,6 +169,7 @@ class Monitor:
                 await asyncio.sleep(ANSWER_WITHIN)
                 async with briefly():
                     await self.refresh(client)
+                seen()
         finally:
             self._watched.discard(run)
 

@@ -11,6 +11,7 @@ from dask_bacc.policy.hung import is_progressing
 from dask_bacc.runtime.active import ActiveRun
 from dask_bacc.runtime.fetch import Fetcher
 from dask_bacc.runtime.monitors import monitor_of
+from dask_bacc.runtime.troubles import note_troubles
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,9 @@ async def recover_stuck(run: ActiveRun, fetcher: Fetcher, seconds: float) -> Non
     """
     stuck = Stuck()
     async with briefly(seconds):
-        await monitor_of(run.client).refresh(run.client)
+        monitor = monitor_of(run.client)
+        await monitor.refresh(run.client)
+        note_troubles(run.state, monitor, run.options.timing.unresponsive_after)
         stuck = await _stuck_with_workers(run)
         if not stuck.chunks:
             stuck = await _queued(run)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection
+import weakref
+from collections.abc import Collection, Coroutine
+from typing import Any
 
 from distributed import Client
 
@@ -18,6 +20,7 @@ from dask_bacc.engine.scheduler import (
 from dask_bacc.policy.lateness import usual_limit
 from dask_bacc.runtime.active import ActiveRun
 from dask_bacc.runtime.monitors import monitor_of
+from dask_bacc.runtime.troubles import note_troubles
 
 logger = logging.getLogger("dask_bacc")
 
@@ -59,20 +62,31 @@ async def release(run: ActiveRun, cancel: str, keep: Collection[int] = ()) -> No
         if leftovers:
             await client.cancel(futures, asynchronous=True)
         in_background(monitor.tidy(client))
-        if leftovers or monitor.unavailable:
+        if leftovers or monitor.unavailable or state.lost_workers:
             # Those too that were overtaken before the run was over.
             left = monitor.still_running(run.name)
             restart = set(left.values()) if cancel == "restart" else set()
-            in_background(_look_after(client, run.name, restart))
+            in_background(_look_after(run, restart))
 
 
-async def _look_after(client: Client, run: str, restart: Collection[str]) -> None:
+def _look_after(run: ActiveRun, restart: Collection[str]) -> Coroutine[Any, Any, None]:
     """See who responds, restart workers when they hold nothing of value, and see who has left."""
-    monitor = monitor_of(client)
-    async with briefly():
-        await monitor.refresh(client)
-    await asyncio.gather(*(_restart_once_idle(client, run, address) for address in restart))
-    await monitor.watch(client, run)
+    client, name, monitor = run.client, run.name, monitor_of(run.client)
+    # The report has it too, for as long as somebody has the report; the run itself may go.
+    state, patience = weakref.ref(run.state), run.options.timing.unresponsive_after
+
+    def note() -> None:
+        if (known := state()) is not None:
+            note_troubles(known, monitor, patience)
+
+    async def look_after() -> None:
+        async with briefly():
+            await monitor.refresh(client)
+        note()
+        await asyncio.gather(*(_restart_once_idle(client, name, address) for address in restart))
+        await monitor.watch(client, name, note)
+
+    return look_after()
 
 
 async def _restart_once_idle(client: Client, run: str, address: str) -> None:

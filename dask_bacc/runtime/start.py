@@ -6,17 +6,19 @@ import math
 from collections.abc import Collection
 
 import dask
+import numpy as np
 from dask.typing import Key
 from dask.utils import parse_bytes
 from distributed import Client
 
 from dask_bacc.coding import Code
 from dask_bacc.coding._typing import AnyArray
-from dask_bacc.graphs.map import GraphOf
+from dask_bacc.graphs.call import GraphOf
 from dask_bacc.policy.options import RunOptions
 from dask_bacc.policy.situation import Situation
 from dask_bacc.records.state import RunState
 from dask_bacc.results.encoded import Encoded
+from dask_bacc.results.result import Accepts
 from dask_bacc.runtime.active import ActiveRun
 from dask_bacc.runtime.answer import Answer
 from dask_bacc.runtime.client import resolve_client
@@ -56,8 +58,7 @@ def start(
     axes = [cut.axis for cut in encoded.cuts]
     sketched = dict.fromkeys(set(wanted) - sketches.keys(), axes)
     limit = parse_bytes(dask.config.get("bacc.gather-limit"))
-    opaque = options.combine == "list"
-    graph = graph_of(topic=topic, sketched=sketched, limit=limit, opaque=opaque)
+    graph = graph_of(topic=topic, sketched=sketched, limit=limit, accepts=_accepted(code, options))
     slow = monitor.speeds.slow(options.timing.slow_for)
     state = RunState(code.k, code.n, options.decoder.name, name=graph.name, slow=slow)
     parity = [chunk for chunk, own in enumerate(code.own_blocks) if own < 0]
@@ -108,3 +109,15 @@ def start(
         monitor.forget(graph.name)
         raise
     return Answer(run)
+
+
+def _accepted(code: Code, options: RunOptions) -> list[Accepts]:
+    """What results of every chunk may be.
+
+    NaN and infinity are a block's own, as they would be without a code; of a mixture they say
+    nothing of any block. Who has what looks corrupted replaced has these replaced, too.
+    """
+    if options.combine == "list":
+        return ["anything"] * code.n
+    own = code.own_blocks >= 0 if options.suspects == "keep" else np.zeros(code.n, dtype=bool)
+    return ["numbers" if is_own else "finite" for is_own in own.tolist()]

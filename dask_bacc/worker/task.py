@@ -7,14 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dask.sizeof import sizeof
-
 from dask_bacc.coding._typing import AnyArray
 from dask_bacc.coding.arrays import copied
 from dask_bacc.coding.kriging.rows.sketch import sketch_rows
 from dask_bacc.coding.kriging.sketch import SIZE, compact
 from dask_bacc.engine.worker import dumps, get_worker, is_wanted
-from dask_bacc.results.result import FlatResult, ResultSpec, flat_result
+from dask_bacc.results.result import Accepts, FlatResult, ResultSpec, flat_result
 from dask_bacc.worker.blocks import check_block
 from dask_bacc.worker.messages import Message, batcher
 
@@ -66,7 +64,7 @@ def run_chunk(
     axes: Sequence[int] | None,
     shapes: Sequence[tuple[int, ...]] | None,
     limit: float,
-    opaque: bool,
+    accepts: Accepts,
     func: Callable[..., Any],
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
@@ -77,8 +75,8 @@ def run_chunk(
     The function gets copies, which it may change: a block may be another chunk's source, or serve
     later runs. A small result comes with the message of the chunk's end, and need not be fetched.
     With a result of more than `limit` bytes comes what is to be known of it, so that it can stay
-    where it is. An `opaque` one may be of any kind. The blocks are sketched if `axes` say along
-    which of theirs rows lie. Without `shapes` they are whatever the function is made of, and
+    where it is. What it may be is for `flat_result` to say. Blocks are sketched where `axes` say
+    along which of theirs rows lie. Without `shapes` they are whatever the function is made of, and
     neither looked at nor copied.
 
     Raises
@@ -104,7 +102,7 @@ def run_chunk(
         if should_stop():
             raise RuntimeError("cancelled before it began")
         value = func(*own, *args, **kwargs)
-        result = FlatResult.opaque(value, sizeof(value)) if opaque else flat_result(value)
+        result = flat_result(value, accepts)
         brought = ChunkResult(result.spec(), sketches, result)
         if result.nbytes > limit:
             payload = replace(brought, result=None).packed()

@@ -26,14 +26,69 @@ def test_an_answer_that_overflows_is_refused(client):
     assert run.status == "error"
 
 
+def signed_log(block):
+    """NaN and infinity where blocks are not positive, as it is without a code."""
+    with np.errstate(all="ignore"):
+        return np.log(block)
+
+
+@pytest.mark.parametrize("options", [{}, {"n": 12}, {"n": 12, "code": "repetition"}])
+def test_what_a_function_returns_for_a_block_is_its_answer_nan_or_not(client, options):
+    array = X.copy()
+    array[[7, 8, 14]] = [-1, 2], [0, -3], [0, 0]
+    coded = dask_bacc.encode(array, k=8, **options)
+    expected = signed_log(array)
+    run = coded.map(signed_log, rtol=0)
+    np.testing.assert_array_equal(run.result(), expected)
+    assert run.report.not_finite == (2, 4)
+    assert "NaN or infinity, as the function returned: 2, 4" in str(run.report)
+    stacked = np.stack(np.split(expected, 8))
+    for combine, truth in (("sum", stacked.sum(axis=0)), ("stack", stacked)):
+        answer = coded.map(signed_log, rtol=0, combine=combine).result()
+        np.testing.assert_allclose(answer, truth, rtol=1e-14)
+
+
+@pytest.mark.usefixtures("results_stay")
+@pytest.mark.parametrize("combine", ["concat", "sum"])
+def test_nan_of_results_that_stay_on_their_workers_is_in_the_dask_array(client, combine):
+    def wide(block):
+        return np.repeat(signed_log(block), 1000, axis=1)
+
+    array = X.copy()
+    array[7] = -1
+    run = dask_bacc.encode(array, k=8).map(wide, combine=combine)
+    expected = wide(array)
+    if combine == "sum":
+        expected = np.stack(np.split(expected, 8)).sum(axis=0)
+    np.testing.assert_allclose(run.to_dask_array().compute(), expected, rtol=1e-14)
+    np.testing.assert_allclose(run.result(), expected, rtol=1e-14)
+
+
+def test_blocks_are_estimated_beside_one_that_is_nan(client, gate):
+    """NaN is where the function returned it, and nowhere else."""
+
+    def held(block, gate):
+        if own_block(block) == 5:
+            Event(gate).wait()
+        return block * np.nan if own_block(block) == 2 else block
+
+    run = dask_bacc.encode(X, k=8, n=14).map(held, gate, rtol=0.1, enough=13)
+    answer = run.result(timeout=60)
+    expected = X.copy()
+    expected[6:9] = np.nan
+    np.testing.assert_allclose(answer, expected, atol=1e-6)
+    assert list(run.report.approximate) == [5]
+    assert run.report.not_finite == (2,)
+
+
 @pytest.mark.parametrize("poison", [np.nan, np.inf])
-def test_results_that_are_not_finite_are_set_aside(client, gate, poison):
+def test_results_that_are_not_finite_are_replaced_if_that_is_asked_for(client, gate, poison):
     def poisoned(block, gate):
         if own_block(block) is None:
             Event(gate).wait()
         return block * poison if own_block(block) == 2 else block
 
-    run = dask_bacc.encode(X, k=8, n=14).map(poisoned, gate)
+    run = dask_bacc.encode(X, k=8, n=14).map(poisoned, gate, suspects="replace")
     wait_until(lambda: run.report.erred)
     Event(gate, client=client).set()
     assert np.isfinite(run.result()).all()

@@ -13,8 +13,8 @@ from dask_bacc import coding
 from tests.faults.strike import Strike
 from tests.faults.work import DEADLINE, X, source, wide
 
-#: Dask's own recovery: a worker may try for `distributed.comm.timeouts.connect`, 30 s, to reach one
-#: whose death it heard of just before it began to.
+#: Dask's own recovery: a worker may try for 30 s (`distributed.comm.timeouts.connect`) to reach
+#: one of whose death it heard just before it began to.
 RECOVERY = 90.0
 
 

@@ -20,6 +20,7 @@ from tests.faults.work import (
     source,
     stops,
     wait_for_start,
+    wait_for_trouble,
     wide,
 )
 
@@ -74,6 +75,8 @@ def test_a_worker_hangs(client, gate, hang, when, launch):
     assert report.stopped != "deadline"
     if when != "after":
         assert victim not in {report.chunks[i].worker for i in report.returned}
+    # Whether it ever had a chunk or not.
+    wait_for_trouble(run, victim, "does not respond")
 
 
 def test_only_chunks_of_the_worker_that_hangs_are_launched_again(client, gate, hang, configure):

@@ -17,7 +17,19 @@ import dask_bacc
 from benchmarks.chaos.leaks import Baseline, keys_on_scheduler
 from benchmarks.processes.cluster import pids, send, until
 from dask_bacc.graphs.map import RunGraph
-from tests.faults.work import DEADLINE, K, N, X, check, encoded, held, source, wait_for_start, wide
+from tests.faults.work import (
+    DEADLINE,
+    K,
+    N,
+    X,
+    check,
+    encoded,
+    held,
+    source,
+    wait_for_start,
+    wait_for_trouble,
+    wide,
+)
 
 
 @pytest.mark.parametrize("nanny", [True, False], ids=["nanny", "no nanny"])
@@ -41,6 +53,8 @@ def test_a_worker_is_killed_at_work(start, gate, nothing_left, nanny):
         gate.touch()
         assert check(run).error == 0
         assert victim not in {chunk.worker for chunk in run.report.chunks}
+        wait_for_trouble(run, victim, "is gone")
+        assert f"{victim} is gone" in str(run.report)
         del run
 
 

@@ -78,3 +78,12 @@ def wait_for_start(run: dask_bacc.CodedRun, workers: int) -> None:
         30,
         "chunks did not start",
     )
+
+
+def wait_for_trouble(run: dask_bacc.CodedRun, worker: str, what: str) -> None:
+    """Wait until the report says what is the matter with a worker."""
+    until(
+        lambda: run.report.troubles.get(worker) == what,
+        30,
+        lambda: f"{worker} {what}, and the report says {run.report.troubles}",
+    )

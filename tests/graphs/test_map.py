@@ -6,7 +6,7 @@ import dask.array as da
 import numpy as np
 
 import dask_bacc
-from dask_bacc.graphs.map import Call, Chunks, run_graph
+from dask_bacc.graphs.call import Call, Chunks, run_graph
 from tests.shared import X, legacy
 
 

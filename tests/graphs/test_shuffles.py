@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import dask_bacc
-from dask_bacc.graphs.map import Call, Chunks, run_graph
+from dask_bacc.graphs.call import Call, Chunks, run_graph
 from dask_bacc.graphs.shuffles import shuffle_keys
 
 X = np.random.default_rng(0).normal(size=(48, 12))

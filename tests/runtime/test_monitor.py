@@ -19,7 +19,7 @@ from tests.shared import BLOCKS, X, large_but_held, wait_until
 
 def workers(names, behind=()):
     late = dict(behind)
-    return {name: WorkerInfo(1, late.get(name, 0.0), True, True) for name in names}
+    return {name: WorkerInfo(1, late.get(name, 0.0), "running", True) for name in names}
 
 
 def test_workers_whose_cancelled_chunks_end_soon_are_used_by_the_next_round():
