@@ -204,13 +204,20 @@ class Scene:
         if report.error is None or answer.shape != (draw.k * ROWS, OUTPUTS):
             yield f"an answer of shape {answer.shape} and error {report.error}"
             return
-        good = list(report.returned)
+        # NaN of a block's own result is that block's answer, and nobody else's.
+        truth = self.truth.copy()
+        truth[code.own_blocks[list(report.not_finite)]] = np.nan
+        answer = answer.reshape(truth.shape)
+        if not np.array_equal(np.isnan(answer), np.isnan(truth)):
+            yield "NaN in an answer is not where chunks returned it"
+            return
+        good = [chunk for chunk in report.returned if chunk not in report.not_finite]
         mixed = np.tensordot(code.generator[good], self.blocks, axes=1)
         results = compute(mixed, draw.function, *self.arguments[1])
-        actual = relative_error(answer.reshape(self.truth.shape), self.truth, results)
+        actual = relative_error(np.nan_to_num(answer), np.nan_to_num(truth), results)
         if report.error > 0:
             self.outcome.ratios.append(actual / max(report.error, ROUNDING))
-        yield from answer_failures(draw, report, good, actual)
+        yield from answer_failures(draw, report, actual)
 
     def _check_restarted(self, holds: bool) -> None:
         """With cancel="restart", workers stuck in a chunk are replaced if they hold nothing."""

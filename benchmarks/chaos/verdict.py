@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import CancelledError
 
 import numpy as np
@@ -46,7 +46,10 @@ def report_failures(
         yield "the chunks' records differ from the report"
     if not settled(report):
         yield f"a run that is over has chunks {states}"
-    never = {chunk for chunk in returned if behave.get(chunk) in ("raise", "nan", "deaf")}
+    odd = set(report.not_finite)
+    if wrong := {chunk for chunk in odd if behave.get(chunk) != "nan"}:
+        yield f"chunks {wrong} cannot have returned NaN"
+    never = {chunk for chunk in returned - odd if behave.get(chunk) in ("raise", "nan", "deaf")}
     if wrong := never if not first_only else set():
         yield f"chunks {wrong} cannot have returned"
     expected = {
@@ -67,9 +70,7 @@ def relative_error(answer: Array, truth: Array, results: Array) -> float:
     return float(np.sqrt(np.mean((answer - truth) ** 2) / np.mean(results**2)))
 
 
-def answer_failures(
-    draw: Draw, report: dask_bacc.RunReport, good: Collection[int], actual: float
-) -> Iterator[str]:
+def answer_failures(draw: Draw, report: dask_bacc.RunReport, actual: float) -> Iterator[str]:
     """What is wrong with an answer.
 
     Parameters
@@ -77,22 +78,20 @@ def answer_failures(
     draw : Draw
     report : RunReport
         Which has an estimated error.
-    good : collection of int
-        Chunks from whose results it was made.
     actual : float
         The true error.
     """
-    error = report.error
+    error, returned = report.error, len(report.returned)
     assert error is not None
     if actual > 3 * max(error, ROUNDING):
         yield (
-            f"true error {actual:.2g}, estimated {error:.2g}, from {len(good)} of {draw.n} "
+            f"true error {actual:.2g}, estimated {error:.2g}, from {returned} of {draw.n} "
             f"results, k={draw.k}"
         )
     if report.stopped == "enough results":
         needed = draw.k if draw.enough is None else draw.enough
-        if len(good) < needed:
-            yield f"stopped with {len(good)} results of {needed}"
+        if returned < needed:
+            yield f"stopped with {returned} results of {needed}"
         if error > draw.rtol:
             yield f"stopped at {error} of {draw.rtol}"
 

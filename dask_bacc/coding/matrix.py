@@ -210,7 +210,9 @@ def copying_matrix(code: Code, returned: Iterable[int]) -> DecodingMatrix:
     array([inf,  0.])
     """
     chunks = np.array(sorted(returned), dtype=np.intp)
-    return _Assembly(np.zeros(code.k, dtype=bool), len(chunks)).matrix(code.own_blocks[chunks])
+    own = code.own_blocks[chunks]
+    returned_blocks = np.isin(np.arange(code.k), own)
+    return _Assembly(returned_blocks, len(chunks)).matrix(own)
 
 
 class _Assembly:

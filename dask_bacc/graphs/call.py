@@ -13,8 +13,7 @@ from dask.utils import funcname
 
 from dask_bacc.engine.tasks import DataNode, Task, TaskRef, converted, unpack_collections
 from dask_bacc.graphs.map import RunGraph, target
-from dask_bacc.results.result import Accepts
-from dask_bacc.worker.task import run_chunk
+from dask_bacc.worker.task import Accepts, run_chunk
 
 #: Bytes of arguments above which they are sent once, and not with every chunk.
 LARGE = 100_000
@@ -79,7 +78,7 @@ def run_graph(
     limit : float
         Bytes of a result above which it stays where it is until it is wanted.
     accepts : sequence of str
-        For every chunk, what its result may be; see `flat_result`.
+        For every chunk, what it may return; see `run_chunk`.
     """
     # Keys are never used twice: a key that was cancelled comes back cancelled.
     name = f"bacc-{funcname(call.func)}-{uuid.uuid4().hex}"

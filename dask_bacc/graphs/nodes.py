@@ -11,8 +11,7 @@ from dask.typing import Key
 
 from dask_bacc.engine.tasks import GraphNode, Task, TaskRef
 from dask_bacc.graphs.map import RunGraph, target
-from dask_bacc.results.result import Accepts
-from dask_bacc.worker.task import run_chunk
+from dask_bacc.worker.task import Accepts, run_chunk
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,10 +11,9 @@ import math
 from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from dask.sizeof import sizeof
 
 from dask_bacc.coding._typing import AnyArray
 from dask_bacc.coding.arrays import (
@@ -47,10 +46,6 @@ _APART = SIZE
 
 #: Characters of a layout in a message, and members of a leaf that are named.
 _LONG, _FEW = 200, 3
-
-#: What a chunk may return: finite numbers; any numbers, where NaN and infinity are a block's own;
-#: or anything that pickles.
-Accepts = Literal["finite", "numbers", "anything"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +156,7 @@ class ResultSpec:
         return str(self.layout)
 
 
-def flat_result(value: Any, accepts: Accepts = "finite") -> FlatResult:
+def flat_result(value: Any, *, finite: bool = True) -> FlatResult:
     """Take a result apart and check that it can be decoded.
 
     Which arrays make a leaf depends on their shapes and labels alone, so that chunks agree.
@@ -170,7 +165,8 @@ def flat_result(value: Any, accepts: Accepts = "finite") -> FlatResult:
     ----------
     value : object
         What the function returned.
-    accepts : {"finite", "numbers", "anything"}
+    finite : bool
+        Whether it has to be.
 
     Raises
     ------
@@ -178,7 +174,7 @@ def flat_result(value: Any, accepts: Accepts = "finite") -> FlatResult:
         If a member is not an array of numbers, is masked, or has numbers that double precision
         cannot tell apart or hold.
     ResultError
-        If a member has a NaN or an infinity, and has to be finite.
+        If a member has a NaN or an infinity and has to be finite.
 
     Examples
     --------
@@ -186,8 +182,6 @@ def flat_result(value: Any, accepts: Accepts = "finite") -> FlatResult:
     >>> flat.layout.treedef, flat.leaves
     ({'b': 2, 'a': [0, 1]}, [array([1. , 1.5]), array([[0., 0.]])])
     """
-    if accepts == "anything":
-        return FlatResult.opaque(value, sizeof(value))
     treedef, members = flatten(value)
     groups = defaultdict[Hashable, list[int]](list)
     arrays, labels = [], {}
@@ -200,18 +194,18 @@ def flat_result(value: Any, accepts: Accepts = "finite") -> FlatResult:
         # What is on a device need not be copied there to be put together.
         group = member if is_foreign(array) else (array.shape, None if own is None else own.dims)
         groups[group].append(member)
-    leaves, stacked, finite = [], [], True
+    leaves, stacked, is_finite = [], [], True
     for positions in groups.values():
         first = positions[0]
         dims = labels[first].dims if first in labels else None
         leaf = Leaf(library(arrays[first]), arrays[first].shape, dims, tuple(positions))
         leaves.append(leaf)
         stacked.append(_together([arrays[member] for member in positions]))
-        finite = finite and all_finite(stacked[-1])
-        if not finite and accepts == "finite":
+        is_finite = is_finite and all_finite(stacked[-1])
+        if finite and not is_finite:
             raise ResultError(f"result of shape {leaf.shape} has NaN or infinity")
     dtypes = tuple(map(numpy_dtype, arrays))
-    return FlatResult(Layout(treedef, tuple(leaves)), stacked, dtypes, labels, finite)
+    return FlatResult(Layout(treedef, tuple(leaves)), stacked, dtypes, labels, is_finite)
 
 
 def join_axes(layout: Layout, joining: Joining) -> list[int | None]:

@@ -24,6 +24,8 @@ from dask_bacc.runtime.troubles import note_troubles
 
 logger = logging.getLogger("dask_bacc")
 
+#: Seconds by which heartbeats may be late.
+PATIENCE = 2.0
 #: Seconds for which a worker's other tasks are waited for before it is restarted, and between two
 #: looks at them.
 RESTART_PATIENCE, RESTART_INTERVAL = 60.0, 0.1
@@ -74,16 +76,25 @@ def _look_after(run: ActiveRun, restart: Collection[str]) -> Coroutine[Any, Any,
     client, name, monitor = run.client, run.name, monitor_of(run.client)
     # The report has it too, for as long as somebody has the report; the run itself may go.
     state, patience = weakref.ref(run.state), run.options.timing.unresponsive_after
+    unstarted = any(r.state == "cancelled" and r.worker is None for r in run.state.records)
 
     def note() -> None:
         if (known := state()) is not None:
             note_troubles(known, monitor, patience)
 
+    async def look(after: float) -> None:
+        await asyncio.sleep(after)
+        if client.status == "running":
+            async with briefly():
+                await monitor.refresh(client)
+            note()
+
     async def look_after() -> None:
-        async with briefly():
-            await monitor.refresh(client)
-        note()
-        await asyncio.gather(*(_restart_once_idle(client, name, address) for address in restart))
+        await look(0.0)
+        # A worker that hangs with chunks that it never started is known by its heartbeats alone.
+        looks = [look(patience + PATIENCE)] if unstarted else []
+        restarts = (_restart_once_idle(client, name, address) for address in restart)
+        await asyncio.gather(*restarts, *looks)
         await monitor.watch(client, name, note)
 
     return look_after()

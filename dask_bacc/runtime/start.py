@@ -18,7 +18,6 @@ from dask_bacc.policy.options import RunOptions
 from dask_bacc.policy.situation import Situation
 from dask_bacc.records.state import RunState
 from dask_bacc.results.encoded import Encoded
-from dask_bacc.results.result import Accepts
 from dask_bacc.runtime.active import ActiveRun
 from dask_bacc.runtime.answer import Answer
 from dask_bacc.runtime.client import resolve_client
@@ -28,6 +27,7 @@ from dask_bacc.runtime.intake import take_message
 from dask_bacc.runtime.launcher import Launcher
 from dask_bacc.runtime.monitors import subscribed
 from dask_bacc.runtime.store import Store
+from dask_bacc.worker.task import Accepts
 
 
 def start(

@@ -5,16 +5,22 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
+
+from dask.sizeof import sizeof
 
 from dask_bacc.coding._typing import AnyArray
 from dask_bacc.coding.arrays import copied
 from dask_bacc.coding.kriging.rows.sketch import sketch_rows
 from dask_bacc.coding.kriging.sketch import SIZE, compact
 from dask_bacc.engine.worker import dumps, get_worker, is_wanted
-from dask_bacc.results.result import Accepts, FlatResult, ResultSpec, flat_result
+from dask_bacc.results.result import FlatResult, ResultSpec, flat_result
 from dask_bacc.worker.blocks import check_block
 from dask_bacc.worker.messages import Message, batcher
+
+#: What a chunk may return: finite numbers; any numbers, where NaN and infinity are a block's own;
+#: or anything that pickles.
+Accepts = Literal["finite", "numbers", "anything"]
 
 #: Bytes up to which a result comes with the message that its chunk is done.
 INLINE = 16 * 2**10
@@ -75,7 +81,7 @@ def run_chunk(
     The function gets copies, which it may change: a block may be another chunk's source, or serve
     later runs. A small result comes with the message of the chunk's end, and need not be fetched.
     With a result of more than `limit` bytes comes what is to be known of it, so that it can stay
-    where it is. What it may be is for `flat_result` to say. Blocks are sketched where `axes` say
+    where it is. What it may be is what the chunk `accepts`. Blocks are sketched where `axes` say
     along which of theirs rows lie. Without `shapes` they are whatever the function is made of, and
     neither looked at nor copied.
 
@@ -102,7 +108,10 @@ def run_chunk(
         if should_stop():
             raise RuntimeError("cancelled before it began")
         value = func(*own, *args, **kwargs)
-        result = flat_result(value, accepts)
+        if accepts == "anything":
+            result = FlatResult.opaque(value, sizeof(value))
+        else:
+            result = flat_result(value, finite=accepts == "finite")
         brought = ChunkResult(result.spec(), sketches, result)
         if result.nbytes > limit:
             payload = replace(brought, result=None).packed()

@@ -75,8 +75,6 @@ def test_a_worker_hangs(client, gate, hang, when, launch):
     assert report.stopped != "deadline"
     if when != "after":
         assert victim not in {report.chunks[i].worker for i in report.returned}
-    # Whether it ever had a chunk or not.
-    wait_for_trouble(run, victim, "does not respond")
 
 
 def test_only_chunks_of_the_worker_that_hangs_are_launched_again(client, gate, hang, configure):
@@ -126,3 +124,20 @@ def test_a_worker_hangs_while_it_makes_a_source_block(client):
     assert report.seconds < 9
     assert 0 in report.missing
     del run
+
+
+@pytest.mark.parametrize("when", ["before", "during"])
+def test_the_report_says_who_hangs_whether_it_had_a_chunk_or_not(client, gate, hang, when):
+    found = pids(client)
+    victim = next(iter(found))
+    if when == "before":
+        hang(found[victim])
+        gate.touch()
+    run = encoded().map(held, gate, client=client, rtol=np.inf, deadline=DEADLINE)
+    if when == "during":
+        wait_for_start(run, 6)
+        hang(found[victim])
+        gate.touch()
+    check(run)
+    wait_for_trouble(run, victim, "does not respond")
+    assert f"workers: {victim} does not respond" in str(run.report)

@@ -23,7 +23,9 @@ def graph_of(array, n=12):
     coded = dask_bacc.encode(array, k=8, n=n)
     keys = [[(coded.parts[0].name, i)] for i in range(n)]
     chunks = Chunks(coded.__dask_graph__(), keys, [(6, 12)])
-    return run_graph(chunks, Call(np.tanh, (), {}), topic="", sketched={}, limit=1e6)
+    return run_graph(
+        chunks, Call(np.tanh, (), {}), topic="", sketched={}, limit=1e6, accepts=["finite"] * 12
+    )
 
 
 def p2p():

@@ -93,3 +93,35 @@ def test_partial_answers_are_told_in_a_line(client):
     run = dask_bacc.encode(X, k=8).map(np.tanh)
     (*_, last) = run.partials()
     assert repr(last) == "<Partial: an answer from 8 results, error 0>"
+
+
+def test_arrays_have_errors_of_their_own(client):
+    def both(block, lost):
+        if np.array_equal(block, lost):
+            raise OSError("it cannot be read")
+        return {"curve": np.tanh(3 * block), "line": 2 * block.sum(axis=1)}
+
+    x = np.sin(np.arange(24)[:, None] / 9 + np.arange(2))
+    run = dask_bacc.encode(x, k=8, n=12).map(both, x[6:9], rtol=np.inf, enough=11, copies=False)
+    answer = run.result()
+    found = run.report.leaf_error
+    truth = {"['curve']": np.tanh(3 * x), "['line']": 2 * x.sum(axis=1)}
+    assert found.keys() == truth.keys()
+    for place, part in (("['curve']", answer["curve"]), ("['line']", answer["line"])):
+        off = np.sqrt(np.mean((part - truth[place]) ** 2) / np.mean(truth[place] ** 2))
+        assert off <= 3 * max(found[place], 1e-9)
+    assert found["['line']"] < found["['curve']"] / 100
+    assert f"errors of the arrays: ['curve'] {found['[' + repr('curve') + ']']:.2g}" in str(
+        run.report
+    )
+
+
+def test_what_is_out_of_the_ordinary_is_folded_away():
+    odd = report(troubles={"tcp://a": "is gone"}, not_finite=(3, 4, 5), slow={"tcp://b": 9.0})
+    html = run_html("finished", odd)
+    assert html.count("<details") == 1
+    assert "<summary" in html
+    for words in ("tcp://a is gone", "3-5", "tcp://b (9 times)", "approximate blocks"):
+        assert words in html
+        assert words in str(odd)
+    assert "<details" not in run_html("finished", report(block_error=(0.0,) * 256))
