@@ -10,7 +10,7 @@ from dask_bacc.params import map  # noqa: A004
 from dask_bacc.planning.plan import Plan, plan
 from dask_bacc.progress import progress
 from dask_bacc.records.chunk import Attempt, ChunkRecord
-from dask_bacc.records.errors import DecodeError, ResultError
+from dask_bacc.records.errors import CombineError, DecodeError, ResultError
 from dask_bacc.records.events import RunEvent
 from dask_bacc.records.report import Partial, RunReport
 from dask_bacc.run import CodedRun
@@ -25,6 +25,7 @@ __all__ = [
     "ChunkRecord",
     "CodedArray",
     "CodedRun",
+    "CombineError",
     "DecodeError",
     "LazyBlocks",
     "Partial",

@@ -103,7 +103,8 @@ def error_failures(draw: Draw, report: dask_bacc.RunReport, error: BaseException
             yield "cancelled by nobody"
     elif isinstance(error, dask_bacc.DecodeError):
         odd = "structure" in draw.kinds and "different structure" in str(error)
-        few = len(report.returned) < max(draw.k, draw.enough or 0)
+        finite = len(report.returned) - len(report.not_finite)
+        few = finite < max(draw.k, draw.enough or 0)
         if not (odd or few):
             yield f"unfounded: {error}"
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from dask_bacc.records.events import Stop
 from dask_bacc.records.report import RunReport
@@ -21,14 +22,37 @@ class DecodeError(RuntimeError):
     report : RunReport
         Who returned, who did not, and what they raised. The first exception of a chunk, if there
         was one, is this error's ``__cause__``.
+    results : dict of int to object
+        What chunks returned, as far as it is here; that of a chunk which is a block as it stands
+        (``code.own_blocks``) is the block's own. It does not travel with a pickled error.
     """
 
     def __init__(self, message: str, report: RunReport) -> None:
         super().__init__(message)
         self.report = report
+        self.results: dict[int, Any] = {}
 
     def __reduce__(self) -> tuple[type[DecodeError], tuple[str, RunReport]]:
         return type(self), (str(self), self.report)
+
+
+class CombineError(ValueError):
+    """Results that have come cannot be put together as was asked.
+
+    Attributes
+    ----------
+    report : RunReport
+    results : dict of int to object
+        As in `DecodeError`.
+    """
+
+    def __init__(self, message: str, report: RunReport, results: dict[int, Any]) -> None:
+        super().__init__(message)
+        self.report = report
+        self.results = results
+
+    def __reduce__(self) -> tuple[type[CombineError], tuple[str, RunReport, dict[int, Any]]]:
+        return type(self), (str(self), self.report, {})
 
 
 class ResultError(ValueError):

@@ -85,8 +85,12 @@ class RunReport:
         """Why decoding started, or that it did not."""
         if self.stopped is not None:
             return str(self.stopped)
-        waiting = any(chunk.state in ("waiting", "running") for chunk in self.chunks)
-        return "still waiting" if waiting else "given up"
+        if not any(chunk.is_open for chunk in self.chunks):
+            return "given up"
+        if any(chunk.started is not None for chunk in self.chunks):
+            return "still waiting"
+        # Workers that have never run anything take a second or more to import what they need.
+        return "starting"
 
     @property
     def error_text(self) -> str:

@@ -117,6 +117,17 @@ class FlatResult:
         there = flat_result(0.0)
         return replace(there, whole=value, whole_nbytes=size)
 
+    def value(self) -> Any:
+        """What the function returned, its arrays without labels."""
+        if self.whole is not None:
+            return self.whole
+        members = {
+            member: array[place, ...]
+            for leaf, array in zip(self.layout.leaves, self.leaves, strict=True)
+            for place, member in enumerate(leaf.members)
+        }
+        return unflatten(self.layout.treedef, [members[m] for m in range(len(members))])
+
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pickle
+from typing import Any
 
 from dask_bacc.records.chunk import Attempted
-from dask_bacc.records.errors import DecodeError, RefusedError, misfit, refused
+from dask_bacc.records.errors import CombineError, DecodeError, RefusedError, misfit, refused
 from dask_bacc.results.result import ResultSpec, join_axes
 from dask_bacc.runtime.active import ActiveRun
 from dask_bacc.runtime.entering import enter
@@ -64,12 +65,22 @@ def take_outcome(run: ActiveRun, outcome: Outcome) -> None:
         brought: ChunkResult = outcome.value
         try:
             _check_fits(run, chunk, brought.spec)
-        except (DecodeError, ValueError) as error:
+        except ValueError as error:
             state.take_error(chunk, error, attempt)
+            raise CombineError(str(error), state.report(), _so_far(run, chunk, brought)) from None
+        except DecodeError as error:
+            state.take_error(chunk, error, attempt)
+            error.results = _so_far(run, chunk, brought)
             raise
         run.decider.take_precision(brought.spec.dtypes)
         run.store.add(chunk, brought)
         state.take_result(chunk, attempt, finite=brought.spec.finite)
+
+
+def _so_far(run: ActiveRun, chunk: int, brought: ChunkResult) -> dict[int, Any]:
+    """What chunks returned, as far as it is here, this one's included."""
+    own = {} if brought.result is None else {chunk: brought.result.value()}
+    return run.store.values() | own
 
 
 def _check_fits(run: ActiveRun, chunk: int, spec: ResultSpec) -> None:

@@ -50,7 +50,9 @@ async def run_to_answer(run: ActiveRun) -> Decided:
             if not going_on:
                 await release(run, options.cancel, keep=_kept(run))
         return await _decide(run)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, DecodeError) and not error.results:
+            error.results = run.store.values()
         if going_on:
             await release(run, "cancel")
             going_on = False

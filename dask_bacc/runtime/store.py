@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from dask_bacc.coding._typing import AnyArray
 from dask_bacc.results.result import FlatResult, ResultSpec
@@ -32,6 +33,10 @@ class Store:
     def specs(self) -> Mapping[int, ResultSpec]:
         """What is known of the results, in order of arrival."""
         return self._specs
+
+    def values(self) -> dict[int, Any]:
+        """What chunks returned, of those whose results are here."""
+        return {chunk: result.value() for chunk, result in self._results.items()}
 
     @property
     def count(self) -> int:

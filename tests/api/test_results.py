@@ -10,7 +10,7 @@ import xarray as xr
 from distributed import Event
 
 import dask_bacc
-from tests.shared import X, assert_nothing_is_left, chunk_here, own_block, wait_until
+from tests.shared import BLOCKS, X, assert_nothing_is_left, chunk_here, own_block, wait_until
 
 
 def test_results_too_large_to_sum_are_refused(client):
@@ -149,9 +149,37 @@ def test_scalars_are_refused_with_the_first_result(client, gate):
         return block.sum()
 
     run = dask_bacc.encode(np.arange(16.0), k=4, n=6).map(work, client=client)
-    with pytest.raises(ValueError, match="scalar results cannot be concatenated"):
+    with pytest.raises(dask_bacc.CombineError, match="scalar results cannot be") as info:
         run.result(timeout=60)
+    assert isinstance(info.value, ValueError)
+    assert info.value.results == {0: 6.0}
+    assert info.value.report.returned == ()
     assert run.status == "error"
+
+
+def test_what_was_done_before_an_error_is_not_lost(client, gate):
+    """Results that have come are on the error, whether one does not fit or too many failed."""
+
+    def work(block, gate, fails):
+        if own_block(block) in (4, 5, 6, 7):
+            Event(gate).wait()
+            if fails:
+                raise OSError("no such file")
+            return block[:2]
+        return {"twice": (2 * block, block.sum())}
+
+    for fails in (True, False):
+        Event(gate, client=client).clear()
+        run = dask_bacc.encode(X, k=8).map(work, gate, fails, combine="stack")
+        wait_until(lambda run=run: len(run.report.returned) == 4)
+        Event(gate, client=client).set()
+        with pytest.raises(dask_bacc.DecodeError) as info:
+            run.result(timeout=60)
+        found = info.value.results
+        assert set(found) >= {0, 1, 2, 3}
+        for block in range(4):
+            np.testing.assert_array_equal(found[block]["twice"][0], 2 * BLOCKS[block])
+            assert found[block]["twice"][1] == pytest.approx(BLOCKS[block].sum())
 
 
 def test_integers_that_would_be_rounded_end_the_run(client):
