@@ -121,7 +121,7 @@ def k_means(k: int) -> Job:
         chosen = np.eye(CLASSES)[nearest]
         return np.hstack([chosen.T @ block, chosen.sum(axis=0)[:, None]]).ravel()
 
-    def step(centres: Array, total: Array, _: int) -> Array:
+    def step(_: Array, total: Array, __: int) -> Array:
         both = total.reshape(CLASSES, width + 1)
         counts = np.maximum(both[:, -1:], 1)
         return (both[:, :-1] / counts).ravel()
@@ -252,7 +252,7 @@ def compared(job: Job, k: int, n: int, kind: str, mixed: bool, rounds: int, seed
             np.array([when.index(t) for _, t, _ in held]),
             steps / (usual or 1.0),
             values @ values.T,
-            min(values.shape[1], 30),
+            values.shape[1],
         )
         found = remember(rounds_, start)
         seconds.append(time.perf_counter() - begin)

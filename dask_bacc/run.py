@@ -92,7 +92,7 @@ class CodedRun(Generic[R]):
             If the results give no answer, or a chunk returned what can never be decoded: no
             numbers, masked arrays, integers beyond ``2**53``.
         CombineError
-            A ValueError: if they have no axis to be joined along, as scalars, or if it is not clear
+            A ValueError: if they have no axis to be joined along, as scalars, or it is not clear
             which; as soon as the first result is in. What has come is in its ``results``, and in
             those of a DecodeError.
         OverflowError

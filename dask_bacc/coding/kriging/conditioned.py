@@ -103,8 +103,9 @@ class Conditioned:
     def noise_variance(self) -> float:
         """Variance of what differs between results at the same point; 0 without noise."""
         geometry = self.observations.geometry
-        noisy = [(share, part) for share, part in self.parts if part.fit.noisy]
-        return sum(share * part.fit.nugget(geometry) * part.scale for share, part in noisy)
+        if not all(part.fit.noisy for _, part in self.parts):
+            return 0.0
+        return sum(share * part.fit.nugget(geometry) * part.scale for share, part in self.parts)
 
 
 def _predict(

@@ -27,6 +27,8 @@ from dask_bacc.coding.kriging.observations import Observations
 SMALLEST_SHARE = 1e-3
 #: Eigenvalues below this share of the largest are rounding.
 RANK_TOLERANCE = 1e-13
+#: Numbers in a result up to which noise may be there that results do not show.
+FEW_OUTPUTS = 12
 #: Hopeless families are not fitted again as results arrive, until their number has grown by this.
 GROWTH = 1.5
 
@@ -118,7 +120,10 @@ def fit_ensemble(
     if effective < count / 2:
         # Outputs that move together say less than their number; the prior then has more to say.
         fits = _fit_all(observations, effective, {f.family: f.parameters for f in fits})
-    fits = _with_noise(fits, observations, effective) or fits
+    fits = _with_noise(fits, observations, effective) or [
+        *fits,
+        *_maybe_noisy(fits, observations, effective),
+    ]
     costs = np.array([fit.cost for fit in fits])
     shares = np.exp(-effective * (costs - costs.min()))
     shares[shares < SMALLEST_SHARE * shares.sum()] = 0
@@ -175,6 +180,15 @@ def _with_noise(fits: list[Fit], observations: Observations, outputs: float) -> 
         for fit in noisy
         if outputs * (best.cost - fit.cost) > NOISE_EVIDENCE and has_noise(fit, observations)
     ]
+
+
+def _maybe_noisy(fits: list[Fit], observations: Observations, outputs: float) -> list[Fit]:
+    """Fits with noise that few outputs cannot exclude: what is not known of it is in the error."""
+    if observations.outputs > FEW_OUTPUTS:
+        return []
+    families = dict.fromkeys([min(fits, key=_cost).family, AFFINE])
+    noisy = [fit_noise(family, observations, outputs) for family in families]
+    return [fit for fit in noisy if fit.noisy]
 
 
 def _rank(matrix: FloatArray) -> int:

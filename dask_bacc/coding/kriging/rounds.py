@@ -39,6 +39,8 @@ SHORTEST_MEMORY, LONGEST_MEMORY = -3.0, 9.0
 NOISIEST = -4.0
 #: Results of this round that count as if they were foreseen as well as they should be.
 BELIEVED = 2.0
+#: Independent numbers in a result, at most: more would leave the prior nothing to say.
+MOST_OUTPUTS = 30
 #: Shape of the covariance of points beside the constant and the linear term.
 FAMILY = Family("Matérn 3/2", matern_3_2, 1.0)
 
@@ -58,7 +60,8 @@ class Rounds:
     moved: FloatArray
     #: ``(m, m)`` inner products of the results, in any unit
     gram: FloatArray
-    #: independent numbers in a result
+    #: numbers in a result, and how many of them are taken to be independent
+    count: int
     outputs: float
     #: ``(m,)`` whether results are of this round
     fresh: FloatArray
@@ -72,7 +75,7 @@ class Rounds:
         rounds: IndexArray,
         steps: FloatArray,
         gram: FloatArray,
-        outputs: float,
+        count: int,
     ) -> Rounds:
         """Results of some chunks in some rounds.
 
@@ -85,7 +88,7 @@ class Rounds:
             Of the results; rounds number the rows of `steps`, of which the last is this one.
         steps : (r, r) ndarray
             By how many usual steps the arguments of rounds differ.
-        gram, outputs
+        gram, count
             As in the class.
         """
         k = generator.shape[1]
@@ -94,7 +97,8 @@ class Rounds:
         when = np.concatenate([np.full(k, len(steps) - 1), rounds])
         fresh = np.asarray(rounds == len(steps) - 1)
         geometry = Geometry.of(points, blocks_gram / unit)
-        return cls(k, geometry, steps[np.ix_(when, when)], gram, outputs, fresh)
+        moved = steps[np.ix_(when, when)]
+        return cls(k, geometry, moved, gram, count, float(min(count, MOST_OUTPUTS)), fresh)
 
     @property
     def results(self) -> IndexArray:
@@ -145,11 +149,11 @@ def remember(rounds: Rounds, start: FloatArray | None = None) -> Remembered:
     cross = likelihood.covariance(parameters, blocks, results)
     weights = cross @ inverse
     explained = inverse @ rounds.gram
-    scale = float(np.trace(explained)) / (len(among) * rounds.outputs)
+    scale = float(np.trace(explained)) / (len(among) * rounds.count)
     left = likelihood.covariance(parameters, blocks, blocks) - weights @ cross.T
     # What each result is off where the others foretell it, over what it may be.
     missed = np.einsum("ij,ji->i", explained, inverse) / np.diag(inverse)
-    unit = scale * rounds.outputs or 1.0
+    unit = scale * rounds.count or 1.0
     fresh = np.flatnonzero(rounds.fresh)
     square = (float((missed[fresh] / unit).sum()) + BELIEVED) / (len(fresh) + BELIEVED)
     return Remembered(weights, scale * max(square, 1.0) * left, parameters, math.sqrt(square))
