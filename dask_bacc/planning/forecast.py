@@ -18,6 +18,8 @@ from dask_bacc.policy.stop import is_complete
 
 #: Attempts at a chunk that are drawn, and chunks to a block.
 ATTEMPTS, MOST = 4, 2
+#: Share of a run's own seconds in which its chunks start, one after the other.
+STARTING = 0.5
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def forecast(
     # Order does not matter, and draws end with few different sets.
     error = None if known is None else lambda chunks: known(frozenset(chunks))
     seconds, errors, spent, usual = [], [], [], []
-    for times in _rounds(draw, code.k, rounds):
+    for times in _rounds(draw, code.k, rounds, STARTING * costs.overhead):
         run = simulate(
             code,
             get_decoder(None, code),
@@ -104,11 +106,17 @@ def forecast(
     )
 
 
-def _rounds(draw: Draw, k: int, rounds: int) -> Iterator[FloatArray]:
-    """Seconds of chunks, attempt by attempt: the same for all choices, so that they compare."""
-    rng = np.random.default_rng(0)
+def _rounds(draw: Draw, k: int, rounds: int, stagger: float) -> Iterator[FloatArray]:
+    """Seconds of chunks, attempt by attempt: the same for all choices, so that they compare.
+
+    Chunks start within `stagger` seconds, one after the other: those that take the same time come
+    one by one, and runs stop with the first that are enough.
+    """
+    rng, starts = np.random.default_rng(0), np.random.default_rng(1)
+    shape = ATTEMPTS, MOST * k
     for _ in range(rounds):
-        yield draw(rng, ATTEMPTS * MOST * k).reshape(ATTEMPTS, MOST * k)
+        times = draw(rng, ATTEMPTS * MOST * k).reshape(shape)
+        yield times + starts.uniform(0.0, stagger, shape)
 
 
 def _seconds(times: FloatArray, chunk: int, _worker: int, attempt: int) -> float:
