@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,7 @@ SMALLEST = {
     "accuracy": "--quick --draws 1 --figure figure.png",
     # Blocks of more than 12 rows.
     "busy": "--rounds 1 --rows 12",
-    # All that this one draw has not: test_chaos.py has 30 others.
+    # All that this one draw has not: test_chaos.py has 15 others.
     "chaos": "--draws 1",
     # Results above 100 kB.
     "decoding": "--megabytes 0.1 --rounds 1",
@@ -86,14 +88,19 @@ def test_every_benchmark_has_a_smallest_size():
     assert benchmarks() == sorted(SMALLEST)
 
 
-@pytest.mark.parametrize("name", benchmarks())
-def test_a_benchmark_runs(name, tmp_path):
-    if name in OF_MEMORY and not os.access("/proc/self/clear_refs", os.W_OK):
-        pytest.skip("only Linux says what memory a process has used at most")
-    arguments, before = SMALLEST[name].split(), images()
+@pytest.fixture(scope="module")
+def started(tmp_path_factory) -> Iterator[dict[str, Future]]:
+    """All of them, two at a time: each waits for processes to start for most of its time."""
+    folders = {name: tmp_path_factory.mktemp(name) for name in SMALLEST}
+    with ThreadPoolExecutor(2) as pool:
+        yield {name: pool.submit(start, name, folder) for name, folder in folders.items()}
+
+
+def start(name: str, folder: Path) -> tuple[subprocess.CompletedProcess[str], Path]:
+    """Run one in a folder."""
     done = subprocess.run(
-        [sys.executable, "-c", START, f"benchmarks.{name}", *arguments],
-        cwd=tmp_path,
+        [sys.executable, "-c", START, f"benchmarks.{name}", *SMALLEST[name].split()],
+        cwd=folder,
         env={
             **os.environ,
             "PYTHONPATH": str(ROOT),
@@ -101,10 +108,19 @@ def test_a_benchmark_runs(name, tmp_path):
         },
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=300,
         check=False,
     )
+    return done, folder
+
+
+@pytest.mark.parametrize("name", benchmarks())
+def test_a_benchmark_runs(name, started):
+    if name in OF_MEMORY and not os.access("/proc/self/clear_refs", os.W_OK):
+        pytest.skip("only Linux says what memory a process has used at most")
+    before = images()
+    done, folder = started[name].result()
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout
     assert images() == before
-    assert (tmp_path / "figure.png").exists() == ("--figure" in arguments)
+    assert (folder / "figure.png").exists() == ("--figure" in SMALLEST[name])
