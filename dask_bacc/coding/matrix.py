@@ -37,6 +37,11 @@ class DecodingMatrix:
     #: what further results would leave unknown, for groups where that can be foreseen
     outlooks: tuple[GroupOutlook, ...] = ()
 
+    @property
+    def rms_error(self) -> float:
+        """RMS of the blocks' errors."""
+        return float(np.sqrt(np.mean(self.error**2)))
+
     def foreseen(self, code: Code, returned: Collection[int], more: Collection[int]) -> FloatArray:
         """``(k,)`` errors as they are likely to be once more chunks have returned.
 

@@ -128,7 +128,8 @@ class RunState:
         # A worker that had ended it and starts it again is alive, and retries what raised.
         if known.started is not None and (known.done is None or known.worker != worker):
             self._event("lost", chunk, now, worker=known.worker)
-            self.lost_workers.add(known.worker or "")
+            if known.worker is not None:
+                self.lost_workers.add(known.worker)
         then = max(now - ago, 0.0)
         if attempt == record.attempt:
             record = ChunkRecord(

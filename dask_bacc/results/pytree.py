@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 
@@ -42,23 +43,17 @@ def paths(treedef: Any) -> list[str]:
     >>> paths({"b": 2, "a": [0, 1]})
     ["['a'][0]", "['a'][1]", "['b']"]
     """
-    if isinstance(treedef, int):
-        return [""]
-    items = treedef.items() if isinstance(treedef, dict) else enumerate(treedef)
-    found = {
-        member: f"[{key!r}]{path}"
-        for key, part in items
-        for member, path in zip(_members(part), paths(part), strict=True)
-    }
+    found = dict(_places(treedef, ""))
     return [found[member] for member in sorted(found)]
 
 
-def _members(treedef: Any) -> list[int]:
-    """Positions of the members, ascending."""
+def _places(treedef: Any, path: str) -> Iterator[tuple[int, str]]:
+    """The members, each with its path."""
     if isinstance(treedef, int):
-        return [treedef]
-    parts = treedef.values() if isinstance(treedef, dict) else treedef
-    return sorted(member for part in parts for member in _members(part))
+        yield treedef, path
+        return
+    for key, part in treedef.items() if isinstance(treedef, dict) else enumerate(treedef):
+        yield from _places(part, f"{path}[{key!r}]")
 
 
 def _walk(value: Any, members: list[Any]) -> Any:

@@ -43,7 +43,7 @@ class Solved:
             Number of leaves of the results.
         """
         matrix = copying_matrix(code, chunks)
-        estimate = ErrorEstimate(float(np.sqrt(np.mean(matrix.error**2))), matrix.error)
+        estimate = ErrorEstimate(matrix.rms_error, matrix.error)
         return cls(len(chunks), sorted(chunks), [matrix] * leaves, estimate, (1.0,) * leaves)
 
     @property
@@ -101,7 +101,7 @@ class Solved:
         error[fresh] = before.noise
         overall = float(np.sqrt(np.mean(error**2)))
         by_leaf = tuple(
-            (name, float(np.sqrt(np.mean((matrix.error / unit) ** 2))))
+            (name, matrix.rms_error / unit)
             for (name, _), matrix, unit in zip(before.by_leaf, matrices, self.units, strict=False)
         )
         estimate = replace(before, by_block=error, overall=overall, by_leaf=by_leaf)

@@ -59,6 +59,8 @@ class Solver:
         self._reduced = joining.reduces
         self._grams: list[GrowingGram] = []
         self._taken: list[int] = []
+        #: where the members of every leaf are
+        self._names: list[str] = []
         #: share of their size to which the coarsest of these results are rounded
         self._coarsest = 0.0
         #: what the decoder left for its next call, for every leaf and group
@@ -153,6 +155,8 @@ class Solver:
         code, decoder = self._code, self._decoder
         chunks = sorted(kept)
         leaves = results[kept[0]].sketches
+        # The same for all results, which may have thousands of members.
+        self._names = self._names or results[kept[0]].layout.names()
         # Where every block's own result is in and no other, nothing is estimated and nothing is
         # multiplied.
         estimated = needs_solving(code, chunks, decoder)
@@ -191,8 +195,7 @@ class Solver:
             if self._reduced:
                 of_sum = _error_of_sum(matrix, products, outputs, rows)
             solved.append(_SolvedLeaf(matrix, _rms(products, outputs), of_sum))
-        names = results[kept[0]].layout.names()
-        estimate = _worst(code.k, solved, names, reduced=self._reduced)
+        estimate = _worst(code.k, solved, self._names, reduced=self._reduced)
         units = tuple(leaf.unit for leaf in solved)
         return Solved(len(results), chunks, [leaf.matrix for leaf in solved], estimate, units)
 
@@ -219,7 +222,7 @@ class _SolvedLeaf(NamedTuple):
     @property
     def overall(self) -> float:
         """RMS error of the blocks, in that unit."""
-        return float(np.sqrt(np.mean((self.matrix.error / self.unit) ** 2)))
+        return self.matrix.rms_error / self.unit
 
 
 def _rms(products: FloatArray | None, outputs: int) -> float:
