@@ -208,14 +208,13 @@ def _patterns(
     matrix: FloatArray,
 ) -> tuple[list[tuple[int, int]], list[tuple[IndexArray, list[int]]]]:
     """Unit rows with their columns, and the other rows by the columns that they use."""
-    copies: list[tuple[int, int]] = []
+    used = matrix != 0
+    first = used.argmax(axis=1)
+    is_copy = (used.sum(axis=1) == 1) & (matrix[np.arange(len(matrix)), first] == 1)
+    copies = [(int(i), int(first[i])) for i in np.flatnonzero(is_copy)]
     mixed: dict[bytes, list[int]] = {}
-    for i, row in enumerate(matrix):
-        columns = np.flatnonzero(row)
-        if len(columns) == 1 and row[columns[0]] == 1:
-            copies.append((i, int(columns[0])))
-        else:
-            mixed.setdefault(columns.tobytes(), []).append(i)
+    for i in np.flatnonzero(~is_copy).tolist():
+        mixed.setdefault(np.flatnonzero(used[i]).tobytes(), []).append(i)
     return copies, [(np.frombuffer(key, dtype=np.intp), rows) for key, rows in mixed.items()]
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 
 _until: ContextVar[float] = ContextVar("until", default=math.inf)
+_needless: ContextVar[Callable[[], bool] | None] = ContextVar("needless", default=None)
 
 
 @contextlib.contextmanager
@@ -30,6 +31,23 @@ def search_until(moment: float) -> Iterator[None]:
         _until.reset(token)
 
 
+@contextlib.contextmanager
+def search_unless(needless: Callable[[], bool]) -> Iterator[None]:
+    """Let searches in the body end once nobody needs what they find.
+
+    Examples
+    --------
+    >>> with search_unless(lambda: True):
+    ...     out_of_time()
+    True
+    """
+    token = _needless.set(needless)
+    try:
+        yield
+    finally:
+        _needless.reset(token)
+
+
 def out_of_time() -> bool:
     """Whether searches of the calling context have to end.
 
@@ -38,4 +56,5 @@ def out_of_time() -> bool:
     >>> out_of_time()
     False
     """
-    return time.monotonic() > _until.get()
+    needless = _needless.get()
+    return time.monotonic() > _until.get() or (needless is not None and needless())

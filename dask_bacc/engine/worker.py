@@ -21,6 +21,11 @@ def is_wanted() -> bool:
     return task is not None and task.state not in ("cancelled", "released")
 
 
+def tasks_ready(worker: Worker) -> int:
+    """Tasks that the worker is to run once its threads have time for them; from any thread."""
+    return len(worker.state.ready)
+
+
 def publish(worker: Worker, topic: str, payload: bytes) -> None:
     """Send a message to who subscribed to the topic; on the worker's event loop.
 

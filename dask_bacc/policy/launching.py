@@ -37,13 +37,16 @@ def what_to_launch(
         None for nothing now; the time is infinite if there is nothing to wait for.
     """
     state = situation.state
-    late, again = late_chunks(state.records, now, rules.patience, rules.slow)
+    # Who has ended since may not have said so yet.
+    known = now - state.news
+    late, again = late_chunks(state.records, known, rules.patience, rules.slow)
     due: list[int] = []
     if rules.copies and now < situation.copies_again:
-        again = min(again, situation.copies_again)
+        again = min(again, situation.copies_again - state.news)
     elif rules.copies:
-        due, later = copies(rules.code, state.records, now, rules.patience, rules.slow)
+        due, later = copies(rules.code, state.records, known, rules.patience, rules.slow)
         again = min(again, later)
+    again += state.news
     if not late and not due and _all_well(rules, state):
         return None, again
     if (late or due) and _ask_first(rules, situation, now):

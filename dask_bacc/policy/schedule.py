@@ -58,6 +58,8 @@ def next_step(rules: Rules, situation: Situation, now: float) -> Step:
     if reason not in (None, Stop.ENDED):
         return Finish(reason)
     due = rules.deadline
+    if situation.busy:
+        return Wait(due)
     if by_estimate:
         calm = _calm(situation)
         if situation.fresh and (reason is not None or now >= calm):

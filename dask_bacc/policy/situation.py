@@ -67,6 +67,8 @@ class Situation:
     foresee_again: float = 0.0
     #: when workers were probed last
     probed: float = 0.0
+    #: whether an estimate or a launch is under way
+    busy: bool = False
     #: time until which nobody looks for late chunks: looking takes time, too
     rest_until: float = 0.0
     #: whether more chunks can be launched

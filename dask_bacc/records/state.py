@@ -49,6 +49,8 @@ class RunState:
     outstanding: int = field(init=False)
     #: when a chunk was launched, started or ended last
     moved: float = 0.0
+    #: seconds that what workers say of chunks has waited there, at most
+    news: float = 0.0
     stopped: Stop | None = None
     #: how far off the answer may be, once that is known
     estimate: ErrorEstimate | None = None
@@ -118,6 +120,7 @@ class RunState:
     def start(self, chunk: int, worker: str, ago: float = 0.0, attempt: int = 0) -> None:
         """A worker has started the chunk, for the first time or again, `ago` seconds before."""
         record, now = self.records[chunk], self.elapsed
+        self.news = max(self.news, ago)
         # Of thousands of chunks hardly any has a second attempt.
         known = record if attempt == record.attempt else record.attempt_at(attempt)
         if known is None or attempt not in record.going_on:
@@ -147,6 +150,7 @@ class RunState:
 
     def done(self, chunk: int, worker: str, ago: float = 0.0, attempt: int = 0) -> None:
         """A worker is through with the chunk since `ago` seconds."""
+        self.news = max(self.news, ago)
         if self.still_running.get((chunk, attempt)) == worker:
             del self.still_running[chunk, attempt]
         record, now = self.records[chunk], self.elapsed

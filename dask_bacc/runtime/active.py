@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from distributed import Client
@@ -12,11 +12,13 @@ from distributed import Client
 from dask_bacc.coding import Code
 from dask_bacc.policy.options import RunOptions
 from dask_bacc.policy.situation import Rules, Situation
+from dask_bacc.records.chunk import Attempted
 from dask_bacc.records.state import RunState
 from dask_bacc.results.encoded import Encoded
 from dask_bacc.runtime.decide import Decider
 from dask_bacc.runtime.inline import InlineResults
 from dask_bacc.runtime.launcher import Launcher
+from dask_bacc.runtime.monitor import Monitor
 from dask_bacc.runtime.store import Store
 
 
@@ -29,6 +31,8 @@ class ActiveRun:
     """The parts of a run that goes on; written on the client's event loop alone."""
 
     client: Client
+    #: what is known of its workers
+    monitor: Monitor
     code: Code
     options: RunOptions
     encoded: Encoded
@@ -75,6 +79,16 @@ class ActiveRun:
             timing=options.timing,
             slow=self.state.slow.keys(),
         )
+
+    async def drop(self, attempts: Collection[Attempted]) -> None:
+        """Cancel attempts at chunks that have returned or were given up."""
+        launcher, state = self.launcher, self.state
+        running = {a: state.still_running[a] for a in attempts if a in state.still_running}
+        self.monitor.abandon(self.name, running)
+        overtaken = [launcher.futures[a] for a in attempts if a in launcher.futures]
+        launcher.drop(attempts)
+        if overtaken and self.client.status == "running":
+            await self.client.cancel(overtaken, asynchronous=True)
 
     def forget_results(self) -> None:
         """Let go of the results that are here, and of what was made of them."""

@@ -17,10 +17,10 @@ from dask_bacc.policy.stop import is_complete
 from dask_bacc.records.chunk import Attempted
 from dask_bacc.records.events import Stop
 from dask_bacc.runtime.active import ActiveRun, nobody
-from dask_bacc.runtime.copies import drop_attempts, launch_copies
+from dask_bacc.runtime.copies import launch_copies
+from dask_bacc.runtime.errand import Errand
 from dask_bacc.runtime.fetch import Fetcher
 from dask_bacc.runtime.intake import known_result, take_outcome
-from dask_bacc.runtime.monitors import monitor_of
 from dask_bacc.runtime.recover import recover_given_up, recover_stuck
 from dask_bacc.runtime.troubles import note_troubles
 
@@ -56,35 +56,38 @@ async def collect(
     situation = Situation(state, began=begin, came=begin, fresh=True, probed=begin)
     run.situation = situation
     over = state.stopped is Stop.DEADLINE
-    async with fetcher_of(run, futures) as fetcher, _woken_by(run, fetcher):
+    async with (
+        fetcher_of(run, futures) as fetcher,
+        _woken_by(run, fetcher),
+        Errand(fetcher.wake) as errand,
+    ):
         while True:
-            await _take_in(run, fetcher)
+            await _take_in(run, fetcher, errand)
+            if (found := errand.outcome()) is not None:
+                return found
             rules = run.rules(deadline)
+            situation.busy = errand.under_way
             situation.may_launch = is_open(run.client) and not over
             now = state.elapsed
             step = next_step(rules, situation, now)
             after = state.elapsed
-            situation.rest_until = after + SELDOM * (after - now)
+            # A step that did not look takes no time, and must not end the rest after one that did.
+            rested = after + SELDOM * (after - now)
+            situation.rest_until = max(situation.rest_until, rested)
             match step:
                 case Finish(reason):
                     return reason
                 case Wait(until):
                     await fetcher.wait(max(until - state.elapsed, 0))
                 case Estimate():
-                    if await _good_enough(run, fetcher):
-                        return Stop.ENOUGH
-                case LaunchCopies(chunks, useless):
-                    launched = await launch_copies(
-                        run, fetcher, chunks, useless, rules.deadline - state.elapsed
-                    )
-                    if not launched:
-                        again = max(NOBODY_IDLE, SELDOM * (state.elapsed - after))
-                        situation.copies_again = state.elapsed + again
-                case LaunchBackups(chunks, late):
-                    await _launch_backups(run, fetcher, chunks, late, rules)
+                    errand.start(_estimate(run, fetcher))
+                case LaunchCopies():
+                    errand.start(_launch_copies(run, fetcher, step, rules))
+                case LaunchBackups():
+                    errand.start(_launch_backups(run, fetcher, step, rules))
                 case Probe():
                     situation.probed = now
-                    await recover_stuck(run, fetcher, rules.deadline - state.elapsed)
+                    errand.start(recover_stuck(run, fetcher, rules.deadline - now))
 
 
 @contextlib.asynccontextmanager
@@ -113,7 +116,7 @@ def fetcher_of(run: ActiveRun, futures: Mapping[Attempted, Future[Any]]) -> Fetc
     return Fetcher(run.client, futures, lane_of, known)
 
 
-async def _take_in(run: ActiveRun, fetcher: Fetcher) -> None:
+async def _take_in(run: ActiveRun, fetcher: Fetcher, errand: Errand) -> None:
     """Take in all that is at hand."""
     if run.wanted_here and run.store.on_workers:
         chunks = run.store.refetch()
@@ -134,16 +137,18 @@ async def _take_in(run: ActiveRun, fetcher: Fetcher) -> None:
             continue
         take_outcome(run, outcome)
         if len(going_on) > 1 and not run.state.is_open(chunk):
-            await drop_attempts(run, [(chunk, other) for other in going_on if other != attempt])
+            await run.drop([(chunk, other) for other in going_on if other != attempt])
     if given_up:
+        # Both may launch the same chunks.
+        await errand.settled()
         await recover_given_up(run, fetcher, given_up)
     if came:
         run.situation.arrived(run.state.elapsed, run.options.enough)
     run.notify()
 
 
-async def _good_enough(run: ActiveRun, fetcher: Fetcher) -> bool:
-    """Whether the results that are in are to be decoded."""
+async def _estimate(run: ActiveRun, fetcher: Fetcher) -> Stop | None:
+    """Why to decode the results that are in, if they are good enough."""
     situation, state = run.situation, run.state
     situation.fresh = False
     begin, count = state.elapsed, len(state.returned)
@@ -154,18 +159,27 @@ async def _good_enough(run: ActiveRun, fetcher: Fetcher) -> bool:
     situation.foresee_again = state.elapsed + FORESEEN_FOR * (state.elapsed - begin)
     # Exact is better, if it costs nothing.
     complete = is_complete(run.code, [*state.returned, *fetcher.ready_results()])
-    return verdict.good and not complete
+    return Stop.ENOUGH if verdict.good and not complete else None
+
+
+async def _launch_copies(
+    run: ActiveRun, fetcher: Fetcher, step: LaunchCopies, rules: Rules
+) -> None:
+    """Launch chunks once more, and if nobody has time for one, say when to look again."""
+    situation, state = run.situation, run.state
+    begin = state.elapsed
+    seconds = rules.deadline - begin
+    if not await launch_copies(run, fetcher, step.chunks, step.useless, seconds):
+        again = max(NOBODY_IDLE, SELDOM * (state.elapsed - begin))
+        situation.copies_again = state.elapsed + again
 
 
 async def _launch_backups(
-    run: ActiveRun,
-    fetcher: Fetcher,
-    chunks: tuple[int, ...],
-    late: tuple[int, ...],
-    rules: Rules,
+    run: ActiveRun, fetcher: Fetcher, step: LaunchBackups, rules: Rules
 ) -> None:
     """Launch chunks in place of late ones, away from the workers of those."""
-    state, launcher, monitor = run.state, run.launcher, monitor_of(run.client)
+    chunks, late = step.chunks, step.late
+    state, launcher, monitor = run.state, run.launcher, run.monitor
     async with briefly(rules.deadline - state.elapsed):
         await monitor.refresh(run.client)
         note_troubles(state, monitor, run.options.timing.unresponsive_after)

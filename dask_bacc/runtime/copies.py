@@ -6,10 +6,8 @@ import asyncio
 from collections.abc import Collection, Sequence
 
 from dask_bacc.engine.scheduler import briefly, keys_processing
-from dask_bacc.records.chunk import Attempted
 from dask_bacc.runtime.active import ActiveRun
 from dask_bacc.runtime.fetch import Fetcher
-from dask_bacc.runtime.monitors import monitor_of
 
 
 async def launch_copies(
@@ -32,7 +30,7 @@ async def launch_copies(
     seconds : float
         In which to find out who is idle.
     """
-    monitor, state = monitor_of(run.client), run.state
+    monitor, state = run.monitor, run.state
     idle: dict[str, int] = {}
     async with briefly(seconds):
         await monitor.refresh(run.client)
@@ -51,7 +49,9 @@ async def launch_copies(
         return False
     attempts = state.copy(chosen)
     futures = await asyncio.to_thread(run.launcher.relaunch, attempts, sorted(free), anew=False)
-    fetcher.add(futures)
+    overtaken = [a for a in futures if a[1] not in state.records[a[0]].going_on]
+    fetcher.add({a: future for a, future in futures.items() if a not in overtaken})
+    await run.drop(overtaken)
     return True
 
 
@@ -61,15 +61,4 @@ async def _give_up(run: ActiveRun, chunks: Collection[int]) -> None:
     attempts = [(c, number) for c in chunks for number in state.records[c].going_on]
     if attempts:
         state.give_up(chunks)
-        await drop_attempts(run, attempts)
-
-
-async def drop_attempts(run: ActiveRun, attempts: Collection[Attempted]) -> None:
-    """Cancel attempts at chunks that have returned or were given up."""
-    launcher, state = run.launcher, run.state
-    running = {a: state.still_running[a] for a in attempts if a in state.still_running}
-    monitor_of(run.client).abandon(run.name, running)
-    overtaken = [launcher.futures[a] for a in attempts if a in launcher.futures]
-    launcher.drop(attempts)
-    if overtaken and run.client.status == "running":
-        await run.client.cancel(overtaken, asynchronous=True)
+        await run.drop(attempts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Collection, Mapping
 from functools import partial
@@ -12,6 +13,7 @@ import numpy as np
 
 from dask_bacc.coding import Code, Decoder, lost_blocks
 from dask_bacc.coding.linear import rounding
+from dask_bacc.coding.patience import search_unless
 from dask_bacc.policy.options import RunOptions
 from dask_bacc.policy.situation import Foresight
 from dask_bacc.records.report import Partial
@@ -98,9 +100,20 @@ class Decider:
             self.restart()
 
     async def accurate(self, returned: Returned) -> Verdict:
-        """Whether enough results are beyond suspicion and the estimated error is small enough."""
-        solutions = self._solutions
-        good, last = await in_decoding_thread(self._accurate, solutions, returned)
+        """Whether enough results are beyond suspicion and the estimated error is small enough.
+
+        Whoever is cancelled here leaves a thread behind that soon ends.
+        """
+        solutions, over = self._solutions, threading.Event()
+
+        def accurate() -> tuple[bool, Solved]:
+            with search_unless(over.is_set):
+                return self._accurate(solutions, returned)
+
+        try:
+            good, last = await in_decoding_thread(accurate)
+        finally:
+            over.set()
         affordable = solutions.rows_affordable
         again = affordable if affordable > returned.elapsed else math.inf
         return Verdict(good, again, partial(last.foreseen, self._code))

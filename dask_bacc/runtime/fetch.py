@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import defaultdict, deque
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -96,6 +96,12 @@ class Fetcher:
         self._outcomes = deque(o for o in self._outcomes if o.index not in futures)
         for index in futures:
             self._spawn(self._watch(index))
+
+    def drop(self, indices: Iterable[Attempted]) -> None:
+        """What becomes of these does not matter any more."""
+        for index in indices:
+            self._futures.pop(index, None)
+        self._outcomes = deque(o for o in self._outcomes if o.index in self._futures)
 
     async def take(self) -> Outcome:
         """The next outcome."""

@@ -98,8 +98,10 @@ class Launcher:
         anew : bool
             Whether all that they are made of is made once more, too.
         """
-        self._again += 1
-        again = self._run.again(attempts, f"-again-{self._again}", anew=anew)
+        with self._lock:
+            self._again += 1
+            suffix = f"-again-{self._again}"
+        again = self._run.again(attempts, suffix, anew=anew)
         futures, workers = self._submit(again, workers)
         return self._launched(again, attempts, futures, workers)
 

@@ -10,7 +10,6 @@ from dask_bacc.engine.scheduler import briefly, is_open, keys_awaited, keys_on, 
 from dask_bacc.policy.hung import is_progressing
 from dask_bacc.runtime.active import ActiveRun
 from dask_bacc.runtime.fetch import Fetcher
-from dask_bacc.runtime.monitors import monitor_of
 from dask_bacc.runtime.troubles import note_troubles
 
 
@@ -37,7 +36,7 @@ async def recover_stuck(run: ActiveRun, fetcher: Fetcher, seconds: float) -> Non
     """
     stuck = Stuck()
     async with briefly(seconds):
-        monitor = monitor_of(run.client)
+        monitor = run.monitor
         await monitor.refresh(run.client)
         note_troubles(run.state, monitor, run.options.timing.unresponsive_after)
         stuck = await _stuck_with_workers(run)
@@ -58,7 +57,7 @@ async def recover_given_up(run: ActiveRun, fetcher: Fetcher, chunks: Collection[
         again = await asyncio.to_thread(run.launcher.bystanders, attempts)
     run.state.give_up(chunk for chunk in chunks if chunk not in again)
     if again:
-        available = tuple(monitor_of(run.client).available())
+        available = tuple(run.monitor.available())
         await _relaunch(run, fetcher, Stuck(tuple(again), available))
 
 
@@ -70,7 +69,7 @@ async def _stuck_with_workers(run: ActiveRun) -> Stuck:
     graph to make it, such as a persisted array, cannot be made anew. Chunks that may run only on
     workers that are gone are among them.
     """
-    monitor, state, launcher = monitor_of(run.client), run.state, run.launcher
+    monitor, state, launcher = run.monitor, run.state, run.launcher
     unresponsive = sorted(monitor.unresponsive(run.options.timing.unresponsive_after))
     responsive = monitor.workers.difference(unresponsive)
     waiting = [
@@ -102,7 +101,7 @@ async def _queued(run: ActiveRun) -> Stuck:
     if state.elapsed - state.moved < run.options.timing.unresponsive_after:
         return Stuck()
     processing = await keys_processing(run.client)
-    idle = monitor_of(run.client).idle(processing)
+    idle = run.monitor.idle(processing)
     if not idle:
         return Stuck()
     assigned = {key for keys in processing.values() for key in keys}
@@ -123,18 +122,24 @@ async def _relaunch(run: ActiveRun, fetcher: Fetcher, stuck: Stuck) -> None:
     has it.
     """
     state, launcher = run.state, run.launcher
-    records = {chunk: state.records[chunk] for chunk in stuck.chunks}
+    records = {chunk: state.records[chunk] for chunk in stuck.chunks if state.is_open(chunk)}
+    if not records:
+        return
     running = {
         (chunk, record.attempt): record.worker
         for chunk, record in records.items()
         if record.worker is not None and record.done is None
     }
-    monitor_of(run.client).abandon(run.name, running)
+    run.monitor.abandon(run.name, running)
     attempts = {chunk: record.attempt for chunk, record in records.items()}
     overtaken = [launcher.futures[attempted] for attempted in attempts.items()]
-    launcher.recovers(stuck.chunks)
-    futures = await asyncio.to_thread(launcher.relaunch, attempts, stuck.workers, anew=stuck.anew)
-    state.launch(stuck.chunks)
     # First, or the chunks would count as cancelled.
-    fetcher.add(futures)
+    fetcher.drop(attempts.items())
+    launcher.recovers(attempts)
+    futures = await asyncio.to_thread(launcher.relaunch, attempts, stuck.workers, anew=stuck.anew)
+    # By other attempts, some may have returned meanwhile.
+    left = {a: future for a, future in futures.items() if state.is_open(a[0])}
+    state.launch(chunk for chunk, _ in left)
+    fetcher.add(left)
     await run.client.cancel(overtaken, asynchronous=True)
+    await run.drop(futures.keys() - left.keys())

@@ -44,8 +44,7 @@ async def release(run: ActiveRun, cancel: str, keep: Collection[int] = ()) -> No
     keep : collection of int
         Chunks whose results stay on the cluster.
     """
-    client, state, launcher = run.client, run.state, run.launcher
-    monitor = monitor_of(client)
+    client, state, launcher, monitor = run.client, run.state, run.launcher, run.monitor
     limit = usual_limit(state.records, run.options.patience) or 0.0
     monitor.over(run.name, limit, state)
     monitor.speeds.learn(run.name, state, run.options.patience.minimum)
@@ -73,7 +72,7 @@ async def release(run: ActiveRun, cancel: str, keep: Collection[int] = ()) -> No
 
 def _look_after(run: ActiveRun, restart: Collection[str]) -> Coroutine[Any, Any, None]:
     """See who responds, restart workers when they hold nothing of value, and see who has left."""
-    client, name, monitor = run.client, run.name, monitor_of(run.client)
+    client, name, monitor = run.client, run.name, run.monitor
     # The report has it too, for as long as somebody has the report; the run itself may go.
     state, patience = weakref.ref(run.state), run.options.timing.unresponsive_after
     unstarted = any(r.state == "cancelled" and r.worker is None for r in run.state.records)

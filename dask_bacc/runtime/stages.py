@@ -14,7 +14,6 @@ from dask_bacc.results.solved import Solved
 from dask_bacc.runtime.active import ActiveRun
 from dask_bacc.runtime.collect import collect, fetcher_of
 from dask_bacc.runtime.intake import take_message, take_outcome
-from dask_bacc.runtime.monitors import monitor_of
 from dask_bacc.runtime.release import release
 
 
@@ -84,7 +83,7 @@ async def fetch_and_decode(run: ActiveRun) -> Decided:
     if options.deadline is not None:
         patience = max(options.deadline, options.timing.unresponsive_after)
         until = state.elapsed + patience
-    monitor_of(run.client).listen(run.name, lambda *said: take_message(run, *said))
+    run.monitor.listen(run.name, lambda *said: take_message(run, *said))
     try:
         reason = await collect(run, {}, until)
         # What a deadline had to do with does.

@@ -85,6 +85,7 @@ def start(
     due = state.submitted + (options.deadline or math.inf)
     run = ActiveRun(
         client=client,
+        monitor=monitor,
         code=code,
         options=options,
         encoded=encoded,

@@ -11,16 +11,27 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 from weakref import WeakKeyDictionary, proxy
 
-from dask_bacc.engine.worker import Worker, call_at_once, call_later, dumps, publish
+from dask_bacc.engine.worker import (
+    Worker,
+    call_at_once,
+    call_later,
+    dumps,
+    publish,
+    tasks_ready,
+)
 
 #: Seconds between messages of a worker, and for which it keeps to itself that a chunk has started.
 #: What chunks that take less have to say shares a message: what a message costs would otherwise be
 #: half of what such a chunk costs.
 INTERVAL = 0.02
 
+#: Tasks that a worker still has to run for which the interval grows by its own length, and how
+#: many times as long it is at most: where much is left to do, nobody waits for the first results.
+AHEAD, LONGEST = 4, 10
+
 #: Bytes of results that make a message leave at once: the scheduler remembers the last thousand
 #: of a client.
-FULL = 64 * 2**10
+FULL = 256 * 2**10
 
 #: Seconds after which a chunk that is still running counts as slow.
 SLOW = 0.1
@@ -104,9 +115,9 @@ class Batcher:
             if self._size >= FULL:
                 due = now
             elif message.state == "running":
-                due = now + INTERVAL  # it may have ended by then
+                due = now + self._interval()  # it may have ended by then
             else:
-                due = max(now, self._sent + INTERVAL)
+                due = max(now, self._sent + self._interval())
             if due >= self._due:
                 return  # it travels with those that wait
             self._due = due
@@ -119,6 +130,9 @@ class Batcher:
             self._if_slow[run, chunk, attempt] = time.monotonic() + SLOW, value
         if not watched:
             call_at_once(self._worker, call_later, self._worker, SLOW, self._send_slow)
+
+    def _interval(self) -> float:
+        return INTERVAL * min(1 + tasks_ready(self._worker) // AHEAD, LONGEST)
 
     def _send_slow(self) -> None:
         now = time.monotonic()

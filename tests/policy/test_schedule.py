@@ -35,7 +35,7 @@ RULES = Rules(
 )
 
 
-def situation(returned=(), erred=(), spare=(), at=1.0, **known):
+def situation(returned=(), erred=(), spare=(), at=1.0, news=0.0, **known):
     """All chunks started at once, and some have ended at some time."""
     times = [0.0]
     state = RunState(4, 8, "kriging", clock=lambda: times[0])
@@ -47,6 +47,7 @@ def situation(returned=(), erred=(), spare=(), at=1.0, **known):
         state.take_result(chunk)
     for chunk in erred:
         state.take_error(chunk, ValueError())
+    state.news = news
     found = Situation(state)
     if returned or erred:
         found.arrived(at, RULES.enough)
@@ -69,6 +70,11 @@ def situation(returned=(), erred=(), spare=(), at=1.0, **known):
         ({"returned": range(4, 8)}, {}, 1.02, Estimate()),
         # soon after they were enough, however fast they come,
         ({"returned": range(4, 8), "came": 9.0}, {}, 9.01, Estimate()),
+        # with one at a time, beside which results are taken in;
+        ({"returned": range(4, 8), "came": 9.0, "busy": True}, {}, 9.01, Wait(100.0)),
+        ({"returned": range(4, 8), "erred": range(4), "busy": True}, {}, 1.0, Wait(100.0)),
+        ({"returned": range(4), "busy": True}, {}, 1.0, Finish(Stop.COMPLETE)),
+        ({"busy": True}, {"deadline": 1.5}, 1.5, Finish(Stop.DEADLINE)),
         # or at once, if nothing can come any more.
         ({"returned": range(4, 8), "erred": range(4)}, {}, 1.0, Estimate()),
         # What was not good enough is not asked for again before there is more,
@@ -106,6 +112,9 @@ EXACT = {"parity": True, "exact": True}
         # Twice what half of the blocks took, after which the others are late.
         ({"returned": [0, 1]}, 1.5, Wait(2.0)),
         ({"returned": [0, 1]}, 2.0, "one for each"),
+        # What workers said last had waited there: who has ended may not have said so.
+        ({"returned": [0, 1], "news": 0.2}, 2.1, Wait(2.2)),
+        ({"returned": [0, 1], "news": 0.2}, 2.2, "one for each"),
         # Looking takes time, so it is not done all the time.
         ({"returned": [0, 1], "rest_until": 2.5}, 2.0, Wait(2.5)),
         # A client that is closed launches nothing.
