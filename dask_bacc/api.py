@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import dask
 import numpy as np
@@ -15,14 +15,26 @@ from dask.typing import Key
 
 from dask_bacc.array import CodedArray
 from dask_bacc.coding import Code, get_code
+from dask_bacc.coding.decode import check_choice
+from dask_bacc.coding.gaps import gaps as gaps_in
+from dask_bacc.collection import Gaps
 from dask_bacc.graphs.encode import encode_here, encode_on_cluster
-from dask_bacc.graphs.sources import Source, check_source, not_finite, number_of_blocks
+from dask_bacc.graphs.sources import (
+    Source,
+    check_source,
+    filled_source,
+    not_finite,
+    number_of_blocks,
+)
 from dask_bacc.records.part import Part
 from dask_bacc.records.report import ranges
 from dask_bacc.results.labels import Label
 
 if TYPE_CHECKING:
     from xarray import DataArray
+
+#: What becomes of NaN.
+NaN = Literal["keep", "fill"]
 
 
 @overload
@@ -33,6 +45,7 @@ def encode(
     axis: int | None = None,
     dim: Hashable | None = None,
     code: str | Code | None = None,
+    nan: NaN = "keep",
 ) -> CodedArray[DataArray]: ...
 
 
@@ -43,6 +56,7 @@ def encode(
     k: int | None = None,
     axis: int | None = None,
     code: str | Code | None = None,
+    nan: NaN = "keep",
 ) -> CodedArray[np.ndarray[Any, Any]]: ...
 
 
@@ -53,6 +67,7 @@ def encode(
     axis: int | None = None,
     dim: Hashable | None = None,
     code: str | Code | None = None,
+    nan: NaN = "keep",
 ) -> CodedArray[Any]:
     """Encode arrays into `n` coded chunks, over which functions can be mapped.
 
@@ -80,6 +95,13 @@ def encode(
         ``"systematic"``, ``"berrut"``, ``"local"``, ``"convex"``, ``"repetition"``,
         ``"lagrange"``, ``"uncoded"``, or a code object; by default the configured one
         (``bacc.code``).
+    nan : {"keep", "fill"}
+        What becomes of NaN. It is kept, and chunks that are mixed of several blocks are NaN
+        wherever one of these is. Or blocks are filled with their own mean, and answers have NaN
+        where their blocks had: in results of a block's shape in the same places, in results
+        without the axis that was cut, or of another length along it, where a block has nothing
+        but NaN along it. The function never sees NaN; where it looks at neighbours, those beside
+        a gap see what it was filled with. For arrays of NumPy, and dask arrays of these.
 
     Returns
     -------
@@ -91,7 +113,8 @@ def encode(
         For arrays that cannot be combined linearly: objects, strings, datetimes, masked arrays;
         and for both `axis` and `dim`.
     ValueError
-        For unequal blocks (the nearest `k` that fits is named), a missing `k`, ``n < k``, empty
+        For ``nan="fill"`` and arrays of another library, and for unequal blocks (the nearest `k`
+        that fits is named), a missing `k`, ``n < k``, empty
         arrays, unknown chunk sizes, unknown codes, and NumPy arrays with integers beyond 2**53.
     OverflowError
         For NumPy arrays of extended precision with numbers beyond that of doubles.
@@ -122,11 +145,12 @@ def encode(
     if axis is not None and dim is not None:
         raise TypeError(f"axis={axis} and dim={dim!r} say the same thing; give one of them")
     axis = 0 if axis is None else axis
+    check_choice(nan, "nan", NaN)
     labelled = _are_labelled(arrays)
     if not any(labelled):
         if dim is not None:
             raise TypeError(f"dim={dim!r} names a dimension of DataArrays; use axis for others")
-        return _encode(arrays, [axis] * len(arrays), n=n, k=k, code=code)
+        return _encode(arrays, [axis] * len(arrays), n=n, k=k, code=code, nan=nan)
     if not all(labelled):
         raise TypeError("DataArrays and plain arrays cannot be encoded together; use .data")
     from dask_bacc.results.labelled import Labels, SourceLabels
@@ -140,6 +164,7 @@ def encode(
         n=n,
         k=k,
         code=code,
+        nan=nan,
         dims=[array.dims[axis] for array, axis in zip(arrays, axes, strict=True)],
         label=Labels(tuple(map(SourceLabels.of, arrays, axes))).label,
     )
@@ -152,6 +177,7 @@ def _encode(
     n: int | None,
     k: int | None,
     code: str | Code | None,
+    nan: NaN,
     dims: Sequence[Hashable | None] | None = None,
     label: Label | None = None,
 ) -> CodedArray[Any]:
@@ -160,7 +186,7 @@ def _encode(
     Parameters
     ----------
     arrays, axes : sequences of equal length
-    n, k, code
+    n, k, code, nan
         As in `encode`.
     dims : sequence of hashables, optional
         Names of the axes, if the arrays are labelled.
@@ -172,6 +198,10 @@ def _encode(
         for position, (array, axis) in enumerate(zip(arrays, axes, strict=True))
     ]
     k = number_of_blocks(sources, k)
+    gaps = None
+    if nan == "fill":
+        gaps = _gaps(sources, k)
+        sources = [filled_source(source, k) for source in sources]
     code = get_code(
         dask.config.get("bacc.code") if code is None else code,
         k,
@@ -202,7 +232,17 @@ def _encode(
                 integers=source.integers,
             )
         )
-    return CodedArray(graph, tuple(parts), code, label)
+    return CodedArray(graph, tuple(parts), code, label, gaps=gaps)
+
+
+def _gaps(sources: Sequence[Source], k: int) -> Gaps:
+    """Where blocks have NaN, as far as that is known here."""
+    arrays, axes = [s.array for s in sources], [s.axis for s in sources]
+    blocks = _encode(arrays, axes, n=k, k=k, code="uncoded", nan="keep")
+    if any(isinstance(array, Array) for array in arrays):
+        return Gaps(blocks)
+    cut = [np.split(gaps_in(source.array), k, axis=source.axis) for source in sources]
+    return Gaps(blocks, [list(of_block) for of_block in zip(*cut, strict=True)])
 
 
 def _warn_of_nan(sources: Sequence[Source], k: int) -> None:

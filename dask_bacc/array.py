@@ -11,13 +11,16 @@ from distributed import Client
 
 from dask_bacc.asked import annotated, check_names, options_of
 from dask_bacc.coding import Decoder
+from dask_bacc.coding._typing import BoolArray
 from dask_bacc.coding.decode import Suspects
+from dask_bacc.coding.gaps import gaps as gaps_in
 from dask_bacc.coding.linear import rounding
 from dask_bacc.collection import CodedChunks
 from dask_bacc.graphs.call import Call, Chunks, run_graph
 from dask_bacc.graphs.encode import key_of
 from dask_bacc.policy.options import Cancel, Combine, Launch
 from dask_bacc.results.encoded import Encoded
+from dask_bacc.results.gaps import BlockGaps, FindGaps
 from dask_bacc.results.joining import Cut
 from dask_bacc.run import CodedRun
 from dask_bacc.runtime.start import start
@@ -188,11 +191,16 @@ class CodedArray(CodedChunks, Generic[A]):
         if kwargs is None:
             check_names(func, {**said, **wishes, "client": client}, CodedArray.map)
         options = options_of(self.code, said)
+        if self._gaps is not None and combine == "list":
+            raise ValueError(
+                "combine='list' copies results as they are; encode without nan='fill'"
+            )
         encoded = Encoded(
             cuts=tuple(Cut(part.shape, part.axis, part.dim) for part in self.parts),
             label=self._label,
             precision=rounding(part.dtype for part in self.parts),
             integers=any(part.integers for part in self.parts),
+            gaps=self._find_gaps(deadline, client, wishes),
         )
         chunks = Chunks(
             self._graph,
@@ -207,3 +215,37 @@ class CodedArray(CodedChunks, Generic[A]):
             graph_of = partial(run_graph, chunks, call)
             answer = start(graph_of, self.code, options, encoded, self._sketches(), client)
         return CodedRun(answer)
+
+    def _find_gaps(
+        self, deadline: float | None, client: Client | None, wishes: dict[str, Any]
+    ) -> FindGaps | None:
+        """What tells where blocks had NaN; None if they were not filled.
+
+        What only workers have is looked at by a run of its own, once for data that stays as it is.
+        """
+        if (gaps := self._gaps) is None:
+            return None
+        if (known := gaps.known) is not None:
+            return partial(_as_known, known)
+        blocks: CodedArray[Any] = CodedArray(
+            gaps.blocks.__dask_graph__(), gaps.blocks.parts, gaps.blocks.code
+        )
+        run = blocks.map(
+            _gaps_of, combine="list", deadline=deadline, client=client, kwargs={}, **wishes
+        )
+
+        async def find() -> BlockGaps:
+            found: BlockGaps = await run._answer.here()
+            if blocks._is_pinned:
+                gaps.known = found
+            return found
+
+        return find
+
+
+async def _as_known(found: BlockGaps) -> BlockGaps:
+    return found
+
+
+def _gaps_of(*blocks: Any) -> list[BoolArray]:
+    return [gaps_in(block) for block in blocks]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -19,8 +19,19 @@ from dask_bacc.coding._typing import AnyArray
 from dask_bacc.display.html import coded_array_html
 from dask_bacc.graphs.pinned import is_pinned
 from dask_bacc.records.part import Part
+from dask_bacc.results.gaps import BlockGaps
 from dask_bacc.results.labels import Label
 from dask_bacc.stacked import stacked, stacked_array
+
+
+@dataclass(eq=False)
+class Gaps:
+    """Where blocks had NaN before they were filled."""
+
+    #: the blocks as they were
+    blocks: CodedChunks
+    #: for every block, an array of booleans for each encoded array; None if nobody has looked
+    known: BlockGaps | None = None
 
 
 class CodedChunks(DaskMethodsMixin):
@@ -38,6 +49,8 @@ class CodedChunks(DaskMethodsMixin):
         Gives the answers of runs their labels.
     sketches : dict, optional
         Of chunks, by index, as far as they are known.
+    gaps : Gaps, optional
+        Where blocks had NaN, if they are filled.
     """
 
     def __init__(
@@ -47,8 +60,10 @@ class CodedChunks(DaskMethodsMixin):
         code: Code,
         label: Label | None = None,
         sketches: dict[int, list[AnyArray]] | None = None,
+        gaps: Gaps | None = None,
     ) -> None:
         self._graph = graph
+        self._gaps = gaps
         # They tell what blocks are like, and later runs need not make them once more.
         self._known_sketches = {} if sketches is None else sketches
         self._label = label
@@ -104,7 +119,7 @@ class CodedChunks(DaskMethodsMixin):
     ) -> Self:
         names = rename or {}
         parts = tuple(replace(p, name=names.get(p.name, p.name)) for p in self.parts)
-        return type(self)(graph, parts, self.code, self._label, self._sketches())
+        return type(self)(graph, parts, self.code, self._label, self._sketches(), self._gaps)
 
     @cached_property
     def _is_pinned(self) -> bool:

@@ -165,7 +165,7 @@ class CodedRun(Generic[R]):
         NotImplementedError
             With ``array.query-planning``, whose arrays cannot be made from a graph.
         TypeError
-            With ``combine="list"``.
+            With ``combine="list"``, and of arrays that were encoded with ``nan="fill"``.
         TimeoutError, DecodeError, CancelledError
             As `result`.
         """
@@ -178,6 +178,11 @@ class CodedRun(Generic[R]):
             raise TypeError(
                 "combine='list' gives a list of whatever the function returns; use "
                 "result(), or combine='concat' or 'stack' for dask arrays"
+            )
+        if self._answer.run.encoded.gaps is not None:
+            raise TypeError(
+                "with nan='fill', where NaN belongs is found out here; use result(), or fill NaN "
+                "before encode and mask the dask array"
             )
         if self._client.asynchronous:
             return self._wait_lazily(timeout)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from operator import index
 from typing import Any
 
+import dask.array as da
 import numpy as np
 from dask.array import Array
 from dask.typing import Key
@@ -15,6 +16,7 @@ from numpy.lib.array_utils import normalize_axis_index
 
 from dask_bacc.coding._typing import AnyArray
 from dask_bacc.coding.arrays import exceeds_double, library, numpy_dtype
+from dask_bacc.coding.gaps import filled
 from dask_bacc.coding.linear import inexact_dtype, mixed_dtype, too_large
 from dask_bacc.engine.tasks import optimised
 from dask_bacc.graphs.advice import instead_of
@@ -78,6 +80,26 @@ def not_finite(source: Source, k: int) -> list[int]:
         return []
     blocks = np.split(array, k, axis=source.axis)
     return [number for number, block in enumerate(blocks) if not np.isfinite(block).all()]
+
+
+def filled_source(source: Source, k: int) -> Source:
+    """The source with the mean of each of its `k` blocks, or of each dask chunk, in place of NaN.
+
+    Raises
+    ------
+    ValueError
+        If it is not of NumPy's arrays.
+    """
+    array = source.array
+    if source.library != "numpy":
+        raise ValueError(
+            f"nan='fill' is for arrays of NumPy, got one of {source.library}; fill it first"
+        )
+    if isinstance(array, Array):
+        # Nothing is called where nothing can be NaN.
+        return source if source.integers else Source(da.map_blocks(filled, array), source.axis)
+    blocks = [filled(block) for block in np.split(array, k, axis=source.axis)]
+    return Source(np.concatenate(blocks, source.axis), source.axis)
 
 
 def check_source(array: Any, axis: int, position: int) -> Source:

@@ -12,6 +12,7 @@ from dask_bacc.coding._typing import AnyArray, FloatArray
 from dask_bacc.coding.arrays import all_finite, is_foreign, namespace, numpy_dtype
 from dask_bacc.coding.linear import answer_dtype, combine_rows, combined_rows, mixed_dtype
 from dask_bacc.coding.rows import RowWeights, row_axis
+from dask_bacc.results.gaps import BlockGaps, gaps_of_answer
 from dask_bacc.results.joining import Joining
 from dask_bacc.results.labels import Label
 from dask_bacc.results.pytree import unflatten
@@ -24,6 +25,7 @@ def combine_results(
     results: Mapping[int, FlatResult],
     joining: Joining,
     label: Label | None = None,
+    gaps: BlockGaps | None = None,
 ) -> Any:
     """Decode every leaf of the results and put the blocks' answers together.
 
@@ -35,6 +37,8 @@ def combine_results(
     joining : Joining
     label : callable, optional
         Gives arrays of the answer their labels.
+    gaps : sequence of sequences of bool ndarrays, optional
+        Where blocks had NaN before they were filled.
 
     Returns
     -------
@@ -67,6 +71,8 @@ def combine_results(
             check_finite(whole)
         for place, (member, dtype) in enumerate(zip(leaf.members, dtypes, strict=True)):
             answer = narrowed(whole[place, ...], dtype, finite=finite)
+            if gaps is not None:
+                answer[gaps_of_answer(leaf.shape, axis, gaps, joining)] = np.nan
             own = None if leaf.dims is None else [r.labels[member] for r in found]
             if label is None and own is not None:
                 # Nobody has needed xarray here so far.

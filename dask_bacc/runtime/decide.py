@@ -19,6 +19,7 @@ from dask_bacc.policy.situation import Foresight
 from dask_bacc.records.report import Partial
 from dask_bacc.results.combine import combine_results
 from dask_bacc.results.encoded import Encoded
+from dask_bacc.results.gaps import BlockGaps
 from dask_bacc.results.joining import Joining
 from dask_bacc.results.result import FlatResult
 from dask_bacc.results.solutions import Returned, Solutions
@@ -126,11 +127,16 @@ class Decider:
         """What the results decode to so far; None if some block has no answer yet."""
         if not returned.results:
             return None
-        return await in_decoding_thread(self._partial, self._solutions, returned)
+        gaps = await self._gaps()
+        return await in_decoding_thread(self._partial, self._solutions, returned, gaps)
 
     async def answer(self, solved: Solved, results: Mapping[int, FlatResult]) -> Any:
         """What results that are all here decode to."""
-        return await in_decoding_thread(self._combined, solved, results)
+        return await in_decoding_thread(self._combined, solved, results, await self._gaps())
+
+    async def _gaps(self) -> BlockGaps | None:
+        find = self._encoded.gaps
+        return None if find is None else await find()
 
     def _accurate(self, solutions: Solutions, returned: Returned) -> tuple[bool, Solved]:
         """Whether results are good enough, and the last solution that says so."""
@@ -153,17 +159,22 @@ class Decider:
         poor = solved.estimate.overall > self._options.rtol
         return solutions.best(returned, thorough=True, insist=poor, until=until)
 
-    def _partial(self, solutions: Solutions, returned: Returned) -> Partial | None:
+    def _partial(
+        self, solutions: Solutions, returned: Returned, gaps: BlockGaps | None
+    ) -> Partial | None:
         solved = solutions.best(returned, until=self._last_moment())
         estimate = solved.estimate
         if lost_blocks(estimate.by_block) or not returned.results.keys() >= set(solved.chunks):
             return None
-        answer = self._combined(solved, returned.results)
+        answer = self._combined(solved, returned.results, gaps)
         return Partial(answer, estimate.error, estimate.block_error, solved.count)
 
-    def _combined(self, solved: Solved, results: Mapping[int, FlatResult]) -> Any:
-        answer = combine_results(solved, results, self.joining, self._encoded.label)
-        assemble = self._encoded.assemble
+    def _combined(
+        self, solved: Solved, results: Mapping[int, FlatResult], gaps: BlockGaps | None
+    ) -> Any:
+        encoded = self._encoded
+        answer = combine_results(solved, results, self.joining, encoded.label, gaps)
+        assemble = encoded.assemble
         return answer if assemble is None else assemble(answer)
 
     def _last_moment(self) -> float:

@@ -7,6 +7,7 @@ from typing import Any
 
 from dask_bacc.records.chunk import Attempted
 from dask_bacc.records.errors import CombineError, DecodeError, RefusedError, misfit, refused
+from dask_bacc.results.gaps import check_gaps
 from dask_bacc.results.result import ResultSpec, join_axes
 from dask_bacc.runtime.active import ActiveRun
 from dask_bacc.runtime.entering import enter
@@ -89,3 +90,5 @@ def _check_fits(run: ActiveRun, chunk: int, spec: ResultSpec) -> None:
     if not spec.matches(expected):
         raise misfit(run.state.report(), first, str(expected), chunk, str(spec))
     join_axes(spec.layout, run.decider.joining)
+    if run.encoded.gaps is not None:
+        check_gaps(spec.layout, run.encoded.cuts)

@@ -111,8 +111,11 @@ async def _queued(run: ActiveRun) -> Stuck:
         if state.records[chunk].state == "waiting"
     ]
     # Other runs see the same idle workers.
-    queued = run.launcher.queued(unstarted, assigned)[: len(idle)]
-    return Stuck(tuple(queued), tuple(idle), anew=False)
+    if queued := run.launcher.queued(unstarted, assigned):
+        return Stuck(tuple(queued[: len(idle)]), tuple(idle), anew=False)
+    # What they are made of may wait, too: nobody but this run is going to make it elsewhere.
+    behind = await asyncio.to_thread(run.launcher.stuck, unstarted, assigned)
+    return Stuck(tuple(behind), tuple(idle))
 
 
 async def _relaunch(run: ActiveRun, fetcher: Fetcher, stuck: Stuck) -> None:
