@@ -16,6 +16,7 @@ from dask.typing import Key
 from distributed import Client
 
 from dask_bacc.display.html import run_html
+from dask_bacc.display.report import ShownReport
 from dask_bacc.display.timeline import timeline
 from dask_bacc.engine.scheduler import on_event_loop
 from dask_bacc.engine.tasks import DataNode
@@ -60,7 +61,7 @@ class CodedRun(Generic[R]):
     @property
     def report(self) -> RunReport:
         """How the run stands, or how it ended."""
-        return report_of(self._answer)
+        return ShownReport.of(report_of(self._answer), self.status)
 
     @property
     def status(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dask_bacc.demo.outcome import Outcome, said
+from dask_bacc.demo.outcome import Outcome, how_far_off
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,11 +20,7 @@ def draw(ax: Axes, outcomes: Sequence[Outcome], patience: float) -> None:
     for row, outcome in enumerate(outcomes):
         ours = patience if outcome.coded is None else outcome.coded
         ax.barh(row - HEIGHT / 2, ours, HEIGHT, color=OURS, label="dask_bacc" if not row else None)
-        text = f"{ours:.1f} s, {said(outcome.error)}"
-        if outcome.estimate > 1e-9:
-            text += f" off (said: {said(outcome.estimate)})"
-        if outcome.coded is None:
-            text = "no answer"
+        text = "no answer" if outcome.coded is None else f"{ours:.1f} s, {how_far_off(outcome)}"
         ax.text(ours + 0.1, row - HEIGHT / 2, text, va="center", color=OURS, weight="bold")
         theirs = patience if outcome.plain is None else outcome.plain
         ax.barh(

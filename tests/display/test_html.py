@@ -118,3 +118,11 @@ def test_a_grid_of_many_chunks_stays_small():
     html = run_html("pending", state.report())
     assert parsed(html).tags.count("i") == 2560
     assert len(html) < 500_000
+
+
+def test_a_report_is_shown_as_its_run(local):
+    with local.as_current():
+        run = dask_bacc.encode(np.arange(12.0), k=3, n=5).map(np.tanh, enough=5)
+        run.result()
+    assert run.report._repr_html_() == run._repr_html_()
+    assert repr(run.report).startswith("<RunReport: ")
