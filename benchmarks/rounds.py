@@ -261,7 +261,8 @@ def compared(job: Job, k: int, n: int, kind: str, mixed: bool, rounds: int, seed
         off = np.linalg.norm(row @ values - total)
         bar = np.sqrt(found.variance(np.ones(k)) * values.shape[1])
         errors["remembering"].append(off / size)
-        bars.append(off / bar if bar else np.inf)
+        # With every block's own result in, there is nothing to be off.
+        bars.append(off / bar if bar else np.nan)
         surprises.append(found.surprise)
         for i, value in got.items():
             seen[i] = [*seen.get(i, []), (turn, value)][-KEPT:]
@@ -293,6 +294,7 @@ def main() -> None:
                     ]
                     medians = [np.median([f["errors"][name][2:] for f in found]) for name in names]
                     bars = np.concatenate([f["bars"][2:] for f in found])
+                    bars = bars[~np.isnan(bars)]
                     told = np.mean((bars < 2) & (bars > 0.5)), np.mean(bars > 3)
                     title = f"{job.name}, {'mixed' if mixed else 'sorted'}, {kind}"
                     ms = 1e3 * np.median([f["seconds"] for f in found])

@@ -113,9 +113,9 @@ def encode(
         For arrays that cannot be combined linearly: objects, strings, datetimes, masked arrays;
         and for both `axis` and `dim`.
     ValueError
-        For ``nan="fill"`` and arrays of another library, and for unequal blocks (the nearest `k`
-        that fits is named), a missing `k`, ``n < k``, empty
-        arrays, unknown chunk sizes, unknown codes, and NumPy arrays with integers beyond 2**53.
+        For unequal blocks (the nearest `k` that fits is named), a missing `k`, ``n < k``, empty
+        arrays, unknown chunk sizes, unknown codes, NumPy arrays with integers beyond 2**53, and
+        ``nan="fill"`` for arrays of another library.
     OverflowError
         For NumPy arrays of extended precision with numbers beyond that of doubles.
 
@@ -238,11 +238,10 @@ def _encode(
 def _gaps(sources: Sequence[Source], k: int) -> Gaps:
     """Where blocks have NaN, as far as that is known here."""
     arrays, axes = [s.array for s in sources], [s.axis for s in sources]
-    blocks = _encode(arrays, axes, n=k, k=k, code="uncoded", nan="keep")
     if any(isinstance(array, Array) for array in arrays):
-        return Gaps(blocks)
+        return Gaps(blocks=_encode(arrays, axes, n=k, k=k, code="uncoded", nan="keep"))
     cut = [np.split(gaps_in(source.array), k, axis=source.axis) for source in sources]
-    return Gaps(blocks, [list(of_block) for of_block in zip(*cut, strict=True)])
+    return Gaps([list(of_block) for of_block in zip(*cut, strict=True)])
 
 
 def _warn_of_nan(sources: Sequence[Source], k: int) -> None:

@@ -227,9 +227,9 @@ class CodedArray(CodedChunks, Generic[A]):
             return None
         if (known := gaps.known) is not None:
             return partial(_as_known, known)
-        blocks: CodedArray[Any] = CodedArray(
-            gaps.blocks.__dask_graph__(), gaps.blocks.parts, gaps.blocks.code
-        )
+        assert gaps.blocks is not None
+        graph = gaps.blocks.__dask_graph__()
+        blocks: CodedArray[Any] = CodedArray(graph, gaps.blocks.parts, gaps.blocks.code)
         run = blocks.map(
             _gaps_of, combine="list", deadline=deadline, client=client, kwargs={}, **wishes
         )

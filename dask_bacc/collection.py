@@ -28,10 +28,10 @@ from dask_bacc.stacked import stacked, stacked_array
 class Gaps:
     """Where blocks had NaN before they were filled."""
 
-    #: the blocks as they were
-    blocks: CodedChunks
     #: for every block, an array of booleans for each encoded array; None if nobody has looked
     known: BlockGaps | None = None
+    #: the blocks as they were, if only workers have them
+    blocks: CodedChunks | None = None
 
 
 class CodedChunks(DaskMethodsMixin):

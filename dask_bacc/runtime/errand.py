@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Coroutine
 from typing import Any, Self
 
@@ -64,7 +63,8 @@ class Errand:
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(Exception, asyncio.CancelledError):
-                await self._task
+        if (task := self._task) is not None:
+            task.cancel()
+            await asyncio.wait([task])
+            # What it raises by now concerns nobody, and asyncio would log it.
+            _ = task.cancelled() or task.exception()

@@ -15,7 +15,7 @@ from math import exp, log
 import numpy as np
 from scipy.linalg import lapack
 
-from dask_bacc.coding._typing import FloatArray, IndexArray
+from dask_bacc.coding._typing import BoolArray, FloatArray, IndexArray
 from dask_bacc.coding.kriging.cholesky import diagonal, factorised, inverse_of
 from dask_bacc.coding.kriging.fit import (
     HIGHEST,
@@ -32,11 +32,12 @@ from dask_bacc.coding.kriging.kernels import Family, Geometry, matern_3_2
 from dask_bacc.coding.kriging.search import descend
 
 #: Rounds over which results stay alike, in steps of the arguments: the logarithm of what is usual,
-#: how far it may be off, and bounds.
+#: how far it may be off, and bounds. Of an iteration that converges they stay so for very long.
 USUAL_MEMORY, MEMORY_SPREAD = 2.5, 2.0
-SHORTEST_MEMORY, LONGEST_MEMORY = -3.0, 9.0
-#: Logarithm of the largest nugget: results of smooth functions are nearly without noise.
-NOISIEST = -4.0
+SHORTEST_MEMORY, LONGEST_MEMORY = -3.0, 14.0
+#: Logarithms of the smallest and the largest nugget: results of smooth functions are nearly
+#: without noise, and those of an iteration that converges differ by as little as by rounding.
+QUIETEST, NOISIEST = -34.0, -4.0
 #: Results of this round that count as if they were foreseen as well as they should be.
 BELIEVED = 2.0
 #: Independent numbers in a result, at most: more would leave the prior nothing to say.
@@ -64,7 +65,9 @@ class Rounds:
     count: int
     outputs: float
     #: ``(m,)`` whether results are of this round
-    fresh: FloatArray
+    fresh: BoolArray
+    #: ``(m,)`` blocks whose own results they are; -1 for mixtures
+    own: IndexArray
 
     @classmethod
     def of(
@@ -98,7 +101,11 @@ class Rounds:
         fresh = np.asarray(rounds == len(steps) - 1)
         geometry = Geometry.of(points, blocks_gram / unit)
         moved = steps[np.ix_(when, when)]
-        return cls(k, geometry, moved, gram, count, float(min(count, MOST_OUTPUTS)), fresh)
+        rows = generator[chunks]
+        is_own = ((rows != 0).sum(axis=1) == 1) & (rows.max(axis=1) == 1)
+        own = np.where(is_own, rows.argmax(axis=1), -1)
+        outputs = float(min(count, MOST_OUTPUTS))
+        return cls(k, geometry, moved, gram, count, outputs, fresh, own)
 
     @property
     def results(self) -> IndexArray:
@@ -126,6 +133,8 @@ class Remembered:
 
 def remember(rounds: Rounds, start: FloatArray | None = None) -> Remembered:
     """Answers for the blocks of this round from results of this one and of earlier ones.
+
+    Blocks whose own results are of this round are these, without error.
 
     Parameters
     ----------
@@ -156,6 +165,11 @@ def remember(rounds: Rounds, start: FloatArray | None = None) -> Remembered:
     unit = scale * rounds.count or 1.0
     fresh = np.flatnonzero(rounds.fresh)
     square = (float((missed[fresh] / unit).sum()) + BELIEVED) / (len(fresh) + BELIEVED)
+    places = np.flatnonzero(rounds.fresh & (rounds.own >= 0))
+    there = rounds.own[places]
+    weights[there] = 0.0
+    weights[there, places] = 1.0
+    left[there] = left[:, there] = 0.0
     return Remembered(weights, scale * max(square, 1.0) * left, parameters, math.sqrt(square))
 
 
@@ -191,7 +205,7 @@ class _Likelihood:
         usual = [0.0, 0.0, 0.0, FAMILY.log_length, NO_NOISE / 2, USUAL_MEMORY, USUAL_MEMORY]
         begin = usual if start is None else start.tolist()
         memory = (SHORTEST_MEMORY, LONGEST_MEMORY)
-        box = [(LOWEST, HIGHEST)] * 3 + [(SHORTEST, LONGEST), (NO_NOISE, NOISIEST), memory, memory]
+        box = [(LOWEST, HIGHEST)] * 3 + [(SHORTEST, LONGEST), (QUIETEST, NOISIEST), memory, memory]
         outputs = self._rounds.outputs
         found, _ = descend(self.cost, begin, box, lambda gain, _: outputs * gain < LAST_GAIN)
         return np.array(found)
