@@ -35,9 +35,8 @@ from dask_bacc.coding.kriging.search import descend
 #: how far it may be off, and bounds. Of an iteration that converges they stay so for very long.
 USUAL_MEMORY, MEMORY_SPREAD = 2.5, 2.0
 SHORTEST_MEMORY, LONGEST_MEMORY = -3.0, 14.0
-#: Logarithms of the smallest and the largest nugget: results of smooth functions are nearly
-#: without noise, and those of an iteration that converges differ by as little as by rounding.
-QUIETEST, NOISIEST = -34.0, -4.0
+#: Logarithm of the largest nugget: results of smooth functions are nearly without noise.
+NOISIEST = -4.0
 #: Results of this round that count as if they were foreseen as well as they should be.
 BELIEVED = 2.0
 #: Independent numbers in a result, at most: more would leave the prior nothing to say.
@@ -205,7 +204,7 @@ class _Likelihood:
         usual = [0.0, 0.0, 0.0, FAMILY.log_length, NO_NOISE / 2, USUAL_MEMORY, USUAL_MEMORY]
         begin = usual if start is None else start.tolist()
         memory = (SHORTEST_MEMORY, LONGEST_MEMORY)
-        box = [(LOWEST, HIGHEST)] * 3 + [(SHORTEST, LONGEST), (QUIETEST, NOISIEST), memory, memory]
+        box = [(LOWEST, HIGHEST)] * 3 + [(SHORTEST, LONGEST), (NO_NOISE, NOISIEST), memory, memory]
         outputs = self._rounds.outputs
         found, _ = descend(self.cost, begin, box, lambda gain, _: outputs * gain < LAST_GAIN)
         return np.array(found)
