@@ -75,7 +75,8 @@ def test_what_is_waited_for_is_not_missing(client, gate):
     said = str(run.report)
     assert "waiting for: 1-3" in said
     assert "missing" not in said
-    assert "waiting for 1-3 on tcp://" in waited_for(run.report)
+    # Who has them is said a moment later.
+    wait_until(lambda: "waiting for 1-3 on tcp://" in waited_for(run.report))
     run.cancel()
 
 

@@ -7,12 +7,14 @@ import time
 
 import numpy as np
 import pytest
-from distributed import Event
 
 import dask_bacc
 from dask_bacc import coding
 from dask_bacc.coding.patience import out_of_time
 from tests.shared import wait_until
+
+
+X = np.arange(80.0).reshape(8, 10)
 
 
 class Endless(coding.Kriging):
@@ -28,43 +30,41 @@ class Endless(coding.Kriging):
         return super().solve(evidence)
 
 
+class Gate:
+    """In this process, where the workers are."""
+
+    opened = threading.Event()
+
+
+def held(block):
+    if block[0, 0] == X[0, 0]:
+        Gate.opened.wait()
+    return block**2
+
+
 @pytest.fixture(autouse=True)
 def new(monkeypatch):
     monkeypatch.setattr(Endless, "searching", threading.Event())
+    monkeypatch.setattr(Gate, "opened", threading.Event())
 
 
 @pytest.mark.usefixtures("no_copies")
 def test_an_answer_that_is_complete_does_not_wait_for_an_estimate(local):
     """Nothing else ends the search: with all blocks in, nobody needs what it would find."""
-    x = np.arange(80.0).reshape(8, 10)
-
-    def held(block):
-        if block[0, 0] == x[0, 0]:
-            Event("gate").wait()
-        return block**2
-
-    with local.as_current():
-        gate = Event("gate")
-        run = dask_bacc.encode(x, k=8, n=12).map(held, decoder=Endless(), rtol=1e-9)
-        assert Endless.searching.wait(30)
-        assert run.status == "pending"
-        gate.set()
-        np.testing.assert_array_equal(run.result(timeout=30), x**2)
-        assert run.report.stopped == "every block returned"
+    coded = dask_bacc.encode(X, k=8, n=12)
+    run = coded.map(held, decoder=Endless(), rtol=1e-9, client=local)
+    assert Endless.searching.wait(30)
+    assert run.status == "pending"
+    Gate.opened.set()
+    np.testing.assert_array_equal(run.result(timeout=30), X**2)
+    assert run.report.stopped == "every block returned"
 
 
 @pytest.mark.usefixtures("no_copies")
 def test_a_run_that_is_cancelled_ends_its_estimate(local):
-    x = np.arange(80.0).reshape(8, 10)
-
-    def held(block):
-        if block[0, 0] == x[0, 0]:
-            Event("gate").wait()
-        return block**2
-
-    with local.as_current():
-        run = dask_bacc.encode(x, k=8, n=12).map(held, decoder=Endless(), rtol=1e-9)
-        assert Endless.searching.wait(30)
-        run.cancel()
-        wait_until(lambda: run.status == "cancelled")
-        Event("gate").set()
+    coded = dask_bacc.encode(X, k=8, n=12)
+    run = coded.map(held, decoder=Endless(), rtol=1e-9, client=local)
+    assert Endless.searching.wait(30)
+    run.cancel()
+    wait_until(lambda: run.status == "cancelled")
+    Gate.opened.set()
