@@ -13,7 +13,6 @@ from dask_bacc import coding
 from dask_bacc.coding.patience import out_of_time
 from tests.shared import wait_until
 
-
 X = np.arange(80.0).reshape(8, 10)
 
 
