@@ -247,6 +247,7 @@ def compared(job: Job, k: int, n: int, kind: str, mixed: bool, rounds: int, seed
         begin = time.perf_counter()
         rounds_ = Rounds.of(
             code.generator,
+            code.own_blocks,
             gram,
             np.array([i for i, *_ in held]),
             np.array([when.index(t) for _, t, _ in held]),

@@ -70,14 +70,14 @@ def gaps_of_answer(
 
 
 def _fits(shape: tuple[int, ...], cut: Cut) -> bool:
-    rest = cut.shape[: cut.axis] + cut.shape[cut.axis + 1 :]
-    return shape == rest or _but_for_axis(shape, cut) == rest
+    """Whether results are of a block's shape but for the axis that was cut."""
+    rest = _without(cut.axis, cut.shape)
+    alike = len(shape) == len(cut.shape) and _without(cut.axis, shape) == rest
+    return alike or shape == rest
 
 
-def _but_for_axis(shape: tuple[int, ...], cut: Cut) -> tuple[int, ...] | None:
-    if len(shape) != len(cut.shape):
-        return None
-    return shape[: cut.axis] + shape[cut.axis + 1 :]
+def _without(axis: int, shape: tuple[int, ...]) -> tuple[int, ...]:
+    return shape[:axis] + shape[axis + 1 :]
 
 
 def _of_block(

@@ -72,6 +72,7 @@ class Rounds:
     def of(
         cls,
         generator: FloatArray,
+        own_blocks: IndexArray,
         blocks_gram: FloatArray,
         chunks: IndexArray,
         rounds: IndexArray,
@@ -83,7 +84,8 @@ class Rounds:
 
         Parameters
         ----------
-        generator : (n, k) ndarray
+        generator, own_blocks : (n, k) and (n,) ndarrays
+            Of the code.
         blocks_gram : (k, k) ndarray
             Inner products of the blocks.
         chunks, rounds : (m,) ndarrays of int
@@ -100,11 +102,8 @@ class Rounds:
         fresh = np.asarray(rounds == len(steps) - 1)
         geometry = Geometry.of(points, blocks_gram / unit)
         moved = steps[np.ix_(when, when)]
-        rows = generator[chunks]
-        is_own = ((rows != 0).sum(axis=1) == 1) & (rows.max(axis=1) == 1)
-        own = np.where(is_own, rows.argmax(axis=1), -1)
         outputs = float(min(count, MOST_OUTPUTS))
-        return cls(k, geometry, moved, gram, count, outputs, fresh, own)
+        return cls(k, geometry, moved, gram, count, outputs, fresh, own_blocks[chunks])
 
     @property
     def results(self) -> IndexArray:

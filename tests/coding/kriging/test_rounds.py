@@ -41,6 +41,7 @@ def seen(seed: int, missing, rounds: int = 3, step: float = 0.05):
     flat = blocks.reshape(K, -1)
     rounds_of = Rounds.of(
         CODE.generator,
+        CODE.own_blocks,
         flat @ flat.T,
         np.array([i for i, *_ in held]),
         np.array([turn for _, turn, _ in held]),
