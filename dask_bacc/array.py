@@ -11,17 +11,17 @@ from distributed import Client
 
 from dask_bacc.asked import annotated, check_names, options_of
 from dask_bacc.coding import Decoder
-from dask_bacc.coding._typing import BoolArray
 from dask_bacc.coding.decode import Suspects
-from dask_bacc.coding.gaps import gaps as gaps_in
 from dask_bacc.coding.linear import rounding
 from dask_bacc.collection import CodedChunks
 from dask_bacc.graphs.call import Call, Chunks, run_graph
 from dask_bacc.graphs.encode import key_of
 from dask_bacc.policy.options import Cancel, Combine, Launch
 from dask_bacc.results.encoded import Encoded
-from dask_bacc.results.gaps import BlockGaps, FindGaps
+from dask_bacc.results.gaps import BlockGaps, FindGaps, gaps_of_blocks, known_gaps
 from dask_bacc.results.joining import Cut
+from dask_bacc.results.memory import RoundsMemory
+from dask_bacc.rounds import CodedRounds
 from dask_bacc.run import CodedRun
 from dask_bacc.runtime.start import start
 
@@ -190,7 +190,62 @@ class CodedArray(CodedChunks, Generic[A]):
         wishes: dict[str, Any] = {"workers": workers, "resources": resources, "priority": priority}
         if kwargs is None:
             check_names(func, {**said, **wishes, "client": client}, CodedArray.map)
+        return self._start(Call(func, args, {**more, **(kwargs or {})}), said, wishes, client)
+
+    def rounds(
+        self,
+        func: Callable[..., Any],
+        *,
+        combine: Combine = "sum",
+        keep: int = 2,
+        memory: RoundsMemory | None = None,
+        **options: Any,
+    ) -> CodedRounds:
+        """Run a function on every coded chunk round after round, with arguments that move.
+
+        What a block returned in a round or two before tells far more of it than mixtures of it
+        do: answers are decoded from results of earlier rounds as well, as far as that makes their
+        estimated error smaller. Persist the coded array, so that chunks are made once.
+
+        Parameters
+        ----------
+        func : callable
+            As in `map`.
+        combine : {"sum", "mean", "concat", "stack"}
+            As in `map`.
+        keep : int
+            Results of every chunk that are kept, here, for rounds to come.
+        memory : RoundsMemory, optional
+            Of rounds before, ``rounds.memory``, which may be pickled.
+        **options
+            As in `map`, but for `kwargs`. By default `enough` is half of `k`, rounded up, from
+            the second round on: the estimate decides.
+
+        Returns
+        -------
+        CodedRounds
+            To be called with the arguments of a round.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `map`, and for decoders that estimate no errors.
+        """
+        if not callable(func):
+            raise TypeError(f"func must be callable, got {type(func).__name__}")
+        return CodedRounds(self._start, self.code, func, combine, keep, memory, options)
+
+    def _start(
+        self,
+        call: Call,
+        said: dict[str, Any],
+        wishes: dict[str, Any],
+        client: Client | None,
+        memory: RoundsMemory | None = None,
+    ) -> CodedRun[Any]:
+        """A run by these options."""
         options = options_of(self.code, said)
+        launch, combine, deadline = options.launch, options.combine, options.deadline
         if self._gaps is not None and combine == "list":
             raise ValueError(
                 "combine='list' copies results as they are; encode without nan='fill'"
@@ -210,10 +265,12 @@ class CodedArray(CodedChunks, Generic[A]):
             ],
             [part.shape for part in self.parts],
         )
-        call = Call(func, args, {**more, **(kwargs or {})})
         with annotated(**wishes):
             graph_of = partial(run_graph, chunks, call)
-            answer = start(graph_of, self.code, options, encoded, self._sketches(), client)
+            earlier = None if memory is None else memory.begin((call.args, call.kwargs))
+            answer = start(
+                graph_of, self.code, options, encoded, self._sketches(), client, earlier
+            )
         return CodedRun(answer)
 
     def _find_gaps(
@@ -226,12 +283,12 @@ class CodedArray(CodedChunks, Generic[A]):
         if (gaps := self._gaps) is None:
             return None
         if (known := gaps.known) is not None:
-            return partial(_as_known, known)
+            return partial(known_gaps, known)
         assert gaps.blocks is not None
         graph = gaps.blocks.__dask_graph__()
         blocks: CodedArray[Any] = CodedArray(graph, gaps.blocks.parts, gaps.blocks.code)
         run = blocks.map(
-            _gaps_of, combine="list", deadline=deadline, client=client, kwargs={}, **wishes
+            gaps_of_blocks, combine="list", deadline=deadline, client=client, kwargs={}, **wishes
         )
 
         async def find() -> BlockGaps:
@@ -241,11 +298,3 @@ class CodedArray(CodedChunks, Generic[A]):
             return found
 
         return find
-
-
-async def _as_known(found: BlockGaps) -> BlockGaps:
-    return found
-
-
-def _gaps_of(*blocks: Any) -> list[BoolArray]:
-    return [gaps_in(block) for block in blocks]

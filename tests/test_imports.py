@@ -25,6 +25,7 @@ FLOORS = (
     ("_config", "stacked"),
     ("collection",),
     ("asked", "run"),
+    ("rounds",),
     ("array", "progress"),
     ("xarray",),
     ("api",),

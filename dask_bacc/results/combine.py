@@ -53,7 +53,8 @@ def combine_results(
     OverflowError
         If the answer is too large for the dtype of the results.
     """
-    found = [results[chunk] for chunk in solved.chunks]
+    fresh = [results[chunk] for chunk in solved.chunks]
+    found = fresh + [past.result for past in solved.earlier]
     if joining.combine == "list":
         (matrix,) = solved.matrices
         return [found[place].whole for place in matrix.weights.argmax(axis=1)]
@@ -73,7 +74,7 @@ def combine_results(
             answer = narrowed(whole[place, ...], dtype, finite=finite)
             if gaps is not None:
                 answer[gaps_of_answer(leaf.shape, axis, gaps, joining)] = np.nan
-            own = None if leaf.dims is None else [r.labels[member] for r in found]
+            own = None if leaf.dims is None else [r.labels[member] for r in fresh]
             if label is None and own is not None:
                 # Nobody has needed xarray here so far.
                 from dask_bacc.results.labelled import Labels

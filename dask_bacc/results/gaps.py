@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from dask_bacc.coding._typing import BoolArray
+from dask_bacc.coding.gaps import gaps as gaps_in
 from dask_bacc.results.joining import Cut, Joining
 from dask_bacc.results.result import Layout
 
@@ -90,3 +92,13 @@ def _of_block(
         elif _fits(shape, cut):
             found |= mask.all(axis=cut.axis, keepdims=len(shape) == len(cut.shape))
     return found
+
+
+async def known_gaps(found: BlockGaps) -> BlockGaps:
+    """What is known already, to whoever waits for it."""
+    return found
+
+
+def gaps_of_blocks(*blocks: Any) -> list[BoolArray]:
+    """Where blocks of several arrays have NaN."""
+    return [gaps_in(block) for block in blocks]

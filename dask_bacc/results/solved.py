@@ -11,6 +11,7 @@ import numpy as np
 from dask_bacc.coding import Code, DecodingMatrix, copying_matrix
 from dask_bacc.coding.threads import one_thread
 from dask_bacc.records.estimate import ErrorEstimate
+from dask_bacc.results.memory import Past
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +30,8 @@ class Solved:
     units: tuple[float, ...] = ()
     #: whether it depends on the results alone and not on the order of their arrival
     thorough: bool = False
+    #: results of earlier rounds, whose weights come after those of the chunks
+    earlier: tuple[Past, ...] = ()
 
     @classmethod
     def of_own(cls, code: Code, chunks: Sequence[int], leaves: int) -> Solved:
@@ -94,9 +97,11 @@ class Solved:
         before = self.estimate
         own = code.own_blocks[list(chunks)]
         place = np.searchsorted(chunks, self.chunks)
+        count_all = len(chunks) + len(self.earlier)
+        place = np.concatenate([place, np.arange(len(chunks), count_all)])
         come = {int(own[i]): i for i in np.flatnonzero(own >= 0)[::-1]}
         fresh = np.array([j for j in sorted(come) if before.by_block[j] > 0], dtype=np.intp)
-        matrices = [_extended(matrix, len(chunks), place, fresh, come) for matrix in self.matrices]
+        matrices = [_extended(matrix, count_all, place, fresh, come) for matrix in self.matrices]
         error = before.by_block.copy()
         error[fresh] = before.noise
         overall = float(np.sqrt(np.mean(error**2)))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from dask_bacc.coding import Code, Decoder, DecodingMatrix, decoding_matrix, needs_solving
+from dask_bacc.coding import Code, Decoder, decoding_matrix, needs_solving
 from dask_bacc.coding._typing import AnyArray, FloatArray
 from dask_bacc.coding.arrays import sample_step
 from dask_bacc.coding.decode import count_outputs
@@ -17,11 +17,13 @@ from dask_bacc.coding.kriging.rows.sketch import rows_of_sketches
 from dask_bacc.coding.kriging.sketch import locate
 from dask_bacc.coding.linear import rounding
 from dask_bacc.coding.patience import out_of_time, search_until
-from dask_bacc.coding.rows import Rows, as_rows
+from dask_bacc.coding.rows import as_rows
 from dask_bacc.coding.threads import one_thread
-from dask_bacc.records.estimate import ErrorEstimate
 from dask_bacc.results.gram import GrowingGram
 from dask_bacc.results.joining import Joining
+from dask_bacc.results.leaves import SolvedLeaf, error_of_sum, rms, worst
+from dask_bacc.results.memory import Earlier, Past
+from dask_bacc.results.remembering import Remembering
 from dask_bacc.results.result import FlatResult, ResultSpec
 from dask_bacc.results.rows import ResultRows
 from dask_bacc.results.solved import Solved
@@ -40,6 +42,8 @@ class Solver:
         Share of their size to which mixed chunks are rounded.
     replace : bool
         Whether results that look corrupted are put aside.
+    earlier : Earlier, optional
+        What earlier rounds over the same chunks have left.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class Solver:
         *,
         rounding: float = 0.0,
         replace: bool = False,
+        earlier: Earlier | None = None,
     ) -> None:
         self._rounding = rounding
         self._replace = replace
@@ -65,6 +70,9 @@ class Solver:
         self._coarsest = 0.0
         #: what the decoder left for its next call, for every leaf and group
         self._memories: dict[int, dict[int, dict[str, Any]]] = {}
+        self._remembering = None
+        if earlier is not None and earlier.past:
+            self._remembering = Remembering(code, earlier, reduced=joining.reduces)
 
     def solve(
         self,
@@ -124,7 +132,7 @@ class Solver:
             return Solved.of_own(self._code, list(results), leaves)
         while True:
             kept = [chunk for chunk in finite if chunk not in aside]
-            solved = self._solve_once(results, kept, sketches, values)
+            solved = self._solve_once(results, kept, sketches, values, afresh)
             suspects = solved.estimate.suspects
             if not suspects or not self._replace:
                 estimate = replace(solved.estimate, suspects=aside or suspects)
@@ -151,6 +159,7 @@ class Solver:
         kept: list[int],
         sketches: Mapping[int, Sequence[AnyArray]],
         values: Mapping[int, FlatResult] | None,
+        afresh: bool,
     ) -> Solved:
         code, decoder = self._code, self._decoder
         chunks = sorted(kept)
@@ -193,11 +202,17 @@ class Solver:
             )
             of_sum = 0.0
             if self._reduced:
-                of_sum = _error_of_sum(matrix, products, outputs, rows)
-            solved.append(_SolvedLeaf(matrix, _rms(products, outputs), of_sum))
-        estimate = _worst(code.k, solved, self._names, reduced=self._reduced)
+                of_sum = error_of_sum(matrix, products, outputs, rows)
+            solved.append(SolvedLeaf(matrix, rms(products, outputs), of_sum))
+        past: tuple[Past, ...] = ()
+        if self._remembering is not None and located is not None:
+            better = self._remembering.improved(solved, results, chunks, located, search=afresh)
+            if better is not None:
+                solved, past = better, self._remembering.past
+        estimate = worst(code.k, solved, self._names, reduced=self._reduced)
         units = tuple(leaf.unit for leaf in solved)
-        return Solved(len(results), chunks, [leaf.matrix for leaf in solved], estimate, units)
+        matrices = [leaf.matrix for leaf in solved]
+        return Solved(len(results), chunks, matrices, estimate, units, earlier=past)
 
     def _grow(self, results: Mapping[int, ResultSpec]) -> None:
         """Take the results that are new into the inner products."""
@@ -208,51 +223,6 @@ class Solver:
                 gram.add(leaf)
             self._coarsest = max(self._coarsest, rounding(result.dtypes))
             self._taken.append(chunk)
-
-
-class _SolvedLeaf(NamedTuple):
-    """How a leaf decodes."""
-
-    matrix: DecodingMatrix
-    #: RMS value of its results; 1 if they are all zero or nothing is known of them
-    unit: float
-    #: error of the blocks' sum over its RMS value; 0 unless blocks are added up
-    of_sum: float
-
-    @property
-    def overall(self) -> float:
-        """RMS error of the blocks, in that unit."""
-        return self.matrix.rms_error / self.unit
-
-
-def _rms(products: FloatArray | None, outputs: int) -> float:
-    """RMS value of results with these inner products, 1 if there is none."""
-    size = 0.0
-    if products is not None:
-        size = float(np.sqrt(np.trace(products) / len(products) / outputs))
-    return size if size > 0 else 1.0
-
-
-def _worst(
-    k: int, leaves: Sequence[_SolvedLeaf], names: Sequence[str], *, reduced: bool
-) -> ErrorEstimate:
-    """The estimate for all leaves, each in its own unit."""
-    matrices = [leaf.matrix for leaf in leaves]
-    # A NaN says that an error is not known, and stays.
-    error = np.maximum.reduce([np.zeros(k), *(leaf.matrix.error / leaf.unit for leaf in leaves)])
-    overall = np.sqrt(np.mean(error**2))
-    if reduced:
-        overall = np.maximum.reduce([0.0, *(leaf.of_sum for leaf in leaves)])
-    errors = [leaf.of_sum if reduced else leaf.overall for leaf in leaves]
-    return ErrorEstimate(
-        overall=float(overall),
-        by_block=error,
-        by_leaf=tuple(zip(names, errors, strict=True)),
-        kernels=tuple(sorted({kernel for matrix in matrices for kernel in matrix.kernels})),
-        noise=max((leaf.matrix.noise / leaf.unit for leaf in leaves), default=0.0),
-        suspects=tuple(sorted({chunk for matrix in matrices for chunk in matrix.suspects})),
-        alike=max((leaf.matrix.alike / leaf.unit for leaf in leaves), default=0.0),
-    )
 
 
 def _values(
@@ -267,22 +237,3 @@ def _values(
         return as_rows(np.stack(samples) / units, 0)
     values = grown.values
     return values[places, :: sample_step(values.shape[1])]
-
-
-def _error_of_sum(
-    matrix: DecodingMatrix, products: FloatArray | None, outputs: int, rows: Rows | None
-) -> float:
-    """Error of the blocks' sum over its RMS value, at most: errors may all have one sign."""
-    error = float(matrix.error.sum())
-    if products is None or not error > 0:
-        return error
-    row = matrix.weights.sum(axis=0)
-    square = float(row @ products @ row) / outputs
-    if matrix.rows and rows is not None:
-        total = np.tensordot(row, rows.results, 1)
-        for part in matrix.rows:
-            answers = np.empty((len(part.blocks), *total.shape))
-            part.fill(list(answers), list(rows.results), axis=0)
-            total += answers.sum(axis=0)
-        square = float((total**2).sum()) / outputs
-    return error / np.sqrt(square) if square > 0 else np.inf

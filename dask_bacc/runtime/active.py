@@ -15,6 +15,7 @@ from dask_bacc.policy.situation import Rules, Situation
 from dask_bacc.records.chunk import Attempted
 from dask_bacc.records.state import RunState
 from dask_bacc.results.encoded import Encoded
+from dask_bacc.results.memory import Earlier
 from dask_bacc.runtime.decide import Decider
 from dask_bacc.runtime.inline import InlineResults
 from dask_bacc.runtime.launcher import Launcher
@@ -52,6 +53,8 @@ class ActiveRun:
     began: bool = False
     #: whether the arrays of results are wanted here, however large
     wanted_here: bool = False
+    #: what earlier rounds have left, if it is one of several
+    earlier: Earlier | None = None
     #: wakes the loop that collects results
     wake: Callable[[], None] = nobody
     #: takes in what comes after the answer, with ``cancel="keep"``

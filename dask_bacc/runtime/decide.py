@@ -21,6 +21,7 @@ from dask_bacc.results.combine import combine_results
 from dask_bacc.results.encoded import Encoded
 from dask_bacc.results.gaps import BlockGaps
 from dask_bacc.results.joining import Joining
+from dask_bacc.results.memory import Earlier
 from dask_bacc.results.result import FlatResult
 from dask_bacc.results.solutions import Returned, Solutions
 from dask_bacc.results.solved import Solved
@@ -51,9 +52,19 @@ class Decider:
     encoded : Encoded
     due : float
         When the answer is due, on the monotonic clock.
+    earlier : Earlier, optional
+        What earlier rounds over the same chunks have left.
     """
 
-    def __init__(self, code: Code, options: RunOptions, encoded: Encoded, due: float) -> None:
+    def __init__(
+        self,
+        code: Code,
+        options: RunOptions,
+        encoded: Encoded,
+        due: float,
+        earlier: Earlier | None = None,
+    ) -> None:
+        self._earlier = earlier
         self._code = code
         self._options = options
         self._encoded = encoded
@@ -75,6 +86,7 @@ class Decider:
                 self.joining,
                 rounding=self._encoded.precision,
                 replace=self._options.suspects == "replace",
+                earlier=self._earlier,
             )
         )
 

@@ -126,6 +126,8 @@ async def _decide(run: ActiveRun) -> Decided:
         decided = Decided(solved, on_workers=True)
     else:
         decided = Decided(solved, await run.decider.answer(solved, returned.results))
+        if run.earlier is not None:
+            run.earlier.keep(returned.specs, returned.results, solved.estimate.suspects)
     state.answered = True
     state.warning = warning_about(
         state.report(),

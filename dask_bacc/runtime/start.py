@@ -18,6 +18,7 @@ from dask_bacc.policy.options import RunOptions
 from dask_bacc.policy.situation import Situation
 from dask_bacc.records.state import RunState
 from dask_bacc.results.encoded import Encoded
+from dask_bacc.results.memory import Earlier
 from dask_bacc.runtime.active import ActiveRun
 from dask_bacc.runtime.answer import Answer
 from dask_bacc.runtime.client import resolve_client
@@ -37,6 +38,7 @@ def start(
     encoded: Encoded,
     sketches: dict[int, list[AnyArray]],
     client: Client | None,
+    earlier: Earlier | None = None,
 ) -> Answer:
     """Submit a function over all chunks and start to collect the results.
 
@@ -50,6 +52,8 @@ def start(
     sketches : dict
         Of chunks, by earlier runs over the same data; added to by this one.
     client : Client, optional
+    earlier : Earlier, optional
+        What earlier runs of the function over the same chunks have left; this one adds to it.
     """
     client = resolve_client(client)
     # Before the tasks: what is sent to the scheduler arrives in order.
@@ -92,13 +96,14 @@ def start(
         launcher=launcher,
         state=state,
         store=Store(sketches),
-        decider=Decider(code, options, encoded, due),
+        decider=Decider(code, options, encoded, due, earlier),
+        earlier=earlier,
         inline=InlineResults(options.timing),
         situation=Situation(state),
         spares=spares,
         exact=exact,
         # What comes after the answer is to refine it here.
-        wanted_here=options.cancel == "keep",
+        wanted_here=options.cancel == "keep" or earlier is not None,
     )
     state.submit(first)
     state.give_up(lost)

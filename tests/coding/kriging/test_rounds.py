@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import approx_fprime
 
 from dask_bacc import coding
-from dask_bacc.coding.kriging.rounds import Rounds, _Likelihood, remember
+from dask_bacc.coding.kriging.rounds import Rounds, remember
 
 K, N = 8, 12
 CODE = coding.get_code("systematic", K, N)
@@ -54,7 +54,7 @@ def seen(seed: int, missing, rounds: int = 3, step: float = 0.05):
 
 def test_the_gradient_of_the_likelihood_is_its_derivative():
     rounds, *_ = seen(0, [{1, 9}, {2}, {0, 3, 11}])
-    likelihood = _Likelihood(rounds)
+    likelihood = rounds.likelihood()
     there = np.array([0.3, -0.4, 0.2, 0.8, -9.0, 1.5, 2.0])
     _, slope = likelihood.cost(there)
     expected = approx_fprime(there, lambda p: likelihood.cost(p)[0], 1e-6)
@@ -65,9 +65,8 @@ def test_weights_and_covariance_are_those_of_a_gaussian_process():
     """By the textbook's formulas over the same covariance, with NumPy's own solver."""
     rounds, *_ = seen(1, [set(), {4}, {1, 5, 8}])
     found = remember(rounds)
-    likelihood = _Likelihood(rounds)
     everywhere = np.arange(K + len(rounds.gram))
-    whole = likelihood.covariance(found.parameters, everywhere, everywhere)
+    whole = rounds.covariance(found.parameters, everywhere, everywhere)
     among = whole[K:, K:] + np.exp(found.parameters[4]) * np.trace(whole[K:, K:]) / len(
         rounds.gram
     ) * np.eye(len(rounds.gram))
@@ -117,3 +116,20 @@ def test_the_next_round_starts_from_the_last():
     first = remember(rounds)
     again = remember(rounds, first.parameters)
     np.testing.assert_allclose(again.weights, first.weights, atol=0.05)
+
+
+def test_what_more_results_would_leave_is_what_they_leave():
+    """As if the chunks had returned: variances depend on where results are and not on them."""
+    missing = [{1}, {2}, {0, 3, 4, 9}]
+    before, *_ = seen(5, missing)
+    parameters = remember(before).parameters
+    after, *_ = seen(5, [*missing[:2], {3, 4}])
+    then = remember(after, parameters, search=False)
+    outlook = remember(before, parameters, search=False).outlook
+    returned = [i for i in range(N) if i not in (3, 4)]
+    found = outlook.variance(np.array(returned))
+    expected = np.diag(then.covariance)[[3, 4]]
+    np.testing.assert_allclose(found[3] / found[4], expected[0] / expected[1], rtol=1e-3)
+    few = outlook.variance(np.array([i for i in returned if i not in (0, 9)]))
+    assert (found[[3, 4]] < few[[3, 4]]).all()
+    assert found[0] < 1e-3 * few[0]

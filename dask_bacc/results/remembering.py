@@ -1,0 +1,190 @@
+"""Decoding by what the same chunks returned in earlier rounds, where that is better."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from dask_bacc.coding import Code, DecodingMatrix
+from dask_bacc.coding._typing import FloatArray, IndexArray
+from dask_bacc.coding.decode import count_outputs
+from dask_bacc.coding.kriging.rounds import Rounds, remember
+from dask_bacc.coding.kriging.rounds_likelihood import FAMILY
+from dask_bacc.coding.located import Located
+from dask_bacc.coding.matrix import GroupOutlook
+from dask_bacc.results.gram import GrowingGram
+from dask_bacc.results.leaves import SolvedLeaf, rms
+from dask_bacc.results.memory import Earlier, Past
+from dask_bacc.results.result import ResultSpec
+from dask_bacc.results.steps import steps_of_arguments, steps_of_results
+
+#: Share of a block that may be unknown where what it was before is looked at.
+KNOWN = 1e-6
+NAME = f"{FAMILY.name} over rounds"
+
+
+class Remembering:
+    """Decodes the results of a round by those of earlier ones, too.
+
+    Parameters
+    ----------
+    code : Code
+    earlier : Earlier
+        What earlier rounds have left.
+    reduced : bool
+        Whether blocks are added up.
+    """
+
+    def __init__(self, code: Code, earlier: Earlier, *, reduced: bool) -> None:
+        self._code = code
+        self._earlier = earlier
+        self._reduced = reduced
+        #: results of earlier rounds that are like this one's
+        self.past: tuple[Past, ...] = ()
+        self._grams: list[GrowingGram] = []
+        self._taken: list[int] = []
+
+    def improved(
+        self,
+        leaves: Sequence[SolvedLeaf],
+        results: Mapping[int, ResultSpec],
+        chunks: Sequence[int],
+        located: Located,
+        *,
+        search: bool,
+    ) -> list[SolvedLeaf] | None:
+        """The leaves by all that is known; None if what was before makes no answer better.
+
+        Weights of what was before come after those of the results.
+
+        Parameters
+        ----------
+        leaves : sequence of SolvedLeaf
+            How the results decode by themselves.
+        results : mapping of int to ResultSpec
+            In order of arrival; those of earlier calls first.
+        chunks : sequence of int
+            Those of the results that count, ascending.
+        located : Located
+            Where the blocks are.
+        search : bool
+            Whether to search for likelier hyper-parameters.
+        """
+        self._grow(results)
+        known = bool((located.unknown <= KNOWN).all())
+        if not (known and self.past) or not any(leaf.matrix.error.any() for leaf in leaves):
+            return None
+        there = [
+            self._remembered(number, leaf, results, chunks, located, search=search)
+            for number, leaf in enumerate(leaves)
+        ]
+        if all(new is old for new, old in zip(there, leaves, strict=True)):
+            return None
+        return [
+            _padded(new, len(self.past)) if new is old else new
+            for new, old in zip(there, leaves, strict=True)
+        ]
+
+    def _grow(self, results: Mapping[int, ResultSpec]) -> None:
+        """Take the results that are new into the inner products."""
+        for chunk, spec in list(results.items())[len(self._taken) :]:
+            if not self._taken:
+                self.past = tuple(p for p in self._earlier.past if p.spec.matches(spec))
+                self._grams = [GrowingGram() for _ in spec.sketches]
+                for past in self.past:
+                    self._add(past.spec)
+            self._add(spec)
+            self._taken.append(chunk)
+
+    def _add(self, spec: ResultSpec) -> None:
+        for gram, sketch in zip(self._grams, spec.sketches, strict=True):
+            gram.add(sketch)
+
+    def _remembered(
+        self,
+        number: int,
+        leaf: SolvedLeaf,
+        results: Mapping[int, ResultSpec],
+        chunks: Sequence[int],
+        located: Located,
+        *,
+        search: bool,
+    ) -> SolvedLeaf:
+        """The leaf by results of all rounds, if its error is smaller so."""
+        m, p = len(chunks), len(self.past)
+        place = {chunk: p + row for row, chunk in enumerate(self._taken)}
+        places = [place[chunk] for chunk in chunks]
+        order = [*places, *range(p)]
+        gram = self._grams[number].matrix[np.ix_(order, order)]
+        outputs = count_outputs(results[chunks[0]].sketches[number])
+        of_chunks = np.array([*chunks, *(past.chunk for past in self.past)], dtype=np.intp)
+        rounds, steps = self._steps(of_chunks, m, gram)
+        unit = rms(gram[:m, :m], outputs)
+        weights = np.zeros((self._code.k, m + p))
+        error = leaf.matrix.error * (unit / leaf.unit)
+        outlooks, variance = [], 0.0
+        for which, group in enumerate(self._code.groups):
+            inside = (of_chunks >= group.chunks.start) & (of_chunks < group.chunks.stop)
+            columns = np.flatnonzero(inside)
+            blocks = group.blocks
+            if not len(columns):
+                return leaf
+            found = remember(
+                Rounds.of(
+                    group.code.generator,
+                    group.code.own_blocks,
+                    located.among(blocks).gram,
+                    of_chunks[columns] - group.chunks.start,
+                    rounds[columns],
+                    steps,
+                    gram[np.ix_(columns, columns)],
+                    outputs,
+                ),
+                self._earlier.found.get((number, which), self._earlier.start.get((number, which))),
+                search=search,
+            )
+            self._earlier.found[number, which] = found.parameters
+            weights[np.ix_(blocks, columns)] = found.weights
+            own = np.diag(found.covariance)
+            # What blocks have returned themselves is as good as it was.
+            error[blocks] = np.where(own > 0, np.sqrt(np.maximum(own, 0.0)), error[blocks])
+            kept = np.where(own > 0, 0.0, error[blocks])
+            variance += found.variance(np.ones(len(blocks))) + float(kept.sum()) ** 2
+            outlooks.append(GroupOutlook(blocks, group.chunks, found.outlook))
+        matrix = DecodingMatrix(
+            weights,
+            error,
+            kernels=(NAME,),
+            noise=leaf.matrix.noise * (unit / leaf.unit),
+            suspects=leaf.matrix.suspects,
+            outlooks=tuple(outlooks),
+        )
+        row = weights.sum(axis=0)
+        square = float(row @ gram @ row) / outputs
+        of_sum = float(np.sqrt(variance / square)) if square > 0 else np.inf
+        there = SolvedLeaf(matrix, unit, of_sum if self._reduced else 0.0)
+        now, then = (leaf.of_sum, there.of_sum) if self._reduced else (leaf.overall, there.overall)
+        return there if then < now else leaf
+
+    def _steps(
+        self, chunks: IndexArray, fresh: int, gram: FloatArray
+    ) -> tuple[IndexArray, FloatArray]:
+        """Of every result its round, counted from the first, and how far rounds are apart."""
+        now = self._earlier.turn
+        turns = sorted({past.turn for past in self.past})
+        number = {turn: place for place, turn in enumerate([*turns, now])}
+        rounds = np.array([len(turns)] * fresh + [number[p.turn] for p in self.past])
+        arguments = [self._earlier.arguments.get(turn) for turn in number]
+        shapes = {None if a is None else tuple(x.shape for x in a) for a in arguments}
+        known = [a for a in arguments if a is not None]
+        if len(known) == len(arguments) and len(shapes) == 1:
+            return rounds, steps_of_arguments(known)
+        return rounds, steps_of_results(chunks, rounds, gram)
+
+
+def _padded(leaf: SolvedLeaf, count: int) -> SolvedLeaf:
+    """The leaf with no weight for so many results of earlier rounds."""
+    weights = np.pad(leaf.matrix.weights, ((0, 0), (0, count)))
+    return leaf._replace(matrix=replace(leaf.matrix, weights=weights))
