@@ -231,9 +231,8 @@ class CodedArray(CodedChunks, Generic[A]):
         TypeError, ValueError
             As `map`, and for decoders that estimate no errors.
         """
-        if not callable(func):
-            raise TypeError(f"func must be callable, got {type(func).__name__}")
-        return CodedRounds(self._start, self.code, func, combine, keep, memory, options)
+        checked = partial(options_of, self.code)
+        return CodedRounds(self._start, checked, self.code, func, combine, keep, memory, options)
 
     def _start(
         self,

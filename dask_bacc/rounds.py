@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from dask_bacc.asked import options_of
 from dask_bacc.coding import Code
 from dask_bacc.graphs.call import Call
-from dask_bacc.policy.options import Combine
+from dask_bacc.policy.options import Combine, RunOptions
 from dask_bacc.results.memory import RoundsMemory
 from dask_bacc.run import CodedRun
 
@@ -46,6 +45,7 @@ class CodedRounds:
     def __init__(
         self,
         start: Callable[..., CodedRun[Any]],
+        checked: Callable[[Mapping[str, Any]], RunOptions],
         code: Code,
         func: Callable[..., Any],
         combine: Combine,
@@ -53,6 +53,8 @@ class CodedRounds:
         memory: RoundsMemory | None,
         options: Mapping[str, Any],
     ) -> None:
+        if not callable(func):
+            raise TypeError(f"func must be callable, got {type(func).__name__}")
         known = {*CHOICES, *WISHES, "client"}
         if strays := sorted(options.keys() - known):
             raise TypeError(
@@ -67,7 +69,7 @@ class CodedRounds:
         self._said = {"combine": combine} | {
             name: options.get(name, default) for name, default in CHOICES.items()
         }
-        decoder = options_of(code, self._said).decoder
+        decoder = checked(self._said).decoder
         if not (decoder.uses_gram and decoder.estimates_error):
             raise ValueError(
                 f"rounds remember by kriging, and decoder={decoder.name!r} is another; use "

@@ -37,6 +37,9 @@ class ErrorEstimate:
     by_leaf: tuple[tuple[str, float], ...] = ()
     #: error of the blocks that have no more behind it than that results are alike
     alike: float = 0.0
+    #: blocks that were decoded from results of earlier rounds, too, with how many rounds before
+    #: this one their own came; None for never
+    remembered: tuple[tuple[int, int | None], ...] = ()
 
     @property
     def error(self) -> float | None:

@@ -48,6 +48,9 @@ class RunReport:
     #: estimated error of the arrays of each shape that the function returns, by where they are in
     #: its result, in the unit of `error`
     leaf_error: dict[str, float] = field(default_factory=dict, kw_only=True)
+    #: blocks that were decoded from results of earlier rounds, too, with how many rounds before
+    #: this one their own came; None for never
+    remembered: dict[int, int | None] = field(default_factory=dict, kw_only=True)
     #: why decoding started; None while the run goes on
     stopped: Stop | None
     #: seconds from submission to the answer, or until now
@@ -142,6 +145,9 @@ class RunReport:
         if self.approximate:
             errors = [f"{block} ({error:.2g})" for block, error in self.approximate.items()]
             found.append(("approximate blocks, with their errors", _some(errors)))
+        if self.remembered:
+            ages = [f"{b} ({'never' if a is None else a})" for b, a in self.remembered.items()]
+            found.append(("remembered blocks, with the rounds since", _some(ages)))
         if len(self.leaf_error) > 1 and self.error:
             errors = [f"{place} {error:.2g}" for place, error in self.leaf_error.items()]
             found.append(("errors of the arrays", _some(errors)))

@@ -238,6 +238,7 @@ class RunState:
             error=known.error if known else None,
             block_error=known.block_error if known else None,
             leaf_error=dict(known.by_leaf) if known else {},
+            remembered=dict(known.remembered) if known else {},
             kernel=", ".join(estimate.kernels) or None if estimate else None,
             noise=estimate.noise if estimate else 0.0,
             suspects=estimate.suspects if estimate else (),

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from dask_bacc.coding import Code, DecodingMatrix
-from dask_bacc.coding._typing import FloatArray, IndexArray
+from dask_bacc.coding._typing import BoolArray, FloatArray, IndexArray
 from dask_bacc.coding.decode import count_outputs
 from dask_bacc.coding.kriging.rounds import Rounds, remember
 from dask_bacc.coding.kriging.rounds_likelihood import FAMILY
@@ -87,6 +87,12 @@ class Remembering:
             for new, old in zip(there, leaves, strict=True)
         ]
 
+    def ages(self, estimated: BoolArray) -> tuple[tuple[int, int | None], ...]:
+        """Blocks that are estimated, with the rounds since their own results came."""
+        own, now = self._code.own_blocks, self._earlier.turn
+        last = {int(own[past.chunk]): now - past.turn for past in self.past}
+        return tuple((block, last.get(block)) for block in np.flatnonzero(estimated).tolist())
+
     def _grow(self, results: Mapping[int, ResultSpec]) -> None:
         """Take the results that are new into the inner products."""
         for chunk, spec in list(results.items())[len(self._taken) :]:
@@ -147,10 +153,9 @@ class Remembering:
             )
             self._earlier.found[number, which] = found.parameters
             weights[np.ix_(blocks, columns)] = found.weights
-            own = np.diag(found.covariance)
             # What blocks have returned themselves is as good as it was.
-            error[blocks] = np.where(own > 0, np.sqrt(np.maximum(own, 0.0)), error[blocks])
-            kept = np.where(own > 0, 0.0, error[blocks])
+            kept = np.where(found.returned, error[blocks], 0.0)
+            error[blocks] = kept + np.sqrt(np.diag(found.covariance))
             variance += found.variance(np.ones(len(blocks))) + float(kept.sum()) ** 2
             outlooks.append(GroupOutlook(blocks, group.chunks, found.outlook))
         matrix = DecodingMatrix(

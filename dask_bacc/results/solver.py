@@ -210,6 +210,8 @@ class Solver:
             if better is not None:
                 solved, past = better, self._remembering.past
         estimate = worst(code.k, solved, self._names, reduced=self._reduced)
+        if past and self._remembering is not None:
+            estimate = replace(estimate, remembered=self._remembering.ages(estimate.by_block > 0))
         units = tuple(leaf.unit for leaf in solved)
         matrices = [leaf.matrix for leaf in solved]
         return Solved(len(results), chunks, matrices, estimate, units, earlier=past)

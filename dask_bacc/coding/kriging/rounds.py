@@ -122,12 +122,6 @@ class Rounds:
         """Of the process at these places."""
         return shape_of(parameters, *self._between(left, right))
 
-    def of_results(self, parameters: FloatArray) -> FloatArray:
-        """Covariance of the results, with what is noise in them."""
-        among = self.covariance(parameters, self.results, self.results)
-        among[np.diag_indices(len(among))] += nugget(parameters, among)
-        return among
-
     def _between(self, left: IndexArray, right: IndexArray) -> tuple[Geometry, FloatArray]:
         when = self._when
         return self._geometry.between(left, right), self.steps[np.ix_(when[left], when[right])]
@@ -161,6 +155,8 @@ class Remembered:
     parameters: FloatArray
     #: by how much errors of results of this round, each left out, were larger than foreseen
     surprise: float
+    #: ``(k,)`` whether blocks' own results are of this round
+    returned: BoolArray
     #: what further results of this round would leave unknown
     outlook: RoundsOutlook
 
@@ -190,13 +186,20 @@ def remember(
     and 5.9; eqs. 5.10 to 5.12 for results that are left out.
     """
     parameters = rounds.likelihood().search(start) if search or start is None else start
-    among = rounds.of_results(parameters)
-    inverse = inverse_of(factorised(among))
-    cross = rounds.covariance(parameters, rounds.blocks, rounds.results)
-    weights = cross @ inverse
+    among = rounds.covariance(parameters, rounds.results, rounds.results)
+    noise = nugget(parameters, among)
+    among[np.diag_indices(len(among))] += noise
+    factor = factorised(among)
+    cross = rounds.covariance(parameters, rounds.results, rounds.blocks)
+    half, _ = lapack.dtrtrs(factor, cross, lower=1)
+    solved, _ = lapack.dtrtrs(factor, half, lower=1, trans=1)
+    weights = np.ascontiguousarray(solved.T)
+    inverse = inverse_of(factor)
     explained = inverse @ rounds.gram
     scale = float(np.trace(explained)) / (len(among) * rounds.count)
-    left = rounds.covariance(parameters, rounds.blocks, rounds.blocks) - weights @ cross.T
+    left = rounds.covariance(parameters, rounds.blocks, rounds.blocks) - half.T @ half
+    # Nothing is known better than one result tells of it.
+    left[np.diag_indices(rounds.k)] = np.maximum(np.diag(left), noise)
     # What each result is off where the others foretell it, over what it may be.
     missed = np.einsum("ij,ji->i", explained, inverse) / np.diag(inverse)
     unit = scale * rounds.count or 1.0
@@ -208,8 +211,9 @@ def remember(
     weights[there, places] = 1.0
     left[there] = left[:, there] = 0.0
     covariance = scale * max(square, 1.0) * left
+    returned = np.isin(rounds.blocks, there)
     outlook = RoundsOutlook(rounds, parameters)
-    return Remembered(weights, covariance, parameters, math.sqrt(square), outlook)
+    return Remembered(weights, covariance, parameters, math.sqrt(square), returned, outlook)
 
 
 @dataclass(frozen=True, eq=False)
