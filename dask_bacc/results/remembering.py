@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from dask_bacc.coding import Code, DecodingMatrix
 from dask_bacc.coding._typing import BoolArray, FloatArray, IndexArray
+from dask_bacc.coding.codes.base import Group
 from dask_bacc.coding.decode import count_outputs
-from dask_bacc.coding.kriging.rounds import Rounds, remember
+from dask_bacc.coding.kriging.rounds import Remembered, Rounds, remember
 from dask_bacc.coding.kriging.rounds_likelihood import FAMILY
 from dask_bacc.coding.located import Located
 from dask_bacc.coding.matrix import GroupOutlook
@@ -93,16 +94,63 @@ class Remembering:
         last = {int(own[past.chunk]): now - past.turn for past in self.past}
         return tuple((block, last.get(block)) for block in np.flatnonzero(estimated).tolist())
 
+    def foreseen(self, located: Located) -> Callable[[Collection[int]], float] | None:
+        """The error that is likely once some chunks have returned; None where nobody knows.
+
+        Parameters
+        ----------
+        located : Located
+            Where the blocks are.
+        """
+        if not self._earlier.past or (located.unknown > KNOWN).any():
+            return None
+        self._begin(self._earlier.past[-1].spec)
+        leaves = [self._expected(number, located) for number in range(len(self._grams))]
+
+        def error(chunks: Collection[int]) -> float:
+            return max(leaf(chunks) for leaf in leaves)
+
+        return error if self.past else None
+
+    def _expected(self, number: int, located: Located) -> Callable[[Collection[int]], float]:
+        """The same for a leaf."""
+        outputs = count_outputs(self.past[0].spec.sketches[number])
+        gram = self._grams[number].matrix
+        groups, row = [], np.zeros(len(gram))
+        for which, (group, columns, rounds) in enumerate(self._rounds((), gram, located, outputs)):
+            if not len(columns):
+                return _unknown
+            found = self._remember(number, which, rounds, search=False)
+            row[columns] += found.weights.sum(axis=0)
+            groups.append((group, found))
+        square = float(row @ gram @ row) / outputs if self._reduced else rms(gram, outputs) ** 2
+
+        def error(chunks: Collection[int]) -> float:
+            there = np.array(sorted(chunks), dtype=np.intp)
+            variance = 0.0
+            for group, found in groups:
+                inside = (there >= group.chunks.start) & (there < group.chunks.stop)
+                left = found.outlook.left_by(there[inside] - group.chunks.start)
+                whole = left.sum() if self._reduced else np.trace(left) / self._code.k
+                variance += found.scale * float(whole)
+            return float(np.sqrt(max(variance, 0.0) / square)) if square > 0 else np.inf
+
+        return error
+
     def _grow(self, results: Mapping[int, ResultSpec]) -> None:
         """Take the results that are new into the inner products."""
         for chunk, spec in list(results.items())[len(self._taken) :]:
             if not self._taken:
-                self.past = tuple(p for p in self._earlier.past if p.spec.matches(spec))
-                self._grams = [GrowingGram() for _ in spec.sketches]
-                for past in self.past:
-                    self._add(past.spec)
+                self._begin(spec)
             self._add(spec)
             self._taken.append(chunk)
+
+    def _begin(self, like: ResultSpec) -> None:
+        """Take in what earlier rounds have left that is like this."""
+        self.past = tuple(p for p in self._earlier.past if p.spec.matches(like))
+        self._grams = [GrowingGram() for _ in like.sketches]
+        for past in self.past:
+            self._add(past.spec)
 
     def _add(self, spec: ResultSpec) -> None:
         for gram, sketch in zip(self._grams, spec.sketches, strict=True):
@@ -121,37 +169,20 @@ class Remembering:
         """The leaf by results of all rounds, if its error is smaller so."""
         m, p = len(chunks), len(self.past)
         place = {chunk: p + row for row, chunk in enumerate(self._taken)}
-        places = [place[chunk] for chunk in chunks]
-        order = [*places, *range(p)]
+        order = [*(place[chunk] for chunk in chunks), *range(p)]
         gram = self._grams[number].matrix[np.ix_(order, order)]
         outputs = count_outputs(results[chunks[0]].sketches[number])
-        of_chunks = np.array([*chunks, *(past.chunk for past in self.past)], dtype=np.intp)
-        rounds, steps = self._steps(of_chunks, m, gram)
         unit = rms(gram[:m, :m], outputs)
         weights = np.zeros((self._code.k, m + p))
         error = leaf.matrix.error * (unit / leaf.unit)
         outlooks, variance = [], 0.0
-        for which, group in enumerate(self._code.groups):
-            inside = (of_chunks >= group.chunks.start) & (of_chunks < group.chunks.stop)
-            columns = np.flatnonzero(inside)
+        for which, (group, columns, rounds) in enumerate(
+            self._rounds(chunks, gram, located, outputs)
+        ):
             blocks = group.blocks
             if not len(columns):
                 return leaf
-            found = remember(
-                Rounds.of(
-                    group.code.generator,
-                    group.code.own_blocks,
-                    located.among(blocks).gram,
-                    of_chunks[columns] - group.chunks.start,
-                    rounds[columns],
-                    steps,
-                    gram[np.ix_(columns, columns)],
-                    outputs,
-                ),
-                self._earlier.found.get((number, which), self._earlier.start.get((number, which))),
-                search=search,
-            )
-            self._earlier.found[number, which] = found.parameters
+            found = self._remember(number, which, rounds, search=search)
             weights[np.ix_(blocks, columns)] = found.weights
             # What blocks have returned themselves is as good as it was.
             kept = np.where(found.returned, error[blocks], 0.0)
@@ -173,6 +204,37 @@ class Remembering:
         now, then = (leaf.of_sum, there.of_sum) if self._reduced else (leaf.overall, there.overall)
         return there if then < now else leaf
 
+    def _remember(self, number: int, which: int, rounds: Rounds, *, search: bool) -> Remembered:
+        """What all rounds tell of a group's blocks, from the likeliest parameters so far."""
+        known, key = self._earlier, (number, which)
+        found = remember(rounds, known.found.get(key, known.start.get(key)), search=search)
+        known.found[key] = found.parameters
+        return found
+
+    def _rounds(
+        self, chunks: Sequence[int], gram: FloatArray, located: Located, outputs: int
+    ) -> Iterator[tuple[Group, IndexArray, Rounds]]:
+        """Of every group the columns of its results, those of earlier rounds last, and these."""
+        of_chunks = np.array([*chunks, *(past.chunk for past in self.past)], dtype=np.intp)
+        rounds, steps = self._steps(of_chunks, len(chunks), gram)
+        for group in self._code.groups:
+            inside = (of_chunks >= group.chunks.start) & (of_chunks < group.chunks.stop)
+            columns = np.flatnonzero(inside)
+            yield (
+                group,
+                columns,
+                Rounds.of(
+                    group.code.generator,
+                    group.code.own_blocks,
+                    located.among(group.blocks).gram,
+                    of_chunks[columns] - group.chunks.start,
+                    rounds[columns],
+                    steps,
+                    gram[np.ix_(columns, columns)],
+                    outputs,
+                ),
+            )
+
     def _steps(
         self, chunks: IndexArray, fresh: int, gram: FloatArray
     ) -> tuple[IndexArray, FloatArray]:
@@ -187,6 +249,10 @@ class Remembering:
         if len(known) == len(arguments) and len(shapes) == 1:
             return rounds, steps_of_arguments(known)
         return rounds, steps_of_results(chunks, rounds, gram)
+
+
+def _unknown(_: Collection[int]) -> float:
+    return np.inf
 
 
 def _padded(leaf: SolvedLeaf, count: int) -> SolvedLeaf:

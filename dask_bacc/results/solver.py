@@ -204,17 +204,28 @@ class Solver:
             if self._reduced:
                 of_sum = error_of_sum(matrix, products, outputs, rows)
             solved.append(SolvedLeaf(matrix, rms(products, outputs), of_sum))
-        past: tuple[Past, ...] = ()
         if self._remembering is not None and located is not None:
             better = self._remembering.improved(solved, results, chunks, located, search=afresh)
             if better is not None:
-                solved, past = better, self._remembering.past
-        estimate = worst(code.k, solved, self._names, reduced=self._reduced)
-        if past and self._remembering is not None:
-            estimate = replace(estimate, remembered=self._remembering.ages(estimate.by_block > 0))
-        units = tuple(leaf.unit for leaf in solved)
-        matrices = [leaf.matrix for leaf in solved]
-        return Solved(len(results), chunks, matrices, estimate, units, earlier=past)
+                return self._solved(better, len(results), chunks, self._remembering)
+        return self._solved(solved, len(results), chunks)
+
+    def _solved(
+        self,
+        leaves: Sequence[SolvedLeaf],
+        count: int,
+        chunks: list[int],
+        remembering: Remembering | None = None,
+    ) -> Solved:
+        """All leaves together."""
+        estimate = worst(self._code.k, leaves, self._names, reduced=self._reduced)
+        past: tuple[Past, ...] = ()
+        if remembering is not None:
+            past = remembering.past
+            estimate = replace(estimate, remembered=remembering.ages(estimate.by_block > 0))
+        units = tuple(leaf.unit for leaf in leaves)
+        matrices = [leaf.matrix for leaf in leaves]
+        return Solved(count, chunks, matrices, estimate, units, earlier=past)
 
     def _grow(self, results: Mapping[int, ResultSpec]) -> None:
         """Take the results that are new into the inner products."""

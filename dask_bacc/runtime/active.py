@@ -11,7 +11,7 @@ from distributed import Client
 
 from dask_bacc.coding import Code
 from dask_bacc.policy.options import RunOptions
-from dask_bacc.policy.situation import Rules, Situation
+from dask_bacc.policy.situation import Foresight, Rules, Situation
 from dask_bacc.records.chunk import Attempted
 from dask_bacc.records.state import RunState
 from dask_bacc.results.encoded import Encoded
@@ -55,6 +55,8 @@ class ActiveRun:
     wanted_here: bool = False
     #: what earlier rounds have left, if it is one of several
     earlier: Earlier | None = None
+    #: what error they let expect once some chunks are in
+    foresight: Foresight | None = None
     #: wakes the loop that collects results
     wake: Callable[[], None] = nobody
     #: takes in what comes after the answer, with ``cancel="keep"``

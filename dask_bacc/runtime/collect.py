@@ -53,7 +53,9 @@ async def collect(
     """
     state = run.state
     begin = state.elapsed
-    situation = Situation(state, began=begin, came=begin, fresh=True, probed=begin)
+    situation = Situation(
+        state, began=begin, came=begin, fresh=True, probed=begin, foresight=run.foresight
+    )
     run.situation = situation
     over = state.stopped is Stop.DEADLINE
     async with (

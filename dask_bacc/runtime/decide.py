@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from dask_bacc.coding import Code, Decoder, lost_blocks
+from dask_bacc.coding._typing import AnyArray
+from dask_bacc.coding.kriging.sketch import locate
 from dask_bacc.coding.linear import rounding
 from dask_bacc.coding.patience import search_unless
+from dask_bacc.coding.threads import one_thread
 from dask_bacc.policy.options import RunOptions
 from dask_bacc.policy.situation import Foresight
 from dask_bacc.records.report import Partial
@@ -22,6 +25,7 @@ from dask_bacc.results.encoded import Encoded
 from dask_bacc.results.gaps import BlockGaps
 from dask_bacc.results.joining import Joining
 from dask_bacc.results.memory import Earlier
+from dask_bacc.results.remembering import Remembering
 from dask_bacc.results.result import FlatResult
 from dask_bacc.results.solutions import Returned, Solutions
 from dask_bacc.results.solved import Solved
@@ -100,6 +104,20 @@ class Decider:
     def seconds(self) -> float:
         """How long solving took so far."""
         return self._before + self._solutions.seconds
+
+    def foresight(self, sketches: Mapping[int, Sequence[AnyArray]]) -> Foresight | None:
+        """What error earlier rounds let expect once some chunks are in; None if they tell nothing.
+
+        Parameters
+        ----------
+        sketches : mapping of int to sequence of ndarrays
+            Of chunks, as far as they are known.
+        """
+        if self._earlier is None or not sketches:
+            return None
+        remembering = Remembering(self._code, self._earlier, reduced=self.joining.reduces)
+        with one_thread():
+            return remembering.foreseen(locate(self._code, sketches, self._encoded.precision))
 
     def restart(self) -> None:
         """Forget what was found: other results count from now on."""

@@ -18,6 +18,8 @@ from dask_bacc.runtime.submit import submit
 
 #: How often a chunk is launched once more because workers do not respond.
 ATTEMPTS = 3
+#: No task goes ahead of others.
+NOBODY_FIRST: Mapping[Key, int] = {}
 
 
 class Launcher:
@@ -28,19 +30,19 @@ class Launcher:
     client : Client
     run : RunGraph
         With all chunks.
-    parity : collection of keys
-        Tasks that give way to all others.
+    ranks : mapping of keys to int
+        Tasks that go ahead of others, or give way to them.
     retries : int
     """
 
     def __init__(
-        self, client: Client, run: RunGraph, parity: Collection[Key], retries: int
+        self, client: Client, run: RunGraph, ranks: Mapping[Key, int], retries: int
     ) -> None:
         self._client = client
         #: name of the run
         self.name = run.name
         self._run = run
-        self._parity = parity
+        self._ranks = ranks
         self._retries = retries
         # Chunks are launched from other threads and in other contexts, too.
         self._annotations = get_annotations()
@@ -79,7 +81,7 @@ class Launcher:
         """
         there = {key for key, future in self._sources.items() if not future.cancelled()}
         part = self._run.part(chunks, sources, there)
-        futures, workers = self._submit(part, workers, self._parity)
+        futures, workers = self._submit(part, workers, self._ranks)
         if sources:
             self._sources = {key: futures[key] for key in sources}
         return self._launched(self._run, dict.fromkeys(chunks, 0), futures, workers)
@@ -162,12 +164,12 @@ class Launcher:
                 self._over = True
 
     def _submit(
-        self, run: RunGraph, workers: Sequence[str], parity: Collection[Key] = ()
+        self, run: RunGraph, workers: Sequence[str], ranks: Mapping[Key, int] = NOBODY_FIRST
     ) -> tuple[dict[Key, Future[Any]], Sequence[str]]:
         """The futures, and the only workers that may make them."""
         allowed = () if self._any_worker else workers
         with annotate(**self._annotations):
-            return submit(self._client, run, parity, self._retries, allowed), allowed
+            return submit(self._client, run, ranks, self._retries, allowed), allowed
 
     def recovers(self, chunks: Collection[int]) -> None:
         """Count that these chunks are launched once more because of their workers."""

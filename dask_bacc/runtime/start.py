@@ -14,8 +14,10 @@ from distributed import Client
 from dask_bacc.coding import Code
 from dask_bacc.coding._typing import AnyArray
 from dask_bacc.graphs.call import GraphOf
+from dask_bacc.graphs.map import RunGraph
+from dask_bacc.policy.first import ahead, fewest_first
 from dask_bacc.policy.options import RunOptions
-from dask_bacc.policy.situation import Situation
+from dask_bacc.policy.situation import Foresight, Situation
 from dask_bacc.records.state import RunState
 from dask_bacc.results.encoded import Encoded
 from dask_bacc.results.memory import Earlier
@@ -65,28 +67,22 @@ def start(
     graph = graph_of(topic=topic, sketched=sketched, limit=limit, accepts=_accepted(code, options))
     slow = monitor.speeds.slow(options.timing.slow_for)
     state = RunState(code.k, code.n, options.decoder.name, name=graph.name, slow=slow)
-    parity = [chunk for chunk, own in enumerate(code.own_blocks) if own < 0]
-    launcher = Launcher(client, graph, graph.only_for(parity), options.retries)
+    launcher = Launcher(client, graph, _ranks(code, graph, earlier), options.retries)
     lost = graph.lost()
     first: Collection[int] = [chunk for chunk in range(code.n) if chunk not in lost]
     sources = set[Key]()
-    # What is estimated is no exact answer, so that only a lost block has use for it; but whoever
-    # gives a deadline takes what there is by then.
-    exact = (
-        options.copies
-        and options.rtol == 0
-        and options.deadline is None
-        and options.decoder.estimates_error
-        and len(code.first_copies) == code.k
-    )
+    exact = _only_exact(code, options)
     spares = options.launch == "backup" or (exact and options.enough <= code.k)
+    due = state.submitted + (options.deadline or math.inf)
+    decider = Decider(code, options, encoded, due, earlier)
+    foresight = None
     if spares:
-        spare = set(first).difference(code.first_copies)
+        blocks, foresight = _alone(code, options, earlier, decider, sketches)
+        spare = set(first).difference(blocks)
         first = [chunk for chunk in first if chunk not in spare]
         # Kept, so that parity can be made without making the blocks again.
         sources = graph.shared_by(spare)
         state.spare(spare)
-    due = state.submitted + (options.deadline or math.inf)
     run = ActiveRun(
         client=client,
         monitor=monitor,
@@ -96,8 +92,9 @@ def start(
         launcher=launcher,
         state=state,
         store=Store(sketches),
-        decider=Decider(code, options, encoded, due, earlier),
+        decider=decider,
         earlier=earlier,
+        foresight=foresight,
         inline=InlineResults(options.timing),
         situation=Situation(state),
         spares=spares,
@@ -115,6 +112,54 @@ def start(
         monitor.forget(graph.name)
         raise
     return Answer(run)
+
+
+def _only_exact(code: Code, options: RunOptions) -> bool:
+    """Whether only an exact answer will do.
+
+    What is estimated is no exact answer, so that only a lost block has use for it; but whoever
+    gives a deadline takes what there is by then.
+    """
+    return (
+        options.copies
+        and options.rtol == 0
+        and options.deadline is None
+        and options.decoder.estimates_error
+        and len(code.first_copies) == code.k
+    )
+
+
+def _alone(
+    code: Code,
+    options: RunOptions,
+    earlier: Earlier | None,
+    decider: Decider,
+    sketches: dict[int, list[AnyArray]],
+) -> tuple[Collection[int], Foresight | None]:
+    """Blocks that are launched without parity, and what error chunks let expect, if known."""
+    if earlier is None or options.rtol == 0:
+        return code.first_copies, None
+    foresight = decider.foresight(sketches)
+    blocks = fewest_first(
+        code.first_copies,
+        earlier.unheard,
+        enough=options.enough,
+        rtol=options.rtol,
+        foresight=foresight,
+    )
+    return blocks, foresight
+
+
+def _ranks(code: Code, graph: RunGraph, earlier: Earlier | None) -> dict[Key, int]:
+    """Which tasks go ahead of others, and which give way."""
+    own = code.own_blocks >= 0
+    # Where workers are few, the blocks' own results come first, and nothing need be estimated.
+    ranks = dict.fromkeys(graph.only_for(np.flatnonzero(~own).tolist()), -1)
+    if earlier is not None:
+        # What is known least comes first.
+        stale = ahead(np.flatnonzero(own).tolist(), earlier.unheard)
+        ranks |= {(graph.name, chunk): by for chunk, by in stale.items()}
+    return ranks
 
 
 def _accepted(code: Code, options: RunOptions) -> list[Accepts]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from operator import getitem
 from typing import Any
 
@@ -29,7 +29,7 @@ _submitting = threading.Lock()
 def submit(
     client: Client,
     run: RunGraph,
-    parity: Collection[Key],
+    ranks: Mapping[Key, int],
     retries: int,
     workers: Sequence[str] = (),
 ) -> dict[Key, Future[Any]]:
@@ -39,25 +39,23 @@ def submit(
     ----------
     client : Client
     run : RunGraph
-    parity : collection of keys
-        Tasks that give way to all others: where workers are few, the blocks' own results come
-        first, and nothing need be estimated. Views among them go ahead instead. Those that are
-        not in the run do not matter.
+    ranks : mapping of keys to int
+        Tasks that go ahead of others, or give way to them. Views among those that give way go
+        ahead instead. Those that are not in the run do not matter.
     retries : int
     workers : sequence of str
         Addresses of the only workers that may run it; none for any.
     """
     wished = get_annotations().get("priority", 0)
     # They travel with the graph, so they hold no more than it needs.
-    late = run.graph.keys() & parity
+    own = {key: ranks[key] for key in run.graph.keys() & ranks.keys()}
     # These need the thread of a block's worker for no time, and once its own chunk runs there may
     # not get it for long.
-    ahead = {key for key in late if _is_view(run.graph[key])}
-    late -= ahead
+    own |= {key: 1 for key, rank in own.items() if rank < 0 and _is_view(run.graph[key])}
 
     def priority(key: Key) -> int:
         base = wished(key) if callable(wished) else wished
-        return int(base) - (key in late) + (key in ahead)
+        return int(base) + own.get(key, 0)
 
     with (
         _submitting,

@@ -100,6 +100,20 @@ def test_few_results_do_where_the_arguments_have_not_moved(coded):
     assert off(run.result(), truth(0).sum(axis=0)) < 1e-3
 
 
+def test_few_chunks_are_launched_where_they_do(coded):
+    """And those of which nothing was heard for longest are among them."""
+    rounds = coded.rounds(gradient, rtol=0.2, enough=2, launch="backup", copies=False)
+    launched = []
+    for turn in range(8):
+        run = rounds(weights_in(turn / 10))
+        error = off(run.result(), truth(turn / 10).sum(axis=0))
+        assert error < max(3 * run.report.error, 1e-12)
+        launched.append({i for i, c in enumerate(run.report.chunks) if c.started is not None})
+    assert launched[0] == set(range(K))
+    assert all(len(chunks) < K for chunks in launched[3:])
+    assert set().union(*launched[1:]) >= set(range(K))
+
+
 def test_a_memory_that_was_pickled_goes_on(coded):
     rounds = coded.rounds(gradient, rtol=np.inf, enough=K)
     run_rounds(rounds, range(3))

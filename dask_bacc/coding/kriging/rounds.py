@@ -157,6 +157,8 @@ class Remembered:
     surprise: float
     #: ``(k,)`` whether blocks' own results are of this round
     returned: BoolArray
+    #: variance of a result, mean over outputs, where the process's own is 1
+    scale: float
     #: what further results of this round would leave unknown
     outlook: RoundsOutlook
 
@@ -210,10 +212,12 @@ def remember(
     weights[there] = 0.0
     weights[there, places] = 1.0
     left[there] = left[:, there] = 0.0
-    covariance = scale * max(square, 1.0) * left
+    scale *= max(square, 1.0)
     returned = np.isin(rounds.blocks, there)
     outlook = RoundsOutlook(rounds, parameters)
-    return Remembered(weights, covariance, parameters, math.sqrt(square), returned, outlook)
+    return Remembered(
+        weights, scale * left, parameters, math.sqrt(square), returned, scale, outlook
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,15 +238,19 @@ class RoundsOutlook:
 
     def variance(self, chunks: IndexArray) -> FloatArray:
         """``(k,)`` variances of the blocks, given results of these chunks; up to a factor."""
+        return np.diag(self.left_by(chunks))
+
+    def left_by(self, chunks: IndexArray) -> FloatArray:
+        """``(k, k)`` covariance of the blocks, given results of these chunks; up to a factor."""
         k = self.rounds.k
         covariance = self._before
         points = k + np.asarray(chunks)
         among = covariance[np.ix_(points, points)].copy()
         among[np.diag_indices(len(among))] += nugget(self.parameters, covariance)
         half, _ = lapack.dtrtrs(factorised(among), covariance[points, :k], lower=1)
-        left = np.diag(covariance)[:k] - np.einsum("ij,ij->j", half, half)
-        found: FloatArray = np.maximum(left, 0.0)
-        return found
+        left: FloatArray = covariance[:k, :k] - half.T @ half
+        left[np.diag_indices(k)] = np.maximum(np.diag(left), 0.0)
+        return left
 
     @cached_property
     def _before(self) -> FloatArray:

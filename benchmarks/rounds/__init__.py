@@ -1,0 +1,1 @@
+"""Rounds that remember, beside rounds that do not."""

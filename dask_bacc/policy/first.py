@@ -1,0 +1,62 @@
+"""Which chunks are launched first, where others may follow: pure functions of what is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+
+from dask_bacc.policy.situation import Foresight
+
+#: Share of the error that is good enough, to which chunks that are launched alone have to bring
+#: it: what is foreseen from earlier rounds may be off by as much.
+SURE = 0.7
+
+
+def fewest_first(
+    blocks: Sequence[int],
+    unheard: Callable[[int], int],
+    *,
+    enough: int,
+    rtol: float,
+    foresight: Foresight | None,
+) -> list[int]:
+    """As few of these chunks as are likely to do, those first of which least is known.
+
+    Parameters
+    ----------
+    blocks : sequence of int
+        Chunks that are blocks as they stand.
+    unheard : callable
+        Rounds since a chunk has returned.
+    enough : int
+        Results that are needed at least.
+    rtol : float
+        Error that is good enough.
+    foresight : callable, optional
+        The error that is likely once some chunks are in; None if that is not known.
+
+    Examples
+    --------
+    >>> ages = {0: 1, 1: 3, 2: 1, 3: 2}
+    >>> foreseen = lambda chunks: 0.1 / len(chunks)
+    >>> fewest_first(range(4), ages.get, enough=1, rtol=0.05, foresight=foreseen)
+    [1, 3, 0]
+    >>> fewest_first(range(4), ages.get, enough=1, rtol=0.01, foresight=foreseen)
+    [0, 1, 2, 3]
+    """
+    if foresight is not None:
+        order = sorted(blocks, key=lambda chunk: (-unheard(chunk), chunk))
+        for count in range(enough, len(order)):
+            if foresight(order[:count]) <= SURE * rtol:
+                return order[:count]
+    return list(blocks)
+
+
+def ahead(chunks: Collection[int], unheard: Callable[[int], int]) -> dict[int, int]:
+    """By how much chunks go ahead of others because nothing was heard of them for some rounds.
+
+    Examples
+    --------
+    >>> ahead([0, 1, 2], {0: 1, 1: 3, 2: 2}.get)
+    {1: 2, 2: 1}
+    """
+    return {chunk: age - 1 for chunk in chunks if (age := unheard(chunk)) > 1}
