@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import dask.array as da
 import numpy as np
@@ -16,27 +16,47 @@ from dask.typing import Key
 from distributed import Future
 
 from dask_bacc.coding._typing import FloatArray, IndexArray
-from dask_bacc.engine.tasks import Task, TaskRef
+from dask_bacc.engine.tasks import DataNode, Task, TaskRef
 from dask_bacc.graphs.cost import Work
 from dask_bacc.graphs.local import empty_meta
 from dask_bacc.graphs.products import plan_slices, together
 from dask_bacc.results.combine import member_dtypes, narrowed, reducing_row
 from dask_bacc.results.joining import Joining
 from dask_bacc.results.pytree import unflatten
-from dask_bacc.results.result import Leaf, ResultSpec
+from dask_bacc.results.result import FlatResult, Leaf, ResultSpec
 from dask_bacc.results.solved import Solved
 from dask_bacc.worker.sums import added, leaf_slice, weighted_sum, weighted_sums
+from dask_bacc.worker.task import ChunkResult
 
 #: Arrays that one task adds up when partial sums of workers come together.
 FAN_IN = 4
+
+
+class Held(NamedTuple):
+    """A result on the cluster, or one that is sent there."""
+
+    #: a future, or a task that holds the result
+    node: Future[Any] | DataNode
+    #: where it is, as far as is known
+    worker: str | None = None
+
+    @property
+    def key(self) -> Key:
+        """Of the result in graphs."""
+        key: Key = self.node.key
+        return key
+
+
+def held_here(name: str, spec: ResultSpec, result: FlatResult) -> Held:
+    """A result that is here, to be sent along."""
+    return Held(DataNode(name, ChunkResult(spec, None, result)))
 
 
 def lazy_answer(
     name: str,
     solved: Solved,
     specs: Mapping[int, ResultSpec],
-    futures: Mapping[int, Future[Any]],
-    workers: Mapping[int, str | None],
+    results: Sequence[Held],
     joining: Joining,
 ) -> Any:
     """Dask arrays of the answer in the containers of the results.
@@ -48,10 +68,8 @@ def lazy_answer(
     solved : Solved
         How the results decode; no block is lost.
     specs : mapping of int to ResultSpec
-    futures : mapping of int to Future
-        The results, on the cluster.
-    workers : mapping of int to str or None
-        Where each result is, as far as is known; results of one worker are added up there.
+    results : sequence of Held
+        Those that have weights, in their order; results of one worker are added up there.
     joining : Joining
 
     Raises
@@ -60,8 +78,8 @@ def lazy_answer(
         If results have no such axis to concatenate along.
     """
     layout = specs[solved.chunks[0]].layout
-    results = [futures[chunk] for chunk in solved.chunks]
     kinds = [specs[chunk].dtypes for chunk in solved.chunks]
+    kinds += [past.spec.dtypes for past in solved.earlier]
     finite = all(specs[chunk].finite for chunk in solved.chunks)
     answers: dict[int, da.Array] = {}
     for number, (leaf, matrix) in enumerate(zip(layout.leaves, solved.matrices, strict=True)):
@@ -74,8 +92,7 @@ def lazy_answer(
         prefix = f"{name}-{joining.combine}-{number}"
         build = _Leaf(prefix, number, dtype, meta, results, single=single, finite=finite)
         if joining.reduces:
-            places = [workers.get(chunk) for chunk in solved.chunks]
-            whole = build.reduced(reducing_row(matrix.weights, joining.combine), shape, places)
+            whole = build.reduced(reducing_row(matrix.weights, joining.combine), shape)
         else:
             place = None if axis is None else axis + len(shape) - len(leaf.shape)
             whole = build.blocks(matrix.weights, shape, place)
@@ -122,7 +139,7 @@ class _Leaf:
         leaf: int,
         dtype: np.dtype[np.generic],
         meta: Any,
-        results: Sequence[Future[Any]],
+        results: Sequence[Held],
         *,
         single: bool,
         finite: bool,
@@ -183,13 +200,11 @@ class _Leaf:
             self._graph |= {task.key: task for task in tasks}
         return self._array(tuple(sizes))
 
-    def reduced(
-        self, row: FloatArray, shape: tuple[int, ...], workers: Sequence[str | None]
-    ) -> da.Array:
+    def reduced(self, row: FloatArray, shape: tuple[int, ...]) -> da.Array:
         """The weighted sum of all results, added up on each worker before anything moves."""
         places = defaultdict[Any, list[int]](list)
         for position in np.flatnonzero(row).tolist():
-            places[workers[position] or position].append(position)
+            places[self._results[position].worker or position].append(position)
         level: list[Key] = []
         for number, used in enumerate(places.values()):
             key: Key = (f"{self._name}-worker", number)
@@ -235,7 +250,7 @@ class _Leaf:
         return Task(key, added, self._finite, *(TaskRef(part) for part in level))
 
     def _array(self, chunks: tuple[tuple[int, ...], ...]) -> da.Array:
-        results = {future.key: future for future in self._results}
+        results = {held.key: held.node for held in self._results}
         graph = HighLevelGraph.from_collections(
             self._name, {**results, **self._graph}, dependencies=()
         )

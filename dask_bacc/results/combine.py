@@ -54,7 +54,7 @@ def combine_results(
         If the answer is too large for the dtype of the results.
     """
     fresh = [results[chunk] for chunk in solved.chunks]
-    found = fresh + [past.result for past in solved.earlier]
+    found = fresh + [past.result for past in solved.earlier if past.result is not None]
     if joining.combine == "list":
         (matrix,) = solved.matrices
         return [found[place].whole for place in matrix.weights.argmax(axis=1)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dask_bacc.coding._typing import FloatArray
@@ -23,7 +23,16 @@ class Past:
     #: number of the round
     turn: int
     spec: ResultSpec
-    result: FlatResult
+    #: None if it stays on a worker
+    result: FlatResult | None
+    #: what keeps it there, and the worker's address
+    held: Any = None
+    worker: str | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its arrays, here or there."""
+        return self.spec.nbytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,22 +57,32 @@ class Earlier:
         specs: Mapping[int, ResultSpec],
         results: Mapping[int, FlatResult],
         aside: Collection[int],
+        held: Mapping[int, tuple[Any, str | None]],
     ) -> None:
         """Remember what the round has brought, but for results that look corrupted.
 
         Parameters
         ----------
-        specs, results : mappings by chunk
+        specs : mapping by chunk
+        results : mapping by chunk
+            Those that are here.
         aside : collection of int
             Chunks whose results do.
+        held : mapping by chunk
+            What keeps results on workers, and their addresses.
         """
         if self.memory is not None:
             past = [
-                Past(chunk, self.turn, specs[chunk], result)
-                for chunk, result in results.items()
-                if chunk not in aside and specs[chunk].finite
+                Past(chunk, self.turn, spec, results.get(chunk), *held.get(chunk, ()))
+                for chunk, spec in specs.items()
+                if chunk not in aside and spec.finite
             ]
             self.memory.take(past, self.found)
+
+    def on(self, workers: Collection[str]) -> Earlier:
+        """The same without what other workers have."""
+        past = tuple(p for p in self.past if p.result is not None or p.worker in workers)
+        return replace(self, past=past)
 
     def unheard(self, chunk: int) -> int:
         """Rounds since the chunk returned for the last time."""
@@ -73,6 +92,9 @@ class Earlier:
 
 class RoundsMemory:
     """The last results of every chunk, and when they were.
+
+    Of results that stay on workers, which are above ``bacc.gather-limit``, it keeps the futures;
+    they are not pickled with it.
 
     Parameters
     ----------
@@ -91,8 +113,9 @@ class RoundsMemory:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the results that are kept."""
-        return sum(past.result.nbytes for kept in self._past.values() for past in kept)
+        """Bytes of the results that are kept, here and on workers."""
+        with self._lock:
+            return sum(past.nbytes for kept in self._past.values() for past in kept)
 
     def begin(self, arguments: Any) -> Earlier:
         """A round begins with these arguments."""
@@ -124,7 +147,12 @@ class RoundsMemory:
 
     def __getstate__(self) -> dict[str, Any]:
         with self._lock:
-            return {name: value for name, value in self.__dict__.items() if name != "_lock"}
+            state = {name: value for name, value in self.__dict__.items() if name != "_lock"}
+        here = {
+            chunk: tuple(past for past in kept if past.result is not None)
+            for chunk, kept in self._past.items()
+        }
+        return state | {"_past": {chunk: kept for chunk, kept in here.items() if kept}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)

@@ -7,16 +7,25 @@ import concurrent.futures
 import threading
 import time
 import warnings
+from dataclasses import replace
 from typing import Any
 
+from dask.base import unpack_collections
+from distributed import KilledWorker
+from distributed.client import FutureCancelledError
+
 from dask_bacc.engine.scheduler import briefly, on_event_loop
-from dask_bacc.graphs.decode import lazy_answer
+from dask_bacc.graphs.decode import Held, held_here, lazy_answer
 from dask_bacc.graphs.local import lazy_copy
 from dask_bacc.runtime.active import ActiveRun
 from dask_bacc.runtime.client import on_loop
 from dask_bacc.runtime.monitors import monitor_of
+from dask_bacc.runtime.release import release
 from dask_bacc.runtime.restrict import persist_on
 from dask_bacc.runtime.stages import Decided, abandon, fetch_and_decode, run_to_answer
+
+#: Seconds between looks at workers whose results are being added up there.
+LOOK_EVERY = 1.0
 
 
 class Answer:
@@ -57,6 +66,11 @@ class Answer:
         if not self.decided.done() and not self.run.wanted_here:
             on_event_loop(self._client, self._want)
 
+    def _want_here(self) -> None:
+        """The answer is wanted here, for which its results need not be."""
+        if not self.run.decider.adds_up_there:
+            self.want()
+
     def _want(self) -> None:
         self.run.wanted_here = True
         self.run.wake()
@@ -64,7 +78,7 @@ class Answer:
     def wait(self, timeout: float | None) -> Any:
         """The answer, with its results fetched; blocks."""
         begin = time.monotonic()
-        self.want()
+        self._want_here()
         decided = self.decided.result(timeout)
         if decided.on_workers:
             left = None if timeout is None else max(begin + timeout - time.monotonic(), 0)
@@ -73,7 +87,7 @@ class Answer:
 
     async def here(self, timeout: float | None = None) -> Any:
         """The answer, with its results fetched."""
-        self.want()
+        self._want_here()
         async with asyncio.timeout(timeout):
             decided = await _shielded(self.decided)
             if decided.on_workers:
@@ -96,8 +110,12 @@ class Answer:
             if self._fetched is not None:
                 decided = await _shielded(self._fetched)
         # What it refers to is there for as long as the run keeps it, or is copied.
+        return await self._on_workers(decided)
+
+    async def _on_workers(self, decided: Decided) -> Any:
+        """The answer as dask arrays, which workers begin to make."""
         answer = await asyncio.to_thread(self._as_dask_arrays, decided)
-        if available := monitor.available():
+        if available := monitor_of(self._client).available():
             answer = await persist_on(self._client, answer, available)
         return answer
 
@@ -107,12 +125,21 @@ class Answer:
         if not decided.on_workers:
             layout = next(iter(specs.values())).layout
             return lazy_copy(decided.answer, run.code.k, layout, joining, run.name)
-        workers = {chunk: run.state.records[chunk].worker for chunk in decided.solved.chunks}
-        futures = {
-            chunk: run.launcher.futures[run.state.attempted(chunk)]
-            for chunk in decided.solved.chunks
-        }
-        return lazy_answer(run.name, decided.solved, specs, futures, workers, joining)
+        solved, results = decided.solved, list[Held]()
+        for chunk in solved.chunks:
+            future = run.launcher.futures.get(run.state.attempted(chunk))
+            if future is not None:
+                results.append(Held(future, run.state.records[chunk].worker))
+            else:
+                name = f"{run.name}-here-{chunk}"
+                results.append(held_here(name, specs[chunk], decided.here[chunk]))
+        for number, past in enumerate(solved.earlier):
+            if past.result is None:
+                results.append(Held(past.held, past.worker))
+            else:
+                name = f"{run.name}-before-{number}"
+                results.append(held_here(name, past.spec, past.result))
+        return lazy_answer(run.name, solved, specs, results, joining)
 
     def warn(self) -> None:
         """Tell what the answer lacks to who called the caller of this."""
@@ -150,8 +177,38 @@ class Answer:
             return self._fetched
 
     async def _fetch_here(self) -> Decided:
-        self.run.wanted_here = True
-        return await fetch_and_decode(self.run)
+        run, decided = self.run, self.decided.result()
+        if run.decider.adds_up_there:
+            if (summed := await self._added_up(decided)) is not None:
+                await release(run, "cancel")
+                run.forget_results()
+                run.notify()
+                return summed
+            run.decider.forget_earlier()
+        run.wanted_here = True
+        return await fetch_and_decode(run)
+
+    async def _added_up(self, decided: Decided) -> Decided | None:
+        """The answer by sums on the workers; None if one of them is lost or hangs."""
+        run, monitor = self.run, monitor_of(self._client)
+        solved = decided.solved
+        holders = {run.state.records[chunk].worker for chunk in solved.chunks}
+        holders |= {past.worker for past in solved.earlier if past.result is None}
+        collections, repack = unpack_collections(await self._on_workers(decided))
+        futures = self._client.compute(collections, optimize_graph=False)
+        gathered = asyncio.ensure_future(self._client.gather(futures, asynchronous=True))
+        patience = run.options.timing.unresponsive_after
+        while not gathered.done():
+            await asyncio.wait([gathered], timeout=LOOK_EVERY)
+            async with briefly():
+                await monitor.refresh(self._client)
+            if not holders <= monitor.workers - monitor.unresponsive(patience):
+                await self._client.cancel(futures, asynchronous=True)
+        try:
+            (answer,) = repack(await gathered)
+        except (KilledWorker, FutureCancelledError):
+            return None
+        return replace(decided, answer=answer)
 
 
 async def _shielded(future: concurrent.futures.Future[Decided]) -> Decided:

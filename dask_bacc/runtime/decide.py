@@ -119,6 +119,18 @@ class Decider:
         with one_thread():
             return remembering.foreseen(locate(self._code, sketches, self._encoded.precision))
 
+    @property
+    def adds_up_there(self) -> bool:
+        """Whether results that workers hold are added up there, and only sums come here."""
+        encoded = self._encoded
+        plain = encoded.label is None and encoded.gaps is None
+        return self._earlier is not None and self.joining.reduces and plain
+
+    def forget_earlier(self) -> None:
+        """What earlier rounds have left cannot be had."""
+        self._earlier = None
+        self.restart()
+
     def restart(self) -> None:
         """Forget what was found: other results count from now on."""
         self._before = self.seconds

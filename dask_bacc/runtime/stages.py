@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
+
+from distributed import Future
 
 from dask_bacc.coding import lost_blocks
 from dask_bacc.records.errors import DecodeError, no_answer, warning_about
 from dask_bacc.records.events import Stop
+from dask_bacc.results.result import FlatResult
 from dask_bacc.results.solved import Solved
 from dask_bacc.runtime.active import ActiveRun
 from dask_bacc.runtime.collect import collect, fetcher_of
@@ -26,6 +30,8 @@ class Decided:
     answer: Any = None
     #: whether they are
     on_workers: bool = False
+    #: those that are here nevertheless
+    here: Mapping[int, FlatResult] = field(default_factory=dict)
 
 
 async def run_to_answer(run: ActiveRun) -> Decided:
@@ -38,7 +44,7 @@ async def run_to_answer(run: ActiveRun) -> Decided:
     """
     run.began = True
     state, options = run.state, run.options
-    going_on = False
+    going_on = on_workers = False
     try:
         try:
             state.stopped = await collect(run, run.launcher.futures, options.deadline)
@@ -48,7 +54,9 @@ async def run_to_answer(run: ActiveRun) -> Decided:
         finally:
             if not going_on:
                 await release(run, options.cancel, keep=_kept(run))
-        return await _decide(run)
+        decided = await _decide(run)
+        on_workers = decided.on_workers
+        return decided
     except BaseException as error:
         if isinstance(error, DecodeError) and not error.results:
             error.results = run.store.values()
@@ -67,7 +75,7 @@ async def run_to_answer(run: ActiveRun) -> Decided:
             except asyncio.CancelledError:
                 run.refining.cancel()
                 raise
-        if not going_on and not run.store.on_workers:
+        if not going_on and not on_workers:
             run.forget_results()
         run.notify()
 
@@ -122,12 +130,14 @@ async def _decide(run: ActiveRun) -> Decided:
     if lost := lost_blocks(solved.estimate.by_block):
         reason = f"blocks {', '.join(map(str, lost))} are lost"
         raise no_answer(state.report(), reason, integers=integers)
-    if run.store.on_workers:
-        decided = Decided(solved, on_workers=True)
+    if run.store.on_workers or any(past.result is None for past in solved.earlier):
+        decided = Decided(solved, on_workers=True, here=returned.results)
     else:
         decided = Decided(solved, await run.decider.answer(solved, returned.results))
-        if run.earlier is not None:
-            run.earlier.keep(returned.specs, returned.results, solved.estimate.suspects)
+    if run.earlier is not None:
+        held = {chunk: _held(run, chunk) for chunk in run.store.on_workers}
+        suspects = solved.estimate.suspects
+        run.earlier.keep(returned.specs, returned.results, suspects, held)
     state.answered = True
     state.warning = warning_about(
         state.report(),
@@ -142,6 +152,11 @@ async def _decide(run: ActiveRun) -> Decided:
 def _kept(run: ActiveRun) -> list[int]:
     """Chunks whose results stay on the cluster: all, or none once all are here."""
     return list(run.store.specs) if run.store.on_workers else []
+
+
+def _held(run: ActiveRun, chunk: int) -> tuple[Future[Any], str | None]:
+    """What keeps a result on a worker, and which."""
+    return run.launcher.futures[run.state.attempted(chunk)], run.state.records[chunk].worker
 
 
 def _restore(run: ActiveRun) -> None:

@@ -64,6 +64,9 @@ def start(
     axes = [cut.axis for cut in encoded.cuts]
     sketched = dict.fromkeys(set(wanted) - sketches.keys(), axes)
     limit = parse_bytes(dask.config.get("bacc.gather-limit"))
+    if earlier is not None and monitor.workers:
+        hung = monitor.unresponsive(options.timing.unresponsive_after)
+        earlier = earlier.on(monitor.workers - hung)
     graph = graph_of(topic=topic, sketched=sketched, limit=limit, accepts=_accepted(code, options))
     slow = monitor.speeds.slow(options.timing.slow_for)
     state = RunState(code.k, code.n, options.decoder.name, name=graph.name, slow=slow)
@@ -100,7 +103,7 @@ def start(
         spares=spares,
         exact=exact,
         # What comes after the answer is to refine it here.
-        wanted_here=options.cancel == "keep" or earlier is not None,
+        wanted_here=options.cancel == "keep",
     )
     state.submit(first)
     state.give_up(lost)
