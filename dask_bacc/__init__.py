@@ -13,6 +13,7 @@ from dask_bacc.records.chunk import Attempt, ChunkRecord
 from dask_bacc.records.errors import CombineError, DecodeError, ResultError
 from dask_bacc.records.events import RunEvent
 from dask_bacc.records.report import Partial, RunReport
+from dask_bacc.rounds import CodedRounds
 from dask_bacc.run import CodedRun
 from dask_bacc.worker.task import should_stop
 
@@ -24,6 +25,7 @@ __all__ = [
     "Attempt",
     "ChunkRecord",
     "CodedArray",
+    "CodedRounds",
     "CodedRun",
     "CombineError",
     "DecodeError",
