@@ -37,6 +37,8 @@ class CodedRounds:
 
     Attributes
     ----------
+    rtol : float or None
+        Error that is good enough, which may be changed from round to round.
     memory : RoundsMemory
         What rounds have returned, at most `keep` results of every chunk; pickle it to go on
         later, over the same chunks.
@@ -76,6 +78,7 @@ class CodedRounds:
                 "decoder='kriging', or map"
             )
         self._start, self._code, self._func = start, code, func
+        self.rtol = options.get("rtol")
         self._wishes = {name: options.get(name) for name in WISHES}
         self._client = options.get("client")
         self.memory = RoundsMemory(keep) if memory is None else memory
@@ -92,7 +95,7 @@ class CodedRounds:
         -------
         CodedRun
         """
-        said = dict(self._said)
+        said = self._said | {"rtol": self.rtol}
         if said["enough"] is None and self.memory.has(range(self._code.n)):
             said["enough"] = max(1, round(FEW * self._code.k))
         call = Call(self._func, args, kwargs)

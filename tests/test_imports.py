@@ -32,7 +32,7 @@ FLOORS = (
     ("blocks", "planning"),
     ("params",),
     ("__init__",),
-    ("demo",),
+    ("demo", "learn"),
     ("cli",),
 )
 RANK = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -32,7 +33,11 @@ class Past:
     @property
     def nbytes(self) -> int:
         """Bytes of its arrays, here or there."""
-        return self.spec.nbytes
+        dtypes = self.spec.dtypes
+        return sum(
+            math.prod(leaf.shape) * sum(dtypes[member].itemsize for member in leaf.members)
+            for leaf in self.spec.layout.leaves
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -159,14 +159,6 @@ class ResultSpec:
     #: whether the result has neither NaN nor infinity, which are zero in sketches and samples
     finite: bool = True
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all arrays."""
-        return sum(
-            math.prod(leaf.shape) * sum(self.dtypes[member].itemsize for member in leaf.members)
-            for leaf in self.layout.leaves
-        )
-
     def matches(self, other: ResultSpec) -> bool:
         """Whether they are alike but for dtypes, as those of all chunks must be."""
         return self.layout == other.layout

