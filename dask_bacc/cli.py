@@ -48,19 +48,29 @@ def bacc() -> None:
     show_default=True,
     help="Seconds after which an answer is no longer waited for.",
 )
-def demo(output: Path, patience: float) -> None:
+@click.option(
+    "--job",
+    type=click.Choice(["map", "train"]),
+    default="map",
+    show_default=True,
+    help="Three functions that are mapped, or a network that is trained.",
+)
+def demo(output: Path, patience: float, job: str) -> None:
     """Lose a worker and slow another, and get three answers all the same.
 
     A linear, a smooth and a rough function are mapped over 5,000 handwritten digits on eight
     worker processes, of which one is stopped and one runs at a tenth of its speed; and again with
-    map_blocks in the same situation.
+    map_blocks in the same situation. Or a network learns the digits, in the same situation, by
+    rounds that remember, by leaving out who is late, and by waiting for all.
     """
+    extras = "demo,learn" if job == "train" else "demo"
     try:
-        from dask_bacc.demo.run import run_demo
+        name = "dask_bacc.demo.training" if job == "train" else "dask_bacc.demo.run"
+        run_demo = importlib.import_module(name).run_demo
     except ImportError as error:
         raise click.ClickException(
             f"the demo needs packages that are not installed ({error.name}); "
-            "install them with: pip install 'dask-bacc[demo]'"
+            f"install them with: pip install 'dask-bacc[{extras}]'"
         ) from error
     if not output.absolute().parent.is_dir():
         raise click.BadParameter(f"there is no directory {output.parent}", param_hint="--output")

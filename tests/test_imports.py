@@ -32,7 +32,8 @@ FLOORS = (
     ("blocks", "planning"),
     ("params",),
     ("__init__",),
-    ("demo", "learn"),
+    ("learn",),
+    ("demo",),
     ("cli",),
 )
 RANK = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
@@ -43,7 +44,7 @@ ONLY = {
     "results": {"coding", "records"},
     "engine": set[str](),
     "display": {"coding", "policy", "records"},
-    "demo": {"__init__", "display"},
+    "demo": {"__init__", "display", "learn"},
     "cli": {"__init__", "demo", "planning", "runtime"},
 }
 NO_DASK = ("coding", "records", "policy", "results")

@@ -7,11 +7,16 @@ from typing import Any
 
 import dask.array as da
 import numpy as np
-from distributed import Client, wait
+from distributed import Client
 
 from dask_bacc.api import encode
 from dask_bacc.array import CodedArray
 from dask_bacc.coding._typing import AnyArray
+from dask_bacc.learn.assigned import Assigned, Assignment
+from dask_bacc.learn.policies import LOAD, Policy
+
+#: Of the beta distribution of shares, where rows are mixed.
+MIXUP = 0.2
 
 
 class Batches:
@@ -28,10 +33,18 @@ class Batches:
         Minibatches of an epoch.
     order : (r,) ndarray of int, optional
         Rows in this order, for arrays of NumPy.
+    seed : int
+        Of what is drawn to mix rows.
     """
 
     def __init__(
-        self, x: Any, y: Any, k: int, batches: int, order: AnyArray | None = None
+        self,
+        x: Any,
+        y: Any,
+        k: int,
+        batches: int,
+        order: AnyArray | None = None,
+        seed: int = 0,
     ) -> None:
         x, y = plain(x), plain(y)
         if len(x) != len(y):
@@ -48,22 +61,56 @@ class Batches:
         self.k, self.batches = k, batches
         self._x, self._y = x, y
         self._coded: dict[tuple[str, int, int], CodedArray[Any]] = {}
+        self._seed = seed
 
     def __len__(self) -> int:
         return self.batches
 
-    def coded(self, batch: int, code: str, n: int, client: Client | None) -> CodedArray[Any]:
+    def coded(self, batch: int, policy: Policy, n: int, client: Client | None) -> CodedArray[Any]:
         """The chunks of a minibatch, on workers."""
-        key = (code, n, batch)
+        mixed = "mixup" if policy.mixup else policy.code
+        key = (policy.name if policy.assignment is not None else mixed, n, batch)
         if key not in self._coded:
             arrays = (self._slice(self._x, batch), self._slice(self._y, batch))
-            coded: Any = encode(*arrays, k=self.k, n=n, code=code, axis=0)
+            coded: Any
+            if policy.assignment is not None:
+                coded = self._assigned(arrays, policy.assignment)
+            else:
+                if policy.mixup:
+                    arrays = self._mixed_up(arrays, batch)
+                coded = encode(*arrays, k=self.k, n=n, code=policy.code, axis=0)
             with nullcontext() if client is None else client.as_current():
                 coded = coded.persist()
-            wait(coded)
             self._coded[key] = coded
         found: CodedArray[Any] = self._coded[key]
         return found
+
+    def _assigned(self, arrays: tuple[Any, ...], assignment: Assignment) -> CodedArray[Any]:
+        """Chunks of several parts as they stand, with the factors of their rows."""
+        matrix = assignment(self.k, min(LOAD, self.k))
+        parts = [np.flatnonzero(row) for row in matrix]
+        stacked = [
+            _joined([_rows(array, part, self.rows) for held in parts for part in held.tolist()])
+            for array in arrays
+        ]
+        factors = np.concatenate(
+            [np.repeat(row[held], self.rows) for row, held in zip(matrix, parts, strict=True)]
+        )
+        coded = encode(*stacked, factors.astype(np.float32), k=self.k, code="uncoded", axis=0)
+        graph = coded.__dask_graph__()
+        return CodedArray(graph, coded.parts, Assigned.by(matrix))
+
+    def _mixed_up(self, arrays: tuple[Any, ...], batch: int) -> tuple[Any, ...]:
+        """Every row mixed with another one (Zhang et al., "mixup", ICLR 2018)."""
+        count = self.k * self.rows
+        rng = np.random.default_rng((self._seed, batch))
+        share = rng.beta(MIXUP, MIXUP, count).astype(np.float32)
+        mixed = []
+        for array in arrays:
+            own = share.reshape(-1, *(1,) * (array.ndim - 1))
+            other = _joined([array[count // 2 :], array[: count // 2]])
+            mixed.append(own * array + (1 - own) * other)
+        return tuple(mixed)
 
     def targets(self) -> tuple[AnyArray, AnyArray]:
         """``(k, c)`` sums of what is wanted of the rows of each block, and of its squares."""
@@ -78,8 +125,17 @@ class Batches:
         """The minibatch's rows of every block, block after block."""
         whole = self.batches * self.rows
         first = [block * whole + batch * self.rows for block in range(self.k)]
-        join = da.concatenate if isinstance(array, da.Array) else np.concatenate
-        return join([array[start : start + self.rows] for start in first])
+        return _joined([array[start : start + self.rows] for start in first])
+
+
+def _joined(arrays: list[Any]) -> Any:
+    join = da.concatenate if isinstance(arrays[0], da.Array) else np.concatenate
+    return join(arrays)
+
+
+def _rows(array: Any, part: int, rows: int) -> Any:
+    """The rows of a part."""
+    return array[part * rows : (part + 1) * rows]
 
 
 def plain(array: Any) -> Any:

@@ -134,6 +134,13 @@ def row_losses(criterion: nn.Module, predicted: Any, wanted: Any) -> Any:
     return losses if losses.ndim <= 1 else losses.flatten(1).mean(dim=1)
 
 
+def weighed_gradient(
+    x: AnyArray, y: AnyArray, factors: AnyArray, weights: AnyArray, model: Model, turn: str
+) -> AnyArray:
+    """The same of losses that are weighed, each row's by a factor, ``(r,)``."""
+    return _gradient(x, y, weights, model, turn, factors)
+
+
 def summed_gradient(
     x: AnyArray, y: AnyArray, weights: AnyArray, model: Model, turn: str
 ) -> AnyArray:
@@ -152,6 +159,17 @@ def summed_gradient(
     -------
     (p + 1,) ndarray
     """
+    return _gradient(x, y, weights, model, turn)
+
+
+def _gradient(
+    x: AnyArray,
+    y: AnyArray,
+    weights: AnyArray,
+    model: Model,
+    turn: str,
+    factors: AnyArray | None = None,
+) -> AnyArray:
     module, criterion = _unpickled(model)
     set_flat(module, weights)
     module.zero_grad(set_to_none=True)
@@ -161,7 +179,10 @@ def summed_gradient(
         # Rows of all chunks have the same masks: a row of a mixture stands for rows of blocks.
         torch.manual_seed(model.seed + int(turn))
         predicted = module(rows)
-    loss = row_losses(criterion, predicted, wanted).sum()
+    losses = row_losses(criterion, predicted, wanted)
+    if factors is not None:
+        losses = losses * torch.from_numpy(np.ascontiguousarray(factors)).to(dtype)
+    loss = losses.sum()
     loss.backward()
     parts = [
         np.zeros(p.numel(), np.float32) if p.grad is None else p.grad.numpy().ravel()

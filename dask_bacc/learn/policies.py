@@ -9,9 +9,12 @@ from typing import Any
 
 from dask_bacc.coding import Decoder
 from dask_bacc.coding.decoders import Rescaled
+from dask_bacc.learn.assigned import Assignment, OfSum, cyclic, fractional, stochastic
 
 #: Share of the blocks that policies which wait for no stragglers do not wait for, at least one.
 IGNORED = 1 / 6
+#: Parts in a chunk where gradients are coded.
+LOAD = 2
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,15 @@ class Policy:
     estimates: bool = False
     #: whether blocks are weighed by how often they return
     weighed: bool = False
+    #: of parts to chunks that hold `LOAD` of them each, where gradients are coded and not data
+    assignment: Assignment | None = None
+    #: whether rows are mixed with others of all blocks, for a regular network and not for a code
+    mixup: bool = False
+
+    @property
+    def decoder_ignores(self) -> bool:
+        """Whether what is missing is left out."""
+        return isinstance(self.decoder, OfSum) and self.decoder.in_the_mean
 
     def options(self, k: int, gradient_rtol: float, chances: tuple[float, ...]) -> dict[str, Any]:
         """Options of a round.
@@ -51,7 +63,9 @@ class Policy:
             Of blocks to return, if they are weighed.
         """
         found: dict[str, Any] = {"copies": self.copies, "decoder": self.decoder}
-        if self.estimates:
+        if self.assignment is not None and not self.decoder_ignores:
+            found |= {"rtol": math.inf, "enough": 1}
+        elif self.estimates:
             found["rtol"] = gradient_rtol
         elif self.waits:
             found["rtol"] = 0.0
@@ -97,5 +111,14 @@ POLICIES: Mapping[str, Policy] = {
             estimates=True,
             remembers=True,
         ),
+        Policy("fractional", "fractional repetition", decoder=OfSum(), assignment=fractional),
+        Policy("cyclic", "cyclic gradient code", decoder=OfSum(), assignment=cyclic),
+        Policy(
+            "stochastic",
+            "stochastic gradient coding",
+            decoder=OfSum(in_the_mean=True),
+            assignment=stochastic,
+        ),
+        Policy("mixup", "mixup, wait for all", waits=True, mixup=True),
     )
 }

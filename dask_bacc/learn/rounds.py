@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 from distributed import Client
 
 from dask_bacc.coding._typing import AnyArray
+from dask_bacc.learn.advice import unlikeness
 from dask_bacc.learn.data import Batches
-from dask_bacc.learn.model import Model, summed_gradient
+from dask_bacc.learn.model import Model, summed_gradient, weighed_gradient
 from dask_bacc.learn.policies import Policy
 from dask_bacc.records.report import RunReport
 from dask_bacc.rounds import CodedRounds
@@ -21,22 +23,30 @@ class Gradients:
     Parameters
     ----------
     data : Batches
-    k, n : int
-        Blocks, and chunks where there are more.
+    n : int
+        Chunks, where there are more than blocks.
     deadline : float, optional
         Seconds of a round at most.
     client : distributed.Client, optional
     """
 
     def __init__(
-        self, data: Batches, k: int, n: int, deadline: float | None, client: Client | None
+        self, data: Batches, n: int, deadline: float | None, client: Client | None
     ) -> None:
         self._data = data
-        self._k, self._n = k, n
+        self._k, self._n = data.k, n
+        self.batches = data.batches
+        #: of a minibatch
+        self.rows = data.k * data.rows
         self._deadline = deadline
         self._client = client
         #: of minibatches, for each number of the round's policy
         self._rounds: dict[int, CodedRounds] = {}
+
+    @cached_property
+    def unlike(self) -> float:
+        """How unlike the blocks are, as `unlikeness` has it."""
+        return unlikeness(*self._data.targets(), self._data.rows * self.batches)
 
     def of(
         self,
@@ -64,7 +74,7 @@ class Gradients:
             Number of the round.
         """
         n = self._n if policy.redundant else self._k
-        coded = self._data.coded(batch, policy.code, n, self._client)
+        coded = self._data.coded(batch, policy, n, self._client)
         options = policy.options(self._k, rtol, chances) | {
             "deadline": self._deadline,
             "client": self._client,
@@ -78,5 +88,6 @@ class Gradients:
             rounds.rtol = rtol
             run = rounds(*arguments)
         else:
-            run = coded.map(summed_gradient, *arguments, combine="sum", kwargs={}, **options)
+            func = summed_gradient if policy.assignment is None else weighed_gradient
+            run = coded.map(func, *arguments, combine="sum", kwargs={}, **options)
         return run.result(), run.report

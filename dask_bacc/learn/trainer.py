@@ -15,7 +15,7 @@ from distributed import Client
 from sklearn.base import BaseEstimator
 from torch import nn
 
-from dask_bacc.learn.advice import Advice, unlikeness
+from dask_bacc.learn.advice import Advice
 from dask_bacc.learn.data import Batches, one_hot, plain
 from dask_bacc.learn.model import check_module
 from dask_bacc.learn.policies import POLICIES
@@ -75,6 +75,8 @@ class CodedTrainer(BaseEstimator):  # type: ignore[misc]
         Where events for TensorBoard are written.
     on_epoch : callable, optional
         Called with a line about each epoch; `print`, say.
+    on_round : callable, optional
+        Called after each round with the number of rounds so far; what it raises ends the training.
 
     Examples
     --------
@@ -86,6 +88,9 @@ class CodedTrainer(BaseEstimator):  # type: ignore[misc]
     True
     >>> client.close()
     """
+
+    _writer: Any
+    _known: tuple[Any, Any, Gradients] | None
 
     def __init__(
         self,
@@ -110,6 +115,7 @@ class CodedTrainer(BaseEstimator):  # type: ignore[misc]
         client: Client | None = None,
         log_dir: str | Path | None = None,
         on_epoch: Callable[[str], Any] | None = None,
+        on_round: Callable[[int], Any] | None = None,
     ) -> None:
         self.module = module
         self.criterion = criterion
@@ -131,6 +137,7 @@ class CodedTrainer(BaseEstimator):  # type: ignore[misc]
         self.client = client
         self.log_dir = log_dir
         self.on_epoch = on_epoch
+        self.on_round = on_round
 
     def fit(self, x: Any, y: Any) -> Self:
         """Train from the module's weights on, for `max_epochs`.
@@ -159,28 +166,26 @@ class CodedTrainer(BaseEstimator):  # type: ignore[misc]
         """Train on, for some epochs; `x` and `y` as in `fit`."""
         if not hasattr(self, "training_"):
             self._begin()
-        training = self.training_
-        rows, order = len(plain(x)), None
-        if self.shuffle and not isinstance(plain(x), da.Array):
-            order = np.random.default_rng(self.seed).permutation(rows)
-        data = Batches(x, self._wanted(plain(y)), self.k, self.batches, order)
-        unlike = unlikeness(*data.targets(), data.rows * self.batches)
-        n = self.n or math.ceil(1.5 * self.k)
-        gradients = Gradients(data, self.k, n, self.deadline, self.client)
+        # Who goes on with the same data has it on the workers, with what rounds remember.
+        if self._known is None or self._known[0] is not x or self._known[1] is not y:
+            self._known = x, y, self._encoded(x, y)
         for _ in range(epochs):
             begin = time.perf_counter()
-            training.epoch(gradients, self.batches, data.rows * self.k, unlike)
+            self.training_.epoch(self._known[2], self.on_round)
             self._tell(time.perf_counter() - begin)
         return self
 
-    def predict(self, x: Any) -> Any:
-        """Classes with the largest chances, or what the module gives where there are none.
+    def _encoded(self, x: Any, y: Any) -> Gradients:
+        """Rounds of gradients over these rows."""
+        order = None
+        if self.shuffle and not isinstance(plain(x), da.Array):
+            order = np.random.default_rng(self.seed).permutation(len(plain(x)))
+        data = Batches(x, self._wanted(plain(y)), self.k, self.batches, order, self.seed)
+        n = self.n or math.ceil(1.5 * self.k)
+        return Gradients(data, n, self.deadline, self.client)
 
-        Parameters
-        ----------
-        x : (r, ...) array
-            Of dask arrays, the answer is one too.
-        """
+    def predict(self, x: Any) -> Any:
+        """Classes with the largest chances, or what the module gives; lazily of dask arrays."""
         outputs = outputs_of(self.module_, x)
         return outputs.argmax(axis=1) if self._classifies else outputs
 
@@ -255,7 +260,7 @@ class CodedTrainer(BaseEstimator):  # type: ignore[misc]
             gradient_rtol=self.gradient_rtol,
             clip=self.clip,
         )
-        self._writer: Any = None
+        self._writer = self._known = None
 
     def _wanted(self, y: Any) -> Any:
         """Rows of chances, where classes are given."""

@@ -23,7 +23,7 @@ from dask_bacc.learn.rounds import Gradients
 #: Policy that is chosen from how the first rounds went, the policy of these, and their number.
 ADVISED, FIRST, TRIED = "advised", "rounds", 12
 #: Share of a gradient's own sampling noise that its error may be, and the most that it may be.
-OF_NOISE, MOST = 0.3, 0.5
+OF_NOISE, MOST = 0.5, 0.5
 #: How much of what is known of that noise the next minibatch leaves.
 KEPT = 0.8
 
@@ -72,21 +72,13 @@ class Training:
         schedule = None if scheduler is None else scheduler(chosen)
         return cls(own, chosen, schedule, Model.of(module, criterion, seed), **options)
 
-    def epoch(self, gradients: Gradients, batches: int, rows: int, unlike: float) -> None:
-        """One step for each minibatch.
-
-        Parameters
-        ----------
-        gradients : Gradients
-        batches : int
-        rows : int
-            Of a minibatch.
-        unlike : float
-            How unlike the blocks are, as `unlikeness` has it.
-        """
-        for batch in range(batches):
-            self._advise(unlike)
-            self._step(gradients, batch, rows)
+    def epoch(self, gradients: Gradients, on_round: Callable[[int], Any] | None = None) -> None:
+        """One step for each minibatch, each followed by a call with the number of rounds."""
+        for batch in range(gradients.batches):
+            self._advise(gradients)
+            self._step(gradients, batch, gradients.rows)
+            if on_round is not None:
+                on_round(len(self.ledger))
         if self.schedule is not None:
             self.schedule.step()
         self.epochs += 1
@@ -109,10 +101,10 @@ class Training:
         for name, value in state["rest"].items():
             setattr(self, name, value)
 
-    def _advise(self, unlike: float) -> None:
+    def _advise(self, gradients: Gradients) -> None:
         """Choose the policy, once it is known how the first rounds went."""
         if self.asked == ADVISED and self.advice is None and len(self.ledger) >= TRIED:
-            self.advice = recommend(unlike, persistence(self.ledger.late))
+            self.advice = recommend(gradients.unlike, persistence(self.ledger.late))
             self.policy = self.advice.policy
 
     def _step(self, gradients: Gradients, batch: int, rows: int) -> None:

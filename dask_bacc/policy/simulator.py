@@ -55,6 +55,7 @@ def simulate(
     error: Error | None = None,
     rtol: float = 0.0,
     timing: Timing = DEFAULT_TIMING,
+    first: Sequence[int] | None = None,
 ) -> SimulatedRun:
     """Simulate a run.
 
@@ -86,6 +87,9 @@ def simulate(
         Error that is good enough.
     timing : Timing
         After which hung workers are known.
+    first : sequence of int, optional
+        Chunks that are launched at once, in this order; with `error`, what they are foreseen to
+        leave is known before anything has come. By default all, or with `patience` the blocks.
 
     Examples
     --------
@@ -101,11 +105,9 @@ def simulate(
     """
     times = _Times(seconds, workers, hung)
     state = RunState(code.k, code.n, decoder.name, clock=lambda: times.now)
-    first = list(range(code.n))
-    if patience is not None:
-        first = list(code.first_copies)
-        state.spare(set(range(code.n)).difference(first))
-    times.queue.extend((chunk, 0) for chunk in first)
+    started = first or (range(code.n) if patience is None else code.first_copies)
+    state.spare(set(range(code.n)).difference(started))
+    times.queue.extend((chunk, 0) for chunk in started)
     rules = Rules(
         code,
         decoder,
@@ -121,6 +123,8 @@ def simulate(
     )
     # With nobody to find, nobody is looked for.
     situation = Situation(state, probed=0.0 if hung else math.inf)
+    if first is not None:
+        situation.foresight = error
     while True:
         times.assign(state)
         match next_step(rules, situation, times.now):
