@@ -148,10 +148,6 @@ class CodedTrainer(BaseEstimator):  # type: ignore[misc]
             Rows and what is wanted of them: NumPy, dask or xarray. Of a cross-entropy, `y` are
             classes or their chances.
 
-        Returns
-        -------
-        CodedTrainer
-
         Raises
         ------
         ValueError, TypeError

@@ -22,6 +22,8 @@ class Choice:
     enough: int | None = None
     #: whether late blocks may run once more
     copies: bool = True
+    #: whether it is a round of many, which remembers those before
+    remembers: bool = False
 
     @property
     def options(self) -> dict[str, Any]:
@@ -29,7 +31,7 @@ class Choice:
         return {"launch": self.launch, "enough": self.enough, "copies": self.copies}
 
 
-def choices(k: int, *, copies: bool = True) -> list[Choice]:
+def choices(k: int, *, copies: bool = True, rounds: bool = False) -> list[Choice]:
     """Plain blocks, copies, repetition, and parity of several sizes.
 
     Parameters
@@ -38,6 +40,8 @@ def choices(k: int, *, copies: bool = True) -> list[Choice]:
         Number of blocks.
     copies : bool
         Whether the function may run twice on a block.
+    rounds : bool
+        Whether it is mapped again and again.
 
     Examples
     --------
@@ -57,5 +61,12 @@ def choices(k: int, *, copies: bool = True) -> list[Choice]:
         if (few := math.ceil(0.7 * k)) >= 5 and more >= math.ceil(k / 2):
             found.append(
                 Choice(f"{name}, fewer", "systematic", k + more, enough=few, copies=copies)
+            )
+        if rounds:
+            few = max(1, round(0.5 * k))
+            found.append(
+                Choice(
+                    f"{name}, rounds", "systematic", k + more, "eager", few, copies, remembers=True
+                )
             )
     return found

@@ -10,8 +10,10 @@ import numpy as np
 
 from dask_bacc.coding import Code, get_decoder
 from dask_bacc.coding._typing import FloatArray
+from dask_bacc.coding.kriging.rounds_model import RoundsModel
 from dask_bacc.planning.choices import Choice
 from dask_bacc.planning.times import Draw
+from dask_bacc.policy.iterated import simulate_rounds
 from dask_bacc.policy.lateness import Patience
 from dask_bacc.policy.simulator import simulate
 from dask_bacc.policy.stop import is_complete
@@ -20,6 +22,8 @@ from dask_bacc.policy.stop import is_complete
 ATTEMPTS, MOST = 4, 2
 #: Share of a run's own seconds in which its chunks start, one after the other.
 STARTING = 0.5
+#: Rounds after which those that remember are as they go on to be.
+SETTLED = 5
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,45 @@ def forecast(
         float(p50),
         float(p99),
         float(np.sum(spent) / np.sum(usual)),
+    )
+
+
+def forecast_rounds(
+    choice: Choice, code: Code, draw: Draw, model: RoundsModel, costs: Costs, rounds: int
+) -> Forecast:
+    """Simulate rounds that remember, one after the other.
+
+    Parameters
+    ----------
+    choice, code, draw, costs, rounds
+        As in `forecast`.
+    model : RoundsModel
+        How far off a round is.
+    """
+    drawn = list(_rounds(draw, code.k, rounds, STARTING * costs.overhead))
+    found = simulate_rounds(
+        code,
+        get_decoder(None, code),
+        lambda turn: partial(_seconds, drawn[turn]),
+        model,
+        rounds=rounds,
+        workers=costs.workers,
+        enough=choice.enough or code.k,
+        rtol=costs.rtol,
+        copies=costs.patience if choice.copies else None,
+        overhead=costs.overhead,
+    )
+    # The first ones have little to remember.
+    later = found[SETTLED:]
+    seconds = [one.run.seconds + (costs.fit if one.error else 0.0) for one in later]
+    p50, p99 = np.quantile(seconds, [0.5, 0.99])
+    usual = sum(float(times[0, : code.k].sum()) for times in drawn[SETTLED:])
+    return Forecast(
+        choice,
+        float(np.sqrt(np.mean([one.error**2 for one in later]))),
+        float(p50),
+        float(p99),
+        sum(one.run.worker_seconds for one in later) / usual,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,13 +15,15 @@ from dask_bacc._config import configured
 from dask_bacc.api import encode
 from dask_bacc.array import CodedArray
 from dask_bacc.coding import get_code
+from dask_bacc.coding.kriging.rounds_model import RoundsModel
 from dask_bacc.coding.threads import one_thread
 from dask_bacc.planning.choices import Choice, choices
-from dask_bacc.planning.forecast import Costs, Forecast, forecast
+from dask_bacc.planning.forecast import Costs, Forecast, forecast, forecast_rounds
 from dask_bacc.planning.shown import plan_html, plan_picture, plan_text
 from dask_bacc.planning.survey import Survey, survey
 from dask_bacc.planning.times import drawn_from
 from dask_bacc.policy.lateness import Patience
+from dask_bacc.rounds import CodedRounds
 from dask_bacc.run import CodedRun
 from dask_bacc.runtime.client import resolve_client
 from dask_bacc.runtime.monitors import monitor_of
@@ -75,6 +78,17 @@ class Plan:
         chosen = {**self.best.choice.options, "rtol": self.rtol, "client": self._client}
         return self.encode().map(func, *args, **chosen | options, **kwargs)
 
+    def rounds(self, **options: Any) -> CodedRounds:
+        """Rounds of the function over persisted chunks; options are those of `CodedArray.rounds`.
+
+        Its arguments are given to each round.
+        """
+        chosen = {**self.best.choice.options, "rtol": self.rtol, "client": self._client}
+        with self._client.as_current():
+            coded: Any = self.encode()
+            rounds: CodedRounds = coded.persist().rounds(self._call[0], **chosen | options)
+        return rounds
+
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw time against work, with the error of each choice.
 
@@ -118,6 +132,7 @@ def plan(
     rtol: float | None = None,
     times: Any = None,
     copies: bool | None = None,
+    memory: float | None = None,
     client: Client | None = None,
     **encoding: Any,
 ) -> Plan:
@@ -151,6 +166,10 @@ def plan(
     copies : bool, optional
         Whether the function may run twice on a block; by default the configured one
         (``bacc.copies``).
+    memory : float, optional
+        Of a function that is mapped again and again and whose results are summed: the rounds over
+        which results stay alike, 10 for arguments that move by a tenth of what changes them.
+        Rounds that remember are among the choices then.
     client : distributed.Client, optional
         By default the current one.
     **encoding
@@ -176,7 +195,7 @@ def plan(
     >>> planned.map().result().shape
     (64, 5)
     """
-    _check(func, workers, rtol, times)
+    _check(func, workers, rtol, times, memory)
     client = resolve_client(client)
     arrays = tuple(x) if isinstance(x, tuple | list) else (x,)
     rtol = float(dask.config.get("bacc.rtol") if rtol is None else rtol)
@@ -200,11 +219,15 @@ def plan(
     def foresee(choice: Choice, rounds: int) -> Forecast:
         code = get_code(choice.code, blocks, choice.n, group_size=group_size)
         error = None if known.smoothness is None else known.smoothness.error_with(code)
+        if choice.remembers:
+            assert memory is not None
+            model = RoundsModel.usual(code, known.blocks_gram, math.log(memory), error)
+            return forecast_rounds(choice, code, draw, model, costs, rounds)
         return forecast(choice, code, draw, error, costs, rounds)
 
     considered = [
         choice
-        for choice in choices(blocks, copies=may_copy)
+        for choice in choices(blocks, copies=may_copy, rounds=memory is not None)
         if choice.code != "systematic" or known.smoothness is not None
     ]
     with one_thread():
@@ -223,7 +246,9 @@ def plan(
     )
 
 
-def _check(func: Any, workers: int | None, rtol: float | None, times: Any) -> None:
+def _check(
+    func: Any, workers: int | None, rtol: float | None, times: Any, memory: float | None
+) -> None:
     """Refuse what is out of its range, before anything runs."""
     if not callable(func):
         raise TypeError(f"func must be callable, got {type(func).__name__}")
@@ -231,6 +256,8 @@ def _check(func: Any, workers: int | None, rtol: float | None, times: Any) -> No
         raise ValueError(f"workers must be at least 1, got {workers}")
     if rtol is not None and not rtol >= 0:
         raise ValueError(f"rtol must be at least 0, or inf for none, got {rtol}")
+    if memory is not None and not memory > 0:
+        raise ValueError(f"memory must be a positive number of rounds, got {memory}")
     drawn_from(times, [1.0], [])
 
 

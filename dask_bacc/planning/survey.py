@@ -14,8 +14,9 @@ from distributed import Client
 from dask_bacc.api import encode
 from dask_bacc.array import CodedArray
 from dask_bacc.coding import Code
-from dask_bacc.coding._typing import AnyArray
+from dask_bacc.coding._typing import AnyArray, FloatArray
 from dask_bacc.coding.decoders import Kriging
+from dask_bacc.coding.kriging.sketch import locate
 from dask_bacc.planning.smoothness import Smoothness
 from dask_bacc.results.joining import Cut, Joining
 from dask_bacc.results.solver import Solver
@@ -39,6 +40,8 @@ class Survey:
     overhead: float
     #: what results tell of others; None if nothing could be fitted
     smoothness: Smoothness | None
+    #: ``(k, k)`` inner products of the blocks
+    blocks_gram: FloatArray
     #: seconds that fitting took
     fit: float
     #: what the trial took, in all
@@ -78,7 +81,8 @@ def survey(
     found = dict(zip(tried, client.gather(client.compute(list(tried.values()))), strict=True))
     smoothness, fit = fitted(code, found, sketches, Cut(coded.parts[0].shape, axes[0]))
     seconds = tuple(one.seconds for one in found.values())
-    return Survey(seconds, overhead, smoothness, fit, time.perf_counter() - begin)
+    gram = locate(code, sketches).gram
+    return Survey(seconds, overhead, smoothness, gram, fit, time.perf_counter() - begin)
 
 
 def pick(code: Code) -> list[int]:

@@ -51,7 +51,7 @@ def weights_of(module):
     return np.concatenate([p.detach().numpy().ravel() for p in module.parameters()])
 
 
-@pytest.mark.parametrize("policy", ["wait", "backup", "repetition"])
+@pytest.mark.parametrize("policy", ["wait", "backup", "repetition", "fractional", "cyclic"])
 def test_exact_policies_train_as_pytorch_does(client, policy):
     found = trainer(client, policy=policy).fit(*TRAIN)
     np.testing.assert_allclose(weights_of(found.module_), weights_of(by_torch()), atol=2e-4)

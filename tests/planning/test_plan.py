@@ -73,6 +73,29 @@ def test_plain_dask_is_planned_where_all_tasks_are_alike(client):
     assert planned.best.p50 == pytest.approx(1.0, abs=0.5)
 
 
+def moved(block, weights):
+    return np.sin(9 * block.T @ np.tanh(block @ weights))
+
+
+def test_rounds_are_planned_for_functions_that_are_mapped_again_and_again(client):
+    """If results stay alike for long, and not if they never do."""
+    weights = np.ones(20)
+    options = {"k": 8, "workers": 12, "times": HEAVY, "rtol": 0.05, "client": client}
+    planned = dask_bacc.plan(X, moved, weights, memory=100.0, **options)
+    found = named(planned)
+    assert planned.best.choice.remembers
+    assert planned.best.error <= 0.05
+    assert planned.best.p50 < 0.8 * found["parity, 4 more"].p50
+    rounds = planned.rounds()
+    for turn in range(3):
+        run = rounds(weights * (1 + turn / 1000))
+        total = run.result(timeout=60)
+    truth = np.sum([moved(block, weights * 1.002) for block in np.split(X, 8)], axis=0)
+    assert relative_error(total, truth) < max(3 * run.report.error, 1e-12)
+    forgetful = dask_bacc.plan(X, moved, weights, memory=0.01, **options)
+    assert named(forgetful)["parity, 4 more, rounds"].p50 > 1.2 * planned.best.p50
+
+
 def sine(block):
     return np.sin(2 * (MIXING @ block @ WEIGHTS))
 
@@ -118,6 +141,7 @@ def test_tables_and_pictures(client):
         ({"workers": 0}, ValueError, "workers must be at least 1"),
         ({"rtol": -1.0}, ValueError, "rtol must be at least 0"),
         ({"k": 7}, ValueError, "8"),
+        ({"memory": 0.0}, ValueError, "memory must be a positive number of rounds"),
     ],
 )
 def test_bad_input(client, options, error, message):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,9 @@ from dask_bacc.coding._typing import FloatArray
 from dask_bacc.coding.codes import Code
 from dask_bacc.coding.kriging.rounds import Rounds, RoundsOutlook
 from dask_bacc.coding.kriging.rounds_likelihood import FAMILY, USUAL_MEMORY
+
+#: Of results of some chunks.
+Error = Callable[[Collection[int]], float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,10 +36,16 @@ class RoundsModel:
     blocks_gram: FloatArray
     #: hyper-parameters, as `remember` finds them
     parameters: FloatArray
+    #: error of a round by itself with results of some chunks, if more is known of it than this
+    alone: Error | None = None
 
     @classmethod
     def usual(
-        cls, code: Code, blocks_gram: FloatArray, memory: float = USUAL_MEMORY
+        cls,
+        code: Code,
+        blocks_gram: FloatArray,
+        memory: float = USUAL_MEMORY,
+        alone: Error | None = None,
     ) -> RoundsModel:
         """With hyper-parameters as they usually are, and results that stay alike for so long.
 
@@ -43,13 +53,13 @@ class RoundsModel:
         ----------
         memory : float
             Logarithm of the rounds over which results stay alike.
+        alone : callable, optional
+            As in the class.
         """
         parameters = np.array([0.0, 0.0, 0.0, FAMILY.log_length, -25.0, memory, memory])
-        return cls(code, blocks_gram, parameters)
+        return cls(code, blocks_gram, parameters, alone)
 
-    def error(
-        self, past: Sequence[tuple[int, int]], turn: int
-    ) -> Callable[[Collection[int]], float]:
+    def error(self, past: Sequence[tuple[int, int]], turn: int) -> Error:
         """Error of the sum over blocks once some chunks of a round are in, over its usual size.
 
         Parameters
@@ -59,6 +69,20 @@ class RoundsModel:
         turn : int
             Number of the round; arguments move by one step in each.
         """
+        left, whole = self._left(past, turn)
+        if (alone := self.alone) is None:
+            return lambda chunks: math.sqrt(left(chunks) / whole)
+        without, _ = self._left((), turn)
+
+        def error(chunks: Collection[int]) -> float:
+            # Memory is worth as much as the model says, and a round by itself is what it is.
+            before = without(chunks)
+            return alone(chunks) * (math.sqrt(left(chunks) / before) if before > 0 else 1.0)
+
+        return error
+
+    def _left(self, past: Sequence[tuple[int, int]], turn: int) -> tuple[Error, float]:
+        """Variance of the sum that results leave, and that there is without any."""
         turns = sorted({when for _, when in past})
         at = np.array([*turns, turn], dtype=float)
         rounds = Rounds.of(
@@ -74,8 +98,8 @@ class RoundsModel:
         outlook = RoundsOutlook(rounds, self.parameters)
         whole = float(rounds.covariance(self.parameters, rounds.blocks, rounds.blocks).sum())
 
-        def error(chunks: Collection[int]) -> float:
-            left = float(outlook.left_by(np.array(sorted(chunks), dtype=np.intp)).sum())
-            return float(np.sqrt(max(left, 0.0) / whole))
+        def left(chunks: Collection[int]) -> float:
+            there = np.array(sorted(chunks), dtype=np.intp)
+            return max(float(outlook.left_by(there).sum()), 0.0)
 
-        return error
+        return left, whole
