@@ -156,7 +156,7 @@ def trained(
 ) -> tuple[CodedTrainer, float, float]:
     """The trainer, seconds until the accuracy was reached (inf for never), and the last one."""
     x, y = images("train")
-    k = K if policy == "advised" or POLICIES[policy].redundant else WORKERS
+    k = K if policy == "advised" or POLICIES[policy].redundant else N
     order = arranged(y[:rows], blocks, k, seed)
     x, y = x[:rows][order], y[:rows][order]
     if blocks != "mixed":
@@ -172,8 +172,8 @@ def trained(
         lr=0.3,
         optimizer_params={"momentum": 0.9},
         policy=policy,
-        k=k,
-        n=N if k == K else None,
+        k=K,
+        n=N,
         batches=batches,
         max_epochs=epochs,
         shuffle=False,

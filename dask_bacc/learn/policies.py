@@ -12,7 +12,7 @@ from dask_bacc.coding.decoders import Rescaled
 from dask_bacc.learn.assigned import Assignment, OfSum, cyclic, fractional, stochastic
 
 #: Share of the blocks that policies which wait for no stragglers do not wait for, at least one.
-IGNORED = 1 / 6
+IGNORED = 1 / 3
 #: Parts in a chunk where gradients are coded.
 LOAD = 2
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -22,22 +23,28 @@ class Gradients:
 
     Parameters
     ----------
-    data : Batches
-    n : int
-        Chunks, where there are more than blocks.
+    cut : callable
+        ``cut(count)`` gives the minibatches in so many blocks.
+    k, n : int
+        Blocks and chunks of policies that have more of these; of others there are `n` of each, so
+        that as many workers have a part.
     deadline : float, optional
         Seconds of a round at most.
     client : distributed.Client, optional
     """
 
     def __init__(
-        self, data: Batches, n: int, deadline: float | None, client: Client | None
+        self,
+        cut: Callable[[int], Batches],
+        k: int,
+        n: int,
+        deadline: float | None,
+        client: Client | None,
     ) -> None:
-        self._data = data
-        self._k, self._n = data.k, n
-        self.batches = data.batches
-        #: of a minibatch
-        self.rows = data.k * data.rows
+        self._cut = cut
+        self._k, self._n = k, n
+        self._known = {k: cut(k)}
+        self.batches = self._known[k].batches
         self._deadline = deadline
         self._client = client
         #: of minibatches, for each number of the round's policy
@@ -46,7 +53,15 @@ class Gradients:
     @cached_property
     def unlike(self) -> float:
         """How unlike the blocks are, as `unlikeness` has it."""
-        return unlikeness(*self._data.targets(), self._data.rows * self.batches)
+        data = self._known[self._k]
+        return unlikeness(*data.targets(), data.rows * self.batches)
+
+    def data(self, policy: Policy) -> Batches:
+        """The minibatches as a policy has them."""
+        count = self._k if policy.redundant else self._n
+        if count not in self._known:
+            self._known[count] = self._cut(count)
+        return self._known[count]
 
     def of(
         self,
@@ -73,9 +88,9 @@ class Gradients:
         turn : int
             Number of the round.
         """
-        n = self._n if policy.redundant else self._k
-        coded = self._data.coded(batch, policy, n, self._client)
-        options = policy.options(self._k, rtol, chances) | {
+        data = self.data(policy)
+        coded = data.coded(batch, policy, self._n, self._client)
+        options = policy.options(data.k, rtol, chances) | {
             "deadline": self._deadline,
             "client": self._client,
         }

@@ -51,7 +51,8 @@ class CodedTrainer(BaseEstimator):  # type: ignore[misc]
         What is done about stragglers, by name as in `dask_bacc.learn.POLICIES`; by default what
         is recommended after the first rounds.
     k, n : int
-        Blocks, and coded chunks; by default half as many again.
+        Blocks, and coded chunks; by default half as many again. Policies that code nothing have
+        `n` blocks.
     batches : int
         Minibatches of an epoch: each is a slice of every block.
     max_epochs : int
@@ -176,9 +177,12 @@ class CodedTrainer(BaseEstimator):  # type: ignore[misc]
         order = None
         if self.shuffle and not isinstance(plain(x), da.Array):
             order = np.random.default_rng(self.seed).permutation(len(plain(x)))
-        data = Batches(x, self._wanted(plain(y)), self.k, self.batches, order, self.seed)
-        n = self.n or math.ceil(1.5 * self.k)
-        return Gradients(data, n, self.deadline, self.client)
+        wanted, n = self._wanted(plain(y)), self.n or math.ceil(1.5 * self.k)
+
+        def cut(count: int) -> Batches:
+            return Batches(x, wanted, count, self.batches, order, self.seed)
+
+        return Gradients(cut, self.k, n, self.deadline, self.client)
 
     def predict(self, x: Any) -> Any:
         """Classes with the largest chances, or what the module gives; lazily of dask arrays."""
@@ -217,13 +221,7 @@ class CodedTrainer(BaseEstimator):  # type: ignore[misc]
         draft.replace(target)
 
     def load(self, path: str | Path) -> Self:
-        """Go on from what `save` has written, with `partial_fit`.
-
-        Parameters
-        ----------
-        path : path
-            Of a file that you trust: it is unpickled.
-        """
+        """Go on from what `save` has written, with `partial_fit`; it unpickles the file."""
         self._begin()
         self.training_.restore(torch.load(path, weights_only=False))
         return self
@@ -252,7 +250,6 @@ class CodedTrainer(BaseEstimator):  # type: ignore[misc]
             {"lr": self.lr, **(self.optimizer_params or {})},
             self.seed,
             asked=self.policy,
-            k=self.k,
             gradient_rtol=self.gradient_rtol,
             clip=self.clip,
         )

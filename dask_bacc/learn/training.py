@@ -19,6 +19,7 @@ from dask_bacc.learn.ledger import Ledger
 from dask_bacc.learn.model import Model, flat_weights, set_gradient, trained
 from dask_bacc.learn.policies import POLICIES, Policy
 from dask_bacc.learn.rounds import Gradients
+from dask_bacc.records.report import RunReport
 
 #: Policy that is chosen from how the first rounds went, the policy of these, and their number.
 ADVISED, FIRST, TRIED = "advised", "rounds", 12
@@ -41,8 +42,6 @@ class Training:
     #: name of the policy that is asked for, and of the one in force
     asked: str
     policy: str = field(init=False)
-    #: number of blocks
-    k: int
     gradient_rtol: float
     clip: float | None
     ledger: Ledger = field(default_factory=Ledger)
@@ -76,7 +75,7 @@ class Training:
         """One step for each minibatch, each followed by a call with the number of rounds."""
         for batch in range(gradients.batches):
             self._advise(gradients)
-            self._step(gradients, batch, gradients.rows)
+            self._step(gradients, batch)
             if on_round is not None:
                 on_round(len(self.ledger))
         if self.schedule is not None:
@@ -107,13 +106,13 @@ class Training:
             self.advice = recommend(gradients.unlike, persistence(self.ledger.late))
             self.policy = self.advice.policy
 
-    def _step(self, gradients: Gradients, batch: int, rows: int) -> None:
+    def _step(self, gradients: Gradients, batch: int) -> None:
         """One round, and a step of the optimiser."""
         begin, policy, rtol = time.perf_counter(), POLICIES[self.policy], self._rtol()
-        weights, turn = flat_weights(self.module), len(self.ledger)
-        total, report = gradients.of(
-            batch, policy, rtol, self._chances(policy), weights, self.model, turn
-        )
+        weights, turn, data = flat_weights(self.module), len(self.ledger), gradients.data(policy)
+        chances = self._chances(policy, data.k)
+        total, report = gradients.of(batch, policy, rtol, chances, weights, self.model, turn)
+        rows = data.k * data.rows
         gradient, loss = total[:-1] / rows, float(total[-1]) / rows
         error = math.nan if report.error is None else report.error
         step = min(1.0, rtol / error) if error > rtol else 1.0
@@ -132,7 +131,7 @@ class Training:
             step=step,
             seconds=time.perf_counter() - begin,
             work=report.work,
-            effective_blocks=self.k - len(report.approximate),
+            effective_blocks=_effective(report),
             oldest=max(remembered, default=0),
         )
 
@@ -149,14 +148,20 @@ class Training:
             self.noise = KEPT * self.noise + (1 - KEPT) * now if self.noise else now
         self.last = gradient
 
-    def _chances(self, policy: Policy) -> tuple[float, ...]:
+    def _chances(self, policy: Policy, k: int) -> tuple[float, ...]:
         """How often blocks have returned so far, as if in one more round all had."""
         if not policy.weighed:
             return ()
-        if not len(self.ledger):
-            return (1.0,) * self.k
-        who = self.ledger.who()[:, : self.k]
-        return tuple(((who.sum(axis=0) + 1) / (len(who) + 1)).tolist())
+        who = self.ledger.who()[:, :k]
+        counts = who.sum(axis=0) if len(who) else np.zeros(k)
+        return tuple(((counts + 1) / (len(who) + 1)).tolist())
+
+
+def _effective(report: RunReport) -> int:
+    """Blocks whose own results are in the sum, as far as is known."""
+    if report.error is None:
+        return min(len(report.returned), report.k)
+    return report.k - len(report.approximate)
 
 
 #: What is kept of a training beside its weights.
