@@ -263,7 +263,8 @@ def main() -> None:
                     numbers = found.training_.ledger.numbers
                     taken = np.array(numbers["seconds"])
                     print(
-                        f"{policy:18} {seconds:7.1f} s, {len(taken)} rounds, score {score:.3f}; "
+                        f"{policy:18} {seconds:7.1f} s, {len(taken)} rounds in "
+                        f"{taken.sum():.1f} s, score {score:.3f}; "
                         f"a round p50 {np.median(taken):.2f}, p99 "
                         f"{np.quantile(taken, 0.99):.2f} s, work {np.mean(numbers['work']):.2f}, "
                         f"gradient off by {np.nanmedian(numbers['gradient_error']):.2g} "

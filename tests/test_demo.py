@@ -118,3 +118,25 @@ def test_help(arguments):
     )
     assert done.returncode == 0
     assert (arguments[0] if len(arguments) > 1 else "demo") in done.stdout
+
+
+def test_a_network_learns_while_a_worker_is_stopped(tmp_path):
+    """By rounds that remember; who waits for all does not get a gradient."""
+    picture = tmp_path / "picture.png"
+    done = subprocess.run(
+        [DASK, "bacc", "demo", "--job", "train", "--output", picture, "--patience", "4"],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+        env={"COLUMNS": "120", "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+    )
+    assert done.returncode == 0, done.stderr
+    said = dict(line.split(": ", 1) for line in done.stdout.splitlines() if ": " in line)
+    rounds, waiting = said["coded rounds that remember"], said["wait for all"]
+    assert shares(rounds.split()[0]) > 0.5
+    assert waiting.startswith("no gradient") or shares(waiting.split()[0]) < shares(
+        rounds.split()[0]
+    )
+    with Image.open(picture) as image:
+        assert image.width > 600
