@@ -56,6 +56,8 @@ SMALLEST = {
     "planning": "--rounds 1 --functions linear",
     # Everything that goes wrong: what test_chaos.py and the tests of faults have.
     "tail": "--only nothing-wrong --rounds 1",
+    # All that is no call of a policy: most policies, laws and blocks, and the accuracy.
+    "training": "--policies rounds --laws none --rows 600 --batches 1 --epochs 4 --aim 0",
     # More than 1 MB.
     "throughput": "--megabytes 1 --rounds 1",
     # Runs that lose nothing, or the ends of a line.

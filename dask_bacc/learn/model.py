@@ -22,7 +22,7 @@ EXTRA = 1
 
 @dataclass(frozen=True)
 class Model:
-    """A module and a loss, as workers get them: pickled once, hashed by what they are."""
+    """A module and a loss, as workers get them: pickled once, without weights."""
 
     pickled: bytes
     #: of what is drawn at random
@@ -40,9 +40,13 @@ class Model:
         seed : int
             Of what is drawn at random in the module.
         """
-        criterion = copy.deepcopy(criterion)
+        module, criterion = copy.deepcopy((module, criterion))
         setattr(criterion, "reduction", "none")  # noqa: B010
-        return cls(dumps((module, criterion)), seed)
+        shapes = [tuple(parameter.shape) for parameter in trained(module)]
+        for parameter in trained(module):
+            # Each round brings its own.
+            parameter.data = parameter.data.new_empty(0)
+        return cls(dumps((module, criterion, shapes)), seed)
 
 
 def check_module(module: nn.Module) -> None:
@@ -116,7 +120,9 @@ def _unpickled(model: Model) -> tuple[nn.Module, nn.Module]:
     if getattr(_own, "model", None) != model:
         # Workers have a thread for each task already.
         torch.set_num_threads(1)
-        module, criterion = loads(model.pickled)
+        module, criterion, shapes = loads(model.pickled)
+        for parameter, shape in zip(trained(module), shapes, strict=True):
+            parameter.data = parameter.data.new_empty(shape)
         module.train()
         _own.model, _own.parts = model, (module, criterion)
     parts: tuple[nn.Module, nn.Module] = _own.parts

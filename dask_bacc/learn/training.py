@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from dask_bacc.coding._typing import AnyArray
-from dask_bacc.learn.advice import Advice, persistence, recommend
+from dask_bacc.learn.advice import UNLIKE, Advice, persistence, recommend
 from dask_bacc.learn.ledger import Ledger
 from dask_bacc.learn.model import Model, flat_weights, set_gradient, trained
 from dask_bacc.learn.policies import POLICIES, Policy
@@ -108,7 +108,8 @@ class Training:
 
     def _step(self, gradients: Gradients, batch: int) -> None:
         """One round, and a step of the optimiser."""
-        begin, policy, rtol = time.perf_counter(), POLICIES[self.policy], self._rtol()
+        begin, policy = time.perf_counter(), POLICIES[self.policy]
+        rtol = self._rtol(gradients.unlike)
         weights, turn, data = flat_weights(self.module), len(self.ledger), gradients.data(policy)
         chances = self._chances(policy, data.k)
         total, report = gradients.of(batch, policy, rtol, chances, weights, self.model, turn)
@@ -135,8 +136,14 @@ class Training:
             oldest=max(remembered, default=0),
         )
 
-    def _rtol(self) -> float:
-        """Error of a gradient that is good enough, by how much minibatches differ."""
+    def _rtol(self, unlike: float) -> float:
+        """Error of a gradient that is good enough, by how much minibatches differ.
+
+        Where blocks are unlike, what is missing is no random sample: its error is the same in
+        round after round, and not noise.
+        """
+        if unlike > UNLIKE:
+            return self.gradient_rtol
         return max(self.gradient_rtol, min(OF_NOISE * self.noise, MOST))
 
     def _observe(self, gradient: AnyArray) -> None:
