@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from typing import Any
 
 import dask.array as da
@@ -14,6 +13,8 @@ from dask_bacc.array import CodedArray
 from dask_bacc.coding._typing import AnyArray
 from dask_bacc.learn.assigned import Assigned, Assignment
 from dask_bacc.learn.policies import LOAD, Policy
+from dask_bacc.runtime.client import resolve_client
+from dask_bacc.runtime.monitors import monitor_of
 
 #: Of the beta distribution of shares, where rows are mixed.
 MIXUP = 0.2
@@ -79,11 +80,16 @@ class Batches:
                 if policy.mixup:
                     arrays = self._mixed_up(arrays, batch)
                 coded = encode(*arrays, k=self.k, n=n, code=policy.code, axis=0)
-            with nullcontext() if client is None else client.as_current():
-                coded = coded.persist()
-            self._coded[key] = coded
+            there = resolve_client(client)
+            # Not on workers that hang, as far as is known.
+            workers = monitor_of(there).available()
+            self._coded[key] = there.persist(coded, workers=workers or None)
         found: CodedArray[Any] = self._coded[key]
         return found
+
+    def forget(self) -> None:
+        """Chunks are made anew: what somebody waits for may be on a worker that hangs."""
+        self._coded.clear()
 
     def _assigned(self, arrays: tuple[Any, ...], assignment: Assignment) -> CodedArray[Any]:
         """Chunks of several parts as they stand, with the factors of their rows."""

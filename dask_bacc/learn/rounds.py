@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+from collections import deque
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
@@ -13,9 +15,14 @@ from dask_bacc.learn.advice import unlikeness
 from dask_bacc.learn.data import Batches
 from dask_bacc.learn.model import Model, summed_gradient, weighed_gradient
 from dask_bacc.learn.policies import Policy
+from dask_bacc.records.events import Stop
 from dask_bacc.records.report import RunReport
-from dask_bacc.rounds import CodedRounds
+from dask_bacc.results.memory import RoundsMemory
 from dask_bacc.run import CodedRun
+
+#: Rounds that have no limit, and times the usual seconds of a round, and seconds at least, that
+#: later ones have: who waits longer waits for a worker that hangs.
+FIRST, TIMES, LEAST = 3, 5.0, 10.0
 
 
 class Gradients:
@@ -47,8 +54,10 @@ class Gradients:
         self.batches = self._known[k].batches
         self._deadline = deadline
         self._client = client
-        #: of minibatches, for each number of the round's policy
-        self._rounds: dict[int, CodedRounds] = {}
+        #: what rounds have left, by minibatch
+        self._memories: dict[int, RoundsMemory] = {}
+        #: that the last rounds took
+        self._seconds: deque[float] = deque(maxlen=20)
 
     @cached_property
     def unlike(self) -> float:
@@ -91,18 +100,30 @@ class Gradients:
         data = self.data(policy)
         coded = data.coded(batch, policy, self._n, self._client)
         options = policy.options(data.k, rtol, chances) | {
-            "deadline": self._deadline,
+            "deadline": self._patience(policy),
             "client": self._client,
         }
         arguments = (weights, model, str(turn))
         run: CodedRun[Any]
         if policy.remembers:
-            if batch not in self._rounds:
-                self._rounds[batch] = coded.rounds(summed_gradient, **options)
-            rounds = self._rounds[batch]
-            rounds.rtol = rtol
+            memory = self._memories.get(batch)
+            rounds = coded.rounds(summed_gradient, memory=memory, **options)
+            self._memories[batch] = rounds.memory
             run = rounds(*arguments)
         else:
             func = summed_gradient if policy.assignment is None else weighed_gradient
             run = coded.map(func, *arguments, combine="sum", kwargs={}, **options)
-        return run.result(), run.report
+        total, report = run.result(), run.report
+        self._seconds.append(report.seconds)
+        if report.stopped is Stop.DEADLINE:
+            data.forget()
+        return total, report
+
+    def _patience(self, policy: Policy) -> float | None:
+        """Seconds of a round at most: where estimates decide, some times what rounds take."""
+        if self._deadline is not None or not policy.estimates:
+            return self._deadline
+        # The first ones wait for workers that import what they need.
+        if len(self._seconds) < FIRST:
+            return None
+        return max(LEAST, TIMES * statistics.median(self._seconds))

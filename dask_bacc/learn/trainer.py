@@ -61,7 +61,8 @@ class CodedTrainer(BaseEstimator):  # type: ignore[misc]
         Relative error of a gradient that is good enough; more is, where minibatches differ more
         than that. Of gradients that are further off, shorter steps are taken.
     deadline : float, optional
-        Seconds of a round at most.
+        Seconds of a round at most; where estimates decide, by default five times what rounds
+        usually take. Chunks that are waited for longer are made anew elsewhere.
     clip : float, optional
         Largest norm of a gradient, once it is decoded.
     shuffle : bool
