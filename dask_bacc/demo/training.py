@@ -59,25 +59,23 @@ def run_demo(output: Path, patience: float) -> None:
         "one runs at a tenth of its speed"
     )
     curves = []
-    for policy, title, trouble in SHOWN:
-        with (
-            LocalCluster(
-                n_workers=WORKERS,
-                threads_per_worker=1,
-                dashboard_address="127.0.0.1:0",
-                silence_logs=logging.CRITICAL,
-            ) as cluster,
-            Client(cluster) as client,
-        ):
-            client.run(_imported)
-            stopped, slowed, *_ = sorted(client.run(os.getpid).values())
+    train, others = (pixels[~test], labels[~test]), (pixels[test], labels[test])
+    with (
+        LocalCluster(
+            n_workers=WORKERS,
+            threads_per_worker=1,
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.CRITICAL,
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        client.run(_imported)
+        stopped, slowed, *_ = sorted(client.run(os.getpid).values())
+        for policy, title, trouble in SHOWN:
             troubled = in_trouble([stopped], [slowed]) if trouble else nullcontext()
-            train = pixels[~test], labels[~test]
-            curve = _trained(
-                client, policy, train, (pixels[test], labels[test]), troubled, patience
-            )
-        curves.append((title, curve))
-        console.print(f"{title}: {_said(curve, patience)}")
+            curve = _trained(client, policy, train, others, troubled, patience)
+            curves.append((title, curve))
+            console.print(f"{title}: {_said(curve, patience)}")
     _draw(curves, output)
     console.print(f"Picture: {output}")
 
