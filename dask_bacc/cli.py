@@ -44,9 +44,7 @@ def bacc() -> None:
 @click.option(
     "--patience",
     type=click.FloatRange(min=3),
-    default=6.0,
-    show_default=True,
-    help="Seconds after which an answer is no longer waited for.",
+    help="Seconds after which an answer is no longer waited for; by default 6, and 20 to train.",
 )
 @click.option(
     "--job",
@@ -55,7 +53,7 @@ def bacc() -> None:
     show_default=True,
     help="Three functions that are mapped, or a network that is trained.",
 )
-def demo(output: Path, patience: float, job: str) -> None:
+def demo(output: Path, patience: float | None, job: str) -> None:
     """Lose a worker and slow another, and get three answers all the same.
 
     A linear, a smooth and a rough function are mapped over 5,000 handwritten digits on eight
@@ -74,7 +72,7 @@ def demo(output: Path, patience: float, job: str) -> None:
         ) from error
     if not output.absolute().parent.is_dir():
         raise click.BadParameter(f"there is no directory {output.parent}", param_hint="--output")
-    run_demo(output, patience)
+    run_demo(output, patience or (20.0 if job == "train" else 6.0))
 
 
 @bacc.command()

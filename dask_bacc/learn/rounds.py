@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import warnings
 from collections import deque
 from collections.abc import Callable
 from functools import cached_property
@@ -113,7 +114,10 @@ class Gradients:
         else:
             func = summed_gradient if policy.assignment is None else weighed_gradient
             run = coded.map(func, *arguments, combine="sum", kwargs={}, **options)
-        total, report = run.result(), run.report
+        with warnings.catch_warnings():
+            # The step is shorter for it, and the ledger has it.
+            warnings.filterwarnings("ignore", "the estimate is above")
+            total, report = run.result(), run.report
         self._seconds.append(report.seconds)
         if report.stopped is Stop.DEADLINE:
             data.forget()
