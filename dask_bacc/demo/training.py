@@ -143,16 +143,9 @@ def _draw(curves: list[tuple[str, Curve]], output: Path) -> None:
         figure, ax = plt.subplots(figsize=(8, 3.6), layout="constrained")
         for title, curve in curves:
             seconds, scores = zip(*(curve or [(0.0, 0.1)]), strict=True)
-            line = ax.plot(seconds, scores, marker="." if len(curve) < 3 else None)
-            ax.annotate(
-                title,
-                (seconds[-1], scores[-1]),
-                xytext=(6, 0),
-                textcoords="offset points",
-                va="center",
-                color=line[0].get_color(),
-            )
+            ax.plot(seconds, scores, marker="." if len(curve) < 3 else None, label=title)
         ax.set(xlabel="seconds", ylabel="digits right", ylim=(0, 1))
-        ax.margins(x=0.35)
+        ax.set_xlim(left=0)
+        ax.legend(frameon=False, loc="lower right")
         ax.spines[["top", "right"]].set_visible(False)
         figure.savefig(output, dpi=130)
