@@ -13,7 +13,7 @@ from dask_bacc.array import CodedArray
 from dask_bacc.coding._typing import AnyArray
 from dask_bacc.learn.assigned import Assigned, Assignment
 from dask_bacc.learn.policies import LOAD, Policy
-from dask_bacc.runtime.client import resolve_client
+from dask_bacc.runtime.client import on_loop, resolve_client
 from dask_bacc.runtime.monitors import monitor_of
 
 #: Of the beta distribution of shares, where rows are mixed.
@@ -81,8 +81,10 @@ class Batches:
                     arrays = self._mixed_up(arrays, batch)
                 coded = encode(*arrays, k=self.k, n=n, code=policy.code, axis=0)
             there = resolve_client(client)
-            # Not on workers that hang, as far as is known.
-            workers = monitor_of(there).available()
+            # Not on workers that hang, as far as the scheduler knows.
+            monitor = monitor_of(there)
+            on_loop(there, monitor.refresh(there)).result()
+            workers = monitor.available()
             self._coded[key] = there.persist(coded, workers=workers or None)
         found: CodedArray[Any] = self._coded[key]
         return found
