@@ -218,8 +218,8 @@ class CodedArray(CodedChunks, Generic[A]):
         memory : RoundsMemory, optional
             Of rounds before, ``rounds.memory``, which may be pickled.
         **options
-            As in `map`, but for `kwargs`. By default `enough` is half of `k`, rounded up, from
-            the second round on: the estimate decides.
+            As in `map`, but for `kwargs`. By default `enough` is half of `k` from the
+            second round on: the estimate decides.
 
         Returns
         -------

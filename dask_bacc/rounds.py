@@ -29,6 +29,11 @@ CHOICES: dict[str, Any] = {
 FEW = 0.5
 
 
+def few_of(k: int) -> int:
+    """Results that are waited for at least, of so many blocks, once all chunks are known."""
+    return max(1, round(FEW * k))
+
+
 class CodedRounds:
     """A function over the chunks of a coded array, round after round; made by `CodedArray.rounds`.
 
@@ -37,8 +42,6 @@ class CodedRounds:
 
     Attributes
     ----------
-    rtol : float or None
-        Error that is good enough, which may be changed from round to round.
     memory : RoundsMemory
         What rounds have returned, at most `keep` results of every chunk; pickle it to go on
         later, over the same chunks.
@@ -78,7 +81,6 @@ class CodedRounds:
                 "decoder='kriging', or map"
             )
         self._start, self._code, self._func = start, code, func
-        self.rtol = options.get("rtol")
         self._wishes = {name: options.get(name) for name in WISHES}
         self._client = options.get("client")
         self.memory = RoundsMemory(keep) if memory is None else memory
@@ -95,9 +97,9 @@ class CodedRounds:
         -------
         CodedRun
         """
-        said = self._said | {"rtol": self.rtol}
+        said = dict(self._said)
         if said["enough"] is None and self.memory.has(range(self._code.n)):
-            said["enough"] = max(1, round(FEW * self._code.k))
+            said["enough"] = few_of(self._code.k)
         call = Call(self._func, args, kwargs)
         return self._start(call, said, self._wishes, self._client, self.memory)
 

@@ -75,7 +75,7 @@ class GroupOutlook:
     def shrinking(self, now: IndexArray, then: IndexArray) -> FloatArray:
         """Errors with these chunks over those with fewer."""
         before, after = (
-            self.outlook.variance(chunks[_within(chunks, self.chunks)] - self.chunks.start)
+            self.outlook.variance(chunks[within(chunks, self.chunks)] - self.chunks.start)
             for chunks in (now, then)
         )
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -102,7 +102,7 @@ def recovered_blocks(code: Code, chunks: Iterable[int], decoder: Decoder) -> Boo
     returned = np.array(sorted(chunks), dtype=np.intp)
     recovered = np.zeros(code.k, dtype=bool)
     for group in code.groups:
-        local = returned[_within(returned, group.chunks)] - group.chunks.start
+        local = returned[within(returned, group.chunks)] - group.chunks.start
         if len(local):
             recovered[group.blocks] = decoder.recovered(group.code, local)
     own = code.own_blocks[returned]
@@ -191,7 +191,7 @@ def decoding_matrix(
         wanted = np.zeros(code.k, dtype=bool)
         wanted[group.blocks] = recovered[group.blocks]
         wanted[own[own >= 0]] = False
-        positions = _within(chunks, group.chunks)
+        positions = within(chunks, group.chunks)
         if wanted.any() or _is_checked(code, decoder, len(positions)):
             of_group = evidence.among(group, positions, memory.setdefault(number, {}))
             solution = decoder.solve(of_group)
@@ -286,6 +286,6 @@ def _is_checked(code: Code, decoder: Decoder, count: int) -> bool:
     return len(code.groups) == 1 and decoder.checks(code, count)
 
 
-def _within(chunks: IndexArray, part: slice) -> IndexArray:
+def within(chunks: IndexArray, part: slice) -> IndexArray:
     """Positions of the chunks that belong to a group."""
     return np.flatnonzero((chunks >= part.start) & (chunks < part.stop))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +12,7 @@ import dask.array as da
 import matplotlib as mpl
 import numpy as np
 from dask.delayed import delayed
-from distributed import Client, Future, LocalCluster
+from distributed import Client, Future
 from matplotlib import pyplot as plt
 from rich.console import Console
 from rich.table import Table
@@ -25,8 +23,7 @@ from dask_bacc.demo.jobs import Floats
 from dask_bacc.demo.outcome import Outcome, said
 from dask_bacc.demo.picture import draw
 from dask_bacc.demo.trouble import in_trouble
-
-WORKERS = 8
+from dask_bacc.demo.workers import WORKERS, check_signals, demo_client
 
 
 def run_demo(output: Path, patience: float) -> tuple[Outcome, ...]:
@@ -44,21 +41,12 @@ def run_demo(output: Path, patience: float) -> tuple[Outcome, ...]:
     RuntimeError
         Where processes cannot be stopped (no ``SIGSTOP``).
     """
-    if not hasattr(signal, "SIGSTOP"):
-        raise RuntimeError("the demo stops processes with SIGSTOP, which this system has not")
+    check_signals()
     console = Console()
     console.print(f"Loading 5,000 digits, starting {WORKERS} worker processes ...")
     images = load_digits()
     jobs = jobs_of(images)
-    with (
-        LocalCluster(
-            n_workers=WORKERS,
-            threads_per_worker=1,
-            dashboard_address="127.0.0.1:0",
-            silence_logs=logging.CRITICAL,
-        ) as cluster,
-        Client(cluster) as client,
-    ):
+    with demo_client() as client:
         stopped, slowed, *_ = sorted(client.run(os.getpid).values())
         # Workers import what they need before any clock starts.
         for job in jobs:

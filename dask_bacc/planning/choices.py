@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dask_bacc.policy.options import Launch
+from dask_bacc.rounds import few_of
 
 
 @dataclass(frozen=True)
@@ -63,10 +64,14 @@ def choices(k: int, *, copies: bool = True, rounds: bool = False) -> list[Choice
                 Choice(f"{name}, fewer", "systematic", k + more, enough=few, copies=copies)
             )
         if rounds:
-            few = max(1, round(0.5 * k))
             found.append(
                 Choice(
-                    f"{name}, rounds", "systematic", k + more, "eager", few, copies, remembers=True
+                    f"{name}, rounds",
+                    "systematic",
+                    k + more,
+                    enough=few_of(k),
+                    copies=copies,
+                    remembers=True,
                 )
             )
     return found

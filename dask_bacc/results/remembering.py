@@ -14,7 +14,7 @@ from dask_bacc.coding.decode import count_outputs
 from dask_bacc.coding.kriging.rounds import Remembered, Rounds, remember
 from dask_bacc.coding.kriging.rounds_likelihood import FAMILY
 from dask_bacc.coding.located import Located
-from dask_bacc.coding.matrix import GroupOutlook
+from dask_bacc.coding.matrix import GroupOutlook, within
 from dask_bacc.results.gram import GrowingGram
 from dask_bacc.results.leaves import SolvedLeaf, rms
 from dask_bacc.results.memory import Earlier, Past
@@ -129,8 +129,8 @@ class Remembering:
             there = np.array(sorted(chunks), dtype=np.intp)
             variance = 0.0
             for group, found in groups:
-                inside = (there >= group.chunks.start) & (there < group.chunks.stop)
-                left = found.outlook.left_by(there[inside] - group.chunks.start)
+                inside = there[within(there, group.chunks)] - group.chunks.start
+                left = found.outlook.left_by(inside)
                 whole = left.sum() if self._reduced else np.trace(left) / self._code.k
                 variance += found.scale * float(whole)
             return float(np.sqrt(max(variance, 0.0) / square)) if square > 0 else np.inf
@@ -218,8 +218,7 @@ class Remembering:
         of_chunks = np.array([*chunks, *(past.chunk for past in self.past)], dtype=np.intp)
         rounds, steps = self._steps(of_chunks, len(chunks), gram)
         for group in self._code.groups:
-            inside = (of_chunks >= group.chunks.start) & (of_chunks < group.chunks.stop)
-            columns = np.flatnonzero(inside)
+            columns = within(of_chunks, group.chunks)
             yield (
                 group,
                 columns,

@@ -143,6 +143,18 @@ def nugget(parameters: FloatArray, among: FloatArray) -> float:
     return (exp(parameters[4]) + JITTER) * float(np.trace(among)) / len(among)
 
 
+def _explained(
+    among: FloatArray, noise: float, cross: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Cholesky factor of the results' covariance, and by it what they explain of other places.
+
+    The latter times its own transpose is the variance that they take away.
+    """
+    factor = factorised(among + noise * np.eye(len(among)))
+    half, _ = lapack.dtrtrs(factor, cross, lower=1)
+    return factor, half
+
+
 @dataclass(frozen=True, eq=False)
 class Remembered:
     """What all rounds tell of the blocks in this one."""
@@ -190,10 +202,8 @@ def remember(
     parameters = rounds.likelihood().search(start) if search or start is None else start
     among = rounds.covariance(parameters, rounds.results, rounds.results)
     noise = nugget(parameters, among)
-    among[np.diag_indices(len(among))] += noise
-    factor = factorised(among)
     cross = rounds.covariance(parameters, rounds.results, rounds.blocks)
-    half, _ = lapack.dtrtrs(factor, cross, lower=1)
+    factor, half = _explained(among, noise, cross)
     solved, _ = lapack.dtrtrs(factor, half, lower=1, trans=1)
     weights = np.ascontiguousarray(solved.T)
     inverse = inverse_of(factor)
@@ -245,9 +255,8 @@ class RoundsOutlook:
         k = self.rounds.k
         covariance = self._before
         points = k + np.asarray(chunks)
-        among = covariance[np.ix_(points, points)].copy()
-        among[np.diag_indices(len(among))] += nugget(self.parameters, covariance)
-        half, _ = lapack.dtrtrs(factorised(among), covariance[points, :k], lower=1)
+        among, noise = covariance[np.ix_(points, points)], nugget(self.parameters, covariance)
+        _, half = _explained(among, noise, covariance[points, :k])
         left: FloatArray = covariance[:k, :k] - half.T @ half
         left[np.diag_indices(k)] = np.maximum(np.diag(left), 0.0)
         return left
@@ -262,8 +271,7 @@ class RoundsOutlook:
         if not len(earlier):
             return covariance
         among = rounds.covariance(parameters, earlier, earlier)
-        among[np.diag_indices(len(among))] += nugget(parameters, among)
         cross = rounds.covariance(parameters, earlier, places)
-        half, _ = lapack.dtrtrs(factorised(among), cross, lower=1)
+        _, half = _explained(among, nugget(parameters, among), cross)
         left: FloatArray = covariance - half.T @ half
         return left
