@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,7 +18,9 @@ from dask.typing import Key
 from dask_bacc.coding import Code
 from dask_bacc.coding._typing import AnyArray
 from dask_bacc.display.html import coded_array_html
+from dask_bacc.graphs.anew import can_be_made, under_new_keys, with_suffix
 from dask_bacc.graphs.pinned import is_pinned
+from dask_bacc.graphs.shuffles import shuffle_keys
 from dask_bacc.records.part import Part
 from dask_bacc.results.gaps import BlockGaps
 from dask_bacc.results.labels import Label
@@ -120,6 +123,38 @@ class CodedChunks(DaskMethodsMixin):
         names = rename or {}
         parts = tuple(replace(p, name=names.get(p.name, p.name)) for p in self.parts)
         return type(self)(graph, parts, self.code, self._label, self._sketches(), self._gaps)
+
+    def anew(self) -> Self:
+        """The same chunks under keys of their own, to be persisted apart from those of before.
+
+        Under the same keys the scheduler takes what it has, and a worker that still fetches one
+        from a worker that hangs does not make it.
+
+        Raises
+        ------
+        ValueError
+            If the chunks are persisted: nothing tells how to make them.
+
+        Examples
+        --------
+        >>> import dask_bacc
+        >>> coded = dask_bacc.encode(np.arange(8.0), k=4, n=6)
+        >>> bool((coded.anew().compute() == coded.compute()).all())
+        True
+        """
+        suffix, shuffled = f"-{uuid.uuid4().hex}", shuffle_keys(self._graph)
+        renamed = {
+            key: with_suffix(key, suffix)
+            for key in self._graph
+            if can_be_made(self._graph, key, shuffled)
+        }
+        if any((part.name, i) not in renamed for part in self.parts for i in range(self.n)):
+            raise ValueError(
+                "chunks that are on the cluster cannot be made anew; call anew() of what "
+                "dask_bacc.encode gave, before persist()"
+            )
+        graph = under_new_keys(self._graph, self._graph, renamed)
+        return self._rebuild(graph, rename={p.name: f"{p.name}{suffix}" for p in self.parts})
 
     @cached_property
     def _is_pinned(self) -> bool:

@@ -15,9 +15,9 @@ from dask_bacc.engine.tasks import (
     Alias,
     GraphNode,
     Task,
-    substituted,
     with_argument,
 )
+from dask_bacc.graphs.anew import can_be_made, under_new_keys, with_suffix
 from dask_bacc.graphs.shuffles import shuffle_keys
 
 #: Place of the number of the attempt among the arguments of `run_chunk`.
@@ -103,14 +103,8 @@ class RunGraph:
         """
         own = {(self.name, chunk): number for chunk, number in attempts.items()}
         needed = self._made_of(attempts) if anew else set(own)
-        renamed = {key: _renamed(key, suffix) for key in needed if self._can_make(key)}
-        graph = {
-            renamed.get(key, key): substituted(node, renamed, renamed[key])
-            if key in renamed
-            else node
-            for key in needed
-            if (node := self.graph.get(key)) is not None
-        }
+        renamed = {key: with_suffix(key, suffix) for key in needed if self._can_make(key)}
+        graph = under_new_keys(self.graph, needed, renamed)
         for key, number in own.items():
             task = graph[renamed[key]]
             assert isinstance(task, Task)
@@ -147,9 +141,7 @@ class RunGraph:
         return shuffle_keys(self.graph)
 
     def _can_make(self, key: Key) -> bool:
-        """Whether the key's value can be made once more, under another key."""
-        # Not what is on the cluster already, of which the graph has only the future.
-        return isinstance(self.graph.get(key), GraphNode) and key not in self._shuffled
+        return can_be_made(self.graph, key, self._shuffled)
 
     def _made_of(
         self,
@@ -176,12 +168,6 @@ class RunGraph:
 
     def __dask_postpersist__(self) -> tuple[Callable[..., Any], tuple[()]]:
         return dict, ()
-
-
-def _renamed(key: Key, suffix: str) -> Key:
-    if isinstance(key, tuple):
-        return (_renamed(key[0], suffix), *key[1:])
-    return f"{key}{suffix}"
 
 
 def target(graph: Mapping[Key, Any], key: Key) -> Key:

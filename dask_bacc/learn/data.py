@@ -62,6 +62,7 @@ class Batches:
         self.k, self.batches = k, batches
         self._x, self._y = x, y
         self._coded: dict[tuple[str, int, int], CodedArray[Any]] = {}
+        self._forgotten = False
         self._seed = seed
 
     def __len__(self) -> int:
@@ -80,6 +81,8 @@ class Batches:
                 if policy.mixup:
                     arrays = self._mixed_up(arrays, batch)
                 coded = encode(*arrays, k=self.k, n=n, code=policy.code, axis=0)
+            if self._forgotten:
+                coded = coded.anew()
             there = resolve_client(client)
             # Not on workers that hang, as far as the scheduler knows.
             monitor = monitor_of(there)
@@ -92,6 +95,7 @@ class Batches:
     def forget(self) -> None:
         """Chunks are made anew: what somebody waits for may be on a worker that hangs."""
         self._coded.clear()
+        self._forgotten = True
 
     def _assigned(self, arrays: tuple[Any, ...], assignment: Assignment) -> CodedArray[Any]:
         """Chunks of several parts as they stand, with the factors of their rows."""

@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import threading
 import time
+import traceback
 import warnings
 from dataclasses import replace
 from typing import Any
@@ -204,10 +205,12 @@ class Answer:
                 await monitor.refresh(self._client)
             if not holders <= monitor.workers - monitor.unresponsive(patience):
                 await self._client.cancel(futures, asynchronous=True)
-        try:
-            (answer,) = repack(await gathered)
-        except (KilledWorker, FutureCancelledError):
+        error = gathered.exception()
+        if isinstance(error, KilledWorker | FutureCancelledError):
+            # Frames of its traceback hold the error and the futures, which so would stay.
+            traceback.clear_frames(error.__traceback__)
             return None
+        (answer,) = repack(gathered.result())
         return replace(decided, answer=answer)
 
 

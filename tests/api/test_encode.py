@@ -218,3 +218,8 @@ def test_functions_that_know_nan_get_it(client):
     x = da.from_array(array, chunks=(3, 2))
     answer = dask_bacc.map_blocks(lambda b: b + 1, x).compute()
     np.testing.assert_array_equal(answer, array + 1)
+
+
+def test_chunks_on_the_cluster_cannot_be_made_anew(client):
+    with pytest.raises(ValueError, match="before persist"):
+        dask_bacc.encode(np.arange(8.0), k=4, n=6).persist().anew()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -66,13 +67,20 @@ def gate(tmp_path: Path, no_copies: None) -> Iterator[Path]:
 
 @pytest.fixture
 def nothing_left() -> Callable[[Client], contextlib.AbstractContextManager[None]]:
-    """Checks that a block leaves no key, future, thread, connection or descriptor behind."""
+    """Checks that a block leaves no key, future, thread, connection or descriptor behind.
+
+    Not even for the garbage collector, which comes when it likes.
+    """
 
     @contextlib.contextmanager
     def checked(client: Client) -> Iterator[None]:
         baseline = Baseline.of(client)
-        yield
-        baseline.check_keys(client)
-        baseline.check_process(client)
+        gc.disable()
+        try:
+            yield
+            baseline.check_keys(client)
+            baseline.check_process(client)
+        finally:
+            gc.enable()
 
     return checked

@@ -6,10 +6,11 @@ import signal
 
 import dask
 import pytest
+from distributed import futures_of, wait
 
 from benchmarks.processes.cluster import pids, send, until
 from tests.faults.strike import Strike
-from tests.faults.work import DEADLINE, N, check, encoded, held, source
+from tests.faults.work import DEADLINE, K, N, X, check, encoded, held, source
 
 GATHERED, SPLIT = 1, 4
 
@@ -47,6 +48,27 @@ def test_a_worker_is_lost_while_parity_is_made(
         assert report.stopped != "deadline"
         gate.touch()
         del run, report
+
+
+def test_chunks_are_made_anew_while_a_worker_waits_for_them_from_one_that_hangs(start, hang):
+    """Under their own keys the worker would wait for the one that hangs without end."""
+    with start(2).client() as client, client.as_current():
+        held_by, free = client.scheduler_info()["workers"]
+        coded = client.persist(encoded(), workers=[held_by])
+        wait(coded)
+        key = coded.__dask_keys__()[0][0]
+        hang(pids(client)[held_by])
+        wanted = client.submit(len, futures_of(coded)[0], workers=[free])
+
+        def state_there(dask_worker):
+            known = dask_worker.state.tasks
+            return known[key].state if key in known else None
+
+        until(lambda: client.run(state_there, workers=[free])[free] == "flight", 20, "no fetch")
+        del coded, wanted
+        again = client.persist(encoded().anew(), workers=[free])
+        there = client.submit(len, futures_of(again)[0], workers=[free])
+        assert there.result(timeout=DEADLINE) == len(X) // K
 
 
 def wait_for_results(run, count):
