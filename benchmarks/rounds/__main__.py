@@ -20,9 +20,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--jobs", nargs="+", default=[job.__name__ for job in JOBS])
+    parser.add_argument("--k", type=int, default=8, help="blocks, for decoders")
     args = parser.parse_args()
     if "decoders" in args.only:
-        decoders(args.rounds, args.seeds, args.jobs)
+        decoders(args.rounds, args.seeds, args.jobs, args.k)
     if "persistent" in args.only:
         persistent(args.rounds)
     if "accuracy" in args.only:

@@ -16,33 +16,33 @@ from dask_bacc.coding.kriging.rounds import Rounds, remember
 KEPT = 2
 
 
-def decoders(rounds: int, seeds: int, jobs: list[str]) -> None:
+def decoders(rounds: int, seeds: int, jobs: list[str], k: int) -> None:
     """Every job is iterated with its exact sums, and all decoders see the same results."""
     warnings.simplefilter("ignore")
+    n = round(1.5 * k)
     names = ("ignored", "last known", "moved along", "today", "remembering")
     print(f"{'':44}" + "".join(f"{name:>14}" for name in names) + "   within 2, above 3,    ms")
     for make in JOBS:
         if make.__name__ not in jobs:
             continue
-        for k, n in ((8, 12),):
-            job = make(k)
-            for mixed in (True, False):
-                for kind in ("random", "rotating", "persistent"):
-                    found = [
-                        compared(make(k), k, n, kind, mixed, rounds, seed) for seed in range(seeds)
-                    ]
-                    medians = [np.median([f["errors"][name][2:] for f in found]) for name in names]
-                    bars = np.concatenate([f["bars"][2:] for f in found])
-                    bars = bars[~np.isnan(bars)]
-                    told = np.mean((bars < 2) & (bars > 0.5)), np.mean(bars > 3)
-                    title = f"{job.name}, {'mixed' if mixed else 'sorted'}, {kind}"
-                    ms = 1e3 * np.median([f["seconds"] for f in found])
-                    print(
-                        f"{title:44}"
-                        + "".join(f"{value:14.2e}" for value in medians)
-                        + f"   {told[0]:8.0%} {told[1]:8.0%} {ms:6.1f}",
-                        flush=True,
-                    )
+        job = make(k)
+        for mixed in (True, False):
+            for kind in ("random", "rotating", "persistent"):
+                found = [
+                    compared(make(k), k, n, kind, mixed, rounds, seed) for seed in range(seeds)
+                ]
+                medians = [np.median([f["errors"][name][2:] for f in found]) for name in names]
+                bars = np.concatenate([f["bars"][2:] for f in found])
+                bars = bars[~np.isnan(bars)]
+                told = np.mean((bars < 2) & (bars > 0.5)), np.mean(bars > 3)
+                title = f"{job.name}, {'mixed' if mixed else 'sorted'}, {kind}"
+                ms = 1e3 * np.median([f["seconds"] for f in found])
+                print(
+                    f"{title:44}"
+                    + "".join(f"{value:14.2e}" for value in medians)
+                    + f"   {told[0]:8.0%} {told[1]:8.0%} {ms:6.1f}",
+                    flush=True,
+                )
 
 
 def missing_in(kind: str, n: int, rounds: int, seed: int) -> list[set[int]]:

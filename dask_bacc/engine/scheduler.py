@@ -45,6 +45,11 @@ class WorkerInfo:
         """Whether it takes tasks."""
         return self.status == "running"
 
+    @property
+    def leaving(self) -> bool:
+        """Whether it hands on its data, to be closed after that."""
+        return self.status == "closing_gracefully"
+
 
 @contextlib.asynccontextmanager
 async def briefly(

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Collection
 
 from dask.typing import Key
-from distributed import Worker, get_worker
+from distributed import Nanny, Worker, get_worker
 from distributed.protocol.pickle import dumps
 from distributed.worker import thread_state  # type: ignore[attr-defined]
 
-__all__ = ["Worker", "call_at_once", "call_later", "dumps", "get_worker", "is_wanted", "publish"]
+__all__ = [
+    "Nanny",
+    "Worker",
+    "call_at_once",
+    "call_later",
+    "dumps",
+    "get_worker",
+    "is_wanted",
+    "publish",
+    "retire",
+]
 
 
 def is_wanted() -> bool:
@@ -46,6 +57,18 @@ def call_later(
     """Call a function on the worker's event loop after a while; what is returned prevents it."""
     handle = worker.loop.call_later(seconds, function, *args)
     return lambda: worker.loop.remove_timeout(handle)
+
+
+async def retire(node: Worker | Nanny, reason: str) -> None:
+    """Hand a worker's data on to others, and close it; by itself, or by its nanny."""
+    if isinstance(node, Worker):
+        await node.close_gracefully(restart=False, reason=reason)
+        return
+    workers = [node.worker_address] if node.worker_address else []
+    # A scheduler that is away has nobody to hand on to.
+    with contextlib.suppress(OSError):
+        await node.scheduler.retire_workers(workers=workers, close_workers=False, remove=False)
+    await node.close(reason=reason)
 
 
 def fetched_from(workers: Collection[str], dask_worker: Worker) -> set[Key]:

@@ -16,11 +16,13 @@ def copies(
     now: float,
     patience: Patience,
     slow: Collection[str] = (),
+    leaving: Collection[str] = (),
 ) -> tuple[list[int], float]:
     """The chunks to launch once more now, and when the next one would be due.
 
     A copy of a block is exact, whatever the function. A block's newest attempt has a multiple of
-    the usual duration, `patience.gate`; after that another one may start. Those blocks come first
+    the usual duration, `patience.gate`; after that another one may start, and at once where all
+    are on workers that were told to leave. Those blocks come first
     that have the fewest attempts, and of these the ones that wait longest. One more than
     `patience.work` are the most that a block gets.
 
@@ -33,6 +35,8 @@ def copies(
     patience : Patience
     slow : collection of str
         Workers whose durations say nothing of those of others.
+    leaving : collection of str
+        Workers that were told to leave.
 
     Returns
     -------
@@ -48,12 +52,15 @@ def copies(
     ([], 1.0)
     >>> copies(coding.Uncoded(2, 2), [done, slow], 1.5, patience)
     ([1], inf)
+    >>> copies(coding.Uncoded(2, 2), [done, slow], 0.5, patience, leaving={"b"})
+    ([1], inf)
     """
     limit = 0.0
     if patience.gate > 0:
-        if (usual := usual_duration(records, patience, slow)) is None:
+        usual = usual_duration(records, patience, slow)
+        limit = math.inf if usual is None else max(patience.minimum, patience.gate * usual)
+        if usual is None and not leaving:
             return [], math.inf
-        limit = max(patience.minimum, patience.gate * usual)
     own = code.own_blocks
     there = {int(own[i]) for i, r in enumerate(records) if r.state == "returned" and own[i] >= 0}
     open_blocks = {
@@ -71,7 +78,11 @@ def copies(
     due = {}
     for chunk, record in open_blocks.items():
         newest = record.newest
-        if newest is None:
+        if leaving and record.only_at(leaving):
+            due[chunk] = now
+        elif newest is None and limit == math.inf:
+            continue
+        elif newest is None:
             due[chunk] = moved + patience.minimum
         elif not waiting:
             due[chunk] = newest + limit

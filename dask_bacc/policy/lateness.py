@@ -40,6 +40,7 @@ def late_chunks(
     now: float,
     patience: Patience,
     slow: Collection[str] = (),
+    leaving: Collection[str] = (),
 ) -> tuple[set[int], float]:
     """The chunks that are late, and when the next one would be.
 
@@ -47,7 +48,7 @@ def late_chunks(
     of the durations so far, those of the chunks still running being taken for endless. A chunk
     that no worker has started is late when none was launched, started or ended for that long; one
     that is done, when its result takes longer than that and the same multiple of the longest that
-    one took to come.
+    one took to come. What runs only on workers that were told to leave is late at once.
 
     Parameters
     ----------
@@ -57,6 +58,8 @@ def late_chunks(
     patience : Patience
     slow : collection of str
         Workers whose durations say nothing of those of others.
+    leaving : collection of str
+        Workers that were told to leave.
 
     Returns
     -------
@@ -71,9 +74,12 @@ def late_chunks(
     (set(), 2.0)
     >>> late_chunks([done, slow], 2.5, patience)
     ({1}, inf)
+    >>> late_chunks([done, slow], 0.5, patience, leaving={"b"})
+    ({1}, inf)
     """
+    left = {i for i, r in enumerate(records) if leaving and r.done is None and r.only_at(leaving)}
     if (limit := usual_limit(records, patience, slow)) is None:
-        return set(), math.inf
+        return left, math.inf
     moved = max(
         (
             time
@@ -94,7 +100,7 @@ def late_chunks(
             due[chunk] = (moved if newest is None else newest) + limit
             if record.done is not None:
                 due[chunk] = record.done + max(limit, patience.multiple * fetching)
-    late = {chunk for chunk, time in due.items() if time <= now}
+    late = left.union(chunk for chunk, time in due.items() if time <= now)
     return late, min((time for chunk, time in due.items() if chunk not in late), default=math.inf)
 
 

@@ -39,12 +39,14 @@ def what_to_launch(
     state = situation.state
     # Who has ended since may not have said so yet.
     known = now - state.news
-    late, again = late_chunks(state.records, known, rules.patience, rules.slow)
+    late, again = late_chunks(state.records, known, rules.patience, rules.slow, state.leaving)
     due: list[int] = []
     if rules.copies and now < situation.copies_again:
         again = min(again, situation.copies_again - state.news)
     elif rules.copies:
-        due, later = copies(rules.code, state.records, known, rules.patience, rules.slow)
+        due, later = copies(
+            rules.code, state.records, known, rules.patience, rules.slow, state.leaving
+        )
         again = min(again, later)
     again += state.news
     if not late and not due and _all_well(rules, state):

@@ -83,6 +83,11 @@ class ChunkRecord:
         """Whether another attempt than the one told of here runs on one of the workers."""
         return any(o.ended is None and o.worker in workers for o in self.others)
 
+    def only_at(self, workers: Collection[str]) -> bool:
+        """Whether all attempts that may still return run on these workers."""
+        attempts = (self.attempt_at(number) for number in self.going_on)
+        return self.is_open and all(a is not None and a.worker in workers for a in attempts)
+
     @property
     def newest(self) -> float | None:
         """When the attempt that was launched last was started, or launched if it was not.

@@ -45,6 +45,8 @@ class RunState:
     lost_workers: set[str] = field(default_factory=set)
     #: workers that were not as they should be, with what was the matter last
     troubles: dict[str, str] = field(default_factory=dict)
+    #: workers that were told to leave, and finish nothing that takes long
+    leaving: set[str] = field(default_factory=set)
     #: number of chunks that may still return
     outstanding: int = field(init=False)
     #: when a chunk was launched, started or ended last

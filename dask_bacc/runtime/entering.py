@@ -17,6 +17,14 @@ class Over(NamedTuple):
     state: weakref.ref[RunState]
 
 
+class StillRunning(NamedTuple):
+    """A cancelled chunk that still runs."""
+
+    worker: str
+    #: when it should be through, on the monotonic clock
+    due: float
+
+
 def enter(state: RunState, message: Message, worker: str) -> None:
     """Enter what a chunk says of itself into the state of its run."""
     if message.state == "done":

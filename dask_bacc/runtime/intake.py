@@ -12,12 +12,19 @@ from dask_bacc.results.result import ResultSpec, join_axes
 from dask_bacc.runtime.active import ActiveRun
 from dask_bacc.runtime.entering import enter
 from dask_bacc.runtime.fetch import Outcome
+from dask_bacc.runtime.troubles import LEAVING
 from dask_bacc.worker.messages import Message
 from dask_bacc.worker.task import ChunkResult
 
 
 def take_message(run: ActiveRun, message: Message, worker: str) -> None:
-    """Take in what a chunk says of itself."""
+    """Take in what a chunk says of itself, or its worker."""
+    if message.state == "leaving":
+        if worker in run.state.workers:
+            run.state.leaving.add(worker)
+            run.state.troubles[worker] = LEAVING
+            run.wake()
+        return
     if message.state == "slow":
         if message.payload is not None:
             run.store.add_sketches(message.chunk, pickle.loads(message.payload))

@@ -8,7 +8,6 @@ import time
 import weakref
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import NamedTuple
 
 from distributed import Client
 
@@ -25,7 +24,7 @@ from dask_bacc.engine.scheduler import (
 from dask_bacc.policy.slow import to_avoid
 from dask_bacc.records.chunk import Attempted
 from dask_bacc.records.state import RunState
-from dask_bacc.runtime.entering import Over, enter
+from dask_bacc.runtime.entering import Over, StillRunning, enter
 from dask_bacc.runtime.speeds import Place, Speeds
 from dask_bacc.worker.messages import Message, unpacked
 
@@ -44,14 +43,6 @@ REMEMBERED = 100
 
 def nobody() -> None:
     """No client."""
-
-
-class StillRunning(NamedTuple):
-    """A cancelled chunk that still runs."""
-
-    worker: str
-    #: when it should be through, on the monotonic clock
-    due: float
 
 
 class Monitor:
@@ -87,6 +78,8 @@ class Monitor:
         self._refreshed = -math.inf
         #: seconds by which unresponsive workers were behind the others then
         self._behind: dict[str, float] = {}
+        #: those that were told to leave
+        self.leaving: set[str] = set()
         #: how fast they are
         self.speeds = Speeds()
         #: whose workers they are; None if that is not said, or it is gone
@@ -123,6 +116,11 @@ class Monitor:
             self._take(message, worker)
 
     def _take(self, message: Message, worker: str) -> None:
+        if message.state == "leaving":
+            self.leaving.add(worker)
+            for tell in list(self._listeners.values()):
+                tell(message, worker)
+            return
         place = message.run, message.chunk, message.attempt
         over = self._over.get(message.run)
         if message.state == "done":
@@ -188,6 +186,8 @@ class Monitor:
         """Take in what the scheduler says of its workers."""
         self._refreshed = time.monotonic()
         self._workers = workers
+        said = {address for address, info in workers.items() if info.leaving}
+        self.leaving = said | (self.leaving & workers.keys())
         patience = HEARTBEATS * usual_heartbeat(len(workers))
         self._behind = {a: info.behind for a, info in workers.items() if info.behind > patience}
         for run in {
@@ -226,14 +226,14 @@ class Monitor:
 
     @property
     def unavailable(self) -> set[str]:
-        """Workers that do not respond, or whose threads are all taken by cancelled chunks."""
+        """Workers that do not respond, leave, or have cancelled chunks on all threads."""
         return self._unavailable(self._still_running.copy().values())
 
     def _unavailable(self, running: Iterable[StillRunning]) -> set[str]:
         taken = Counter(chunk.worker for chunk in running)
         threads = {worker: info.threads for worker, info in self._workers.items()}
         full = {worker for worker, count in taken.items() if count >= threads.get(worker, 1)}
-        return full | self._behind.keys()
+        return full | self._behind.keys() | self.leaving
 
     def available(
         self, late: Collection[str] = (), *, patient: bool = False, fewest: int = 2
@@ -287,7 +287,7 @@ class Monitor:
         free = {
             worker: info.threads - taken[worker] - len(processing.get(worker, ()))
             for worker, info in self._workers.items()
-            if info.running and worker not in self._behind
+            if info.running and worker not in self._behind and worker not in self.leaving
         }
         return {worker: count for worker, count in free.items() if count > 0}
 

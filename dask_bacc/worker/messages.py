@@ -50,8 +50,8 @@ class Message:
     run: str
     chunk: int
     #: ``"running"`` when it starts, ``"slow"`` if it still runs after a while, ``"done"`` when it
-    #: has ended, whatever the outcome
-    state: Literal["running", "slow", "done"]
+    #: has ended, whatever the outcome; ``"leaving"``, of no chunk, if its worker is told to leave
+    state: Literal["running", "slow", "done", "leaving"]
     #: of ``"slow"``: pickled sketches of its blocks; of ``"done"``: its packed result, or what is
     #: to be known of it; None if there is nothing to bring
     payload: bytes | None = None
@@ -161,6 +161,14 @@ class Batcher:
             self._sent, self._due = now, math.inf
         messages = [replace(message, ago=now - then) for then, message in waiting]
         publish(self._worker, self._topic, packed(messages))
+
+
+def say_leaving(worker: Worker) -> None:
+    """Tell all clients whose chunks a worker has had that it leaves; on its event loop."""
+    with _lock:
+        topics = list(_batchers.get(worker, ()))
+    for topic in topics:
+        publish(worker, topic, packed([Message("", -1, "leaving")]))
 
 
 def batcher(worker: Worker, topic: str) -> Batcher:
