@@ -17,6 +17,7 @@ import yaml
 from distributed import Client
 
 import dask_bacc
+from dask_bacc.kubernetes import CLOUDS, manifests, problems
 from dask_bacc.planning.bench import bench_here
 from dask_bacc.planning.laws import law_of
 from dask_bacc.planning.simulation import simulated_text
@@ -175,6 +176,42 @@ def bench(k: int, n: int, times: str, rounds: int, scheduler: str | None) -> Non
         law = law_of(times)
         with _client(scheduler) as client:
             click.echo(bench_here(client, k, n, law, rounds))
+
+
+@bacc.command()
+@click.option("--name", default="coded-job", show_default=True, help="Of the job or cluster.")
+@click.option("--n", type=click.IntRange(min=1), required=True, help="Chunks of the code.")
+@click.option("--k", type=click.IntRange(min=1), help="Blocks; by default two thirds of n.")
+@click.option("--image", required=True, help="With dask-bacc and what the job needs.")
+@click.option("--namespace", default="default", show_default=True)
+@click.option(
+    "--cloud", type=click.Choice(list(CLOUDS)), help="On whose spot machines workers run."
+)
+@click.option("--cpu", default="1", show_default=True, help="Of a worker.")
+@click.option("--memory", default="4Gi", show_default=True, help="Of a worker.")
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--most", type=click.IntRange(min=1), help="Workers up to which a cluster grows.")
+@click.option(
+    "--tls",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A folder with ca.crt, tls.crt and tls.key.",
+)
+@click.argument("command", nargs=-1)
+def kubernetes(
+    n: int, k: int | None, tls: Path | None, command: tuple[str, ...], **options: Any
+) -> None:
+    """Write manifests for a job or a cluster on Kubernetes, for "kubectl apply -f -".
+
+    COMMAND is the job's program and its arguments, after "--"; without one, there is a cluster
+    and no job. What is wrong with the manifests is said on the standard error.
+    """
+    files = None if tls is None else {path.name: path.read_bytes() for path in tls.iterdir()}
+    with _refused():
+        made = manifests(n=n, k=k or max(2 * n // 3, 1), tls=files, command=command, **options)
+    click.echo(yaml.safe_dump_all(made, sort_keys=False), nl=False)
+    with contextlib.suppress(ImportError):
+        for problem in problems(made):
+            click.echo(problem, err=True)
 
 
 def _function(name: str) -> Callable[..., Any]:

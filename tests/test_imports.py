@@ -32,7 +32,7 @@ FLOORS = (
     ("blocks", "planning"),
     ("params",),
     ("__init__",),
-    ("learn",),
+    ("kubernetes", "learn"),
     ("demo",),
     ("cli",),
 )
@@ -44,8 +44,9 @@ ONLY = {
     "results": {"coding", "records"},
     "engine": set[str](),
     "display": {"coding", "policy", "records"},
+    "kubernetes": set[str](),
     "demo": {"__init__", "display", "learn"},
-    "cli": {"__init__", "demo", "planning", "runtime"},
+    "cli": {"__init__", "demo", "kubernetes", "planning", "runtime"},
 }
 NO_DASK = ("coding", "records", "policy", "results")
 #: Beside the standard library, all that `coding` may use.
