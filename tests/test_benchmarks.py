@@ -33,6 +33,7 @@ SMALLEST = {
     # More than one number.
     "leaves": "--counts 1 --deadline 0.5",
     # More than 16 blocks, blocks above 100 kB, the fit of growth with their bytes.
+    "kubernetes": "--rounds 1 --seconds 0.5",
     "movement": "--k 8 --counts 8 16 --megabytes 0.1 --rounds 1",
     # Compute time, and all pairs but one.
     "overhead": "--pairs 1 --seconds 0",

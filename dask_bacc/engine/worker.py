@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 
 from dask.typing import Key
 from distributed import Nanny, Worker, get_worker
+from distributed.core import Status
 from distributed.protocol.pickle import dumps
 from distributed.worker import thread_state  # type: ignore[attr-defined]
 
@@ -62,7 +63,11 @@ def call_later(
 async def retire(node: Worker | Nanny, reason: str) -> None:
     """Hand a worker's data on to others, and close it; by itself, or by its nanny."""
     if isinstance(node, Worker):
-        await node.close_gracefully(restart=False, reason=reason)
+        # Who has not come to a scheduler yet has nothing, and would wait for one.
+        if node.status in (Status.running, Status.paused):
+            with contextlib.suppress(OSError):
+                await node.close_gracefully(restart=False, reason=reason)
+        await node.close(reason=reason)
         return
     workers = [node.worker_address] if node.worker_address else []
     # A scheduler that is away has nobody to hand on to.

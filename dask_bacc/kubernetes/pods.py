@@ -8,8 +8,8 @@ from typing import Any
 
 from dask_bacc.kubernetes.clouds import Cloud
 
-#: Ports of the scheduler.
-COMM, HTTP = 8786, 8787
+#: Ports of the scheduler, and of a worker's HTTP server.
+COMM, HTTP, WORKER_HTTP = 8786, 8787, 8788
 #: Where certificates are in pods.
 TLS_FOLDER = "/etc/dask-tls"
 #: Routes of the scheduler's HTTP server. By the first the operator asks which workers to close;
@@ -123,11 +123,7 @@ def scheduler_spec(job: Job, worker_ttl: str, allowed_failures: int) -> dict[str
             {"name": "tcp-comm", "containerPort": COMM, "protocol": "TCP"},
             {"name": "http-dashboard", "containerPort": HTTP, "protocol": "TCP"},
         ],
-        "readinessProbe": {
-            "httpGet": {"port": "http-dashboard", "path": "/health"},
-            "periodSeconds": 2,
-            "timeoutSeconds": 5,
-        },
+        "readinessProbe": _health("http-dashboard"),
         "resources": _resources("1", "2Gi"),
     }
     priority = {"priorityClassName": f"{job.name}-scheduler"}
@@ -154,10 +150,20 @@ def worker_spec(job: Job, replicas: int, threads: int, grace: int) -> dict[str, 
         "args": [
             *("dask", "worker", "--name", "$(DASK_WORKER_NAME)"),
             *("--nthreads", str(threads), "--memory-limit", "$(MEMORY_LIMIT)"),
+            # Without it the worker asks the scheduler's name, and takes 127.0.0.1 if that is not
+            # known yet.
+            *("--host", "$(POD_IP)", "--dashboard-address", f":{WORKER_HTTP}"),
             # Kubernetes starts containers again by itself, and sends SIGTERM to their process.
             *("--no-nanny", "--preload", "dask_bacc.worker.sigterm", "--death-timeout", "60"),
         ],
-        "env": [{"name": "MEMORY_LIMIT", "valueFrom": limit}, *job.variables()],
+        "env": [
+            {"name": "MEMORY_LIMIT", "valueFrom": limit},
+            {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
+            *job.variables(),
+        ],
+        # Or a pod would count for the disruption budget before it is a worker.
+        "ports": [{"name": "http", "containerPort": WORKER_HTTP, "protocol": "TCP"}],
+        "readinessProbe": _health("http"),
         "resources": _resources(job.cpu, job.memory),
     }
     labels = {**job.labels, "dask.org/component": "worker"}
@@ -188,6 +194,11 @@ def runner_spec(job: Job, command: Sequence[str]) -> dict[str, Any]:
     }
     priority = {"priorityClassName": f"{job.name}-scheduler", "restartPolicy": "Never"}
     return {"spec": job.pod(container, **priority, **job.off_spot())}
+
+
+def _health(port: str) -> dict[str, Any]:
+    asked = {"port": port, "path": "/health"}
+    return {"httpGet": asked, "periodSeconds": 2, "timeoutSeconds": 5}
 
 
 def _resources(cpu: str, memory: str) -> dict[str, dict[str, str]]:

@@ -15,7 +15,7 @@ def supported_versions() -> list[str]:
     """Versions of Kubernetes whose schemas are installed, from 1.29 on."""
     from kubernetes_validate.utils import all_versions, major_minor
 
-    found = [major_minor(version) for version in all_versions()]
+    found = dict.fromkeys(major_minor(version) for version in all_versions())
     return [v for v in found if tuple(map(int, v.split("."))) >= OLDEST]
 
 

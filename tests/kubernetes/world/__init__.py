@@ -1,0 +1,1 @@
+"""A Kubernetes cluster on one machine, as far as dask-kubernetes needs one; see README.md."""
