@@ -1,7 +1,7 @@
 """Pods that are lost in the middle of a run, for coded runs and for plain Dask.
 
-Run with ``python -m benchmarks.kubernetes``, as root: see tests/kubernetes/world/README.md for what
-the cluster is.
+Run with ``python -m benchmarks.kubernetes``, as root; tests/kubernetes/world/README.md says what
+kind of cluster that is.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import dask.array as da
 import numpy as np
 import pytest
 from dask_kubernetes.operator import KubeCluster
-from distributed import Client
+from distributed import Client, Worker
 
 import dask_bacc
 from benchmarks.processes.cluster import until
@@ -101,6 +101,11 @@ def plain(client: Client, seconds: float) -> Callable[[], Any]:
     return client.compute(y).result
 
 
+def executing(dask_worker: Worker) -> int:
+    """Tasks that a worker's threads are at."""
+    return dask_worker.state.executing_count
+
+
 def timed(
     world: World,
     client: Client,
@@ -109,10 +114,11 @@ def timed(
     *,
     disturbed: bool,
 ) -> float:
-    """Seconds until the answer, with two pods that are killed half-way through the tasks or not."""
+    """Seconds until the answer, with pods that are killed half-way through the tasks or not."""
     until(lambda: len(client.scheduler_info(n_workers=-1)["workers"]) == N, LONG, "no workers")
-    # What they import at their first task is not what is measured.
+    # Nor what they import at their first task is measured, nor what an earlier run has left.
     client.run(smooth, work.X, 0.0)
+    until(lambda: not sum(client.run(executing).values()), LONG, "an earlier run goes on")
     start = time.perf_counter()
     wait = begin()
     if disturbed:
