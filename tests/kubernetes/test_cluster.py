@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 from dask_kubernetes.operator import KubeCluster
 from distributed import Client
+from distributed.core import Status
 
 import dask_bacc
 from benchmarks.processes.cluster import until
 from dask_bacc.kubernetes import manifests
 from tests.kubernetes import work
 from tests.kubernetes.work import LONG, K, N, X, greedy, held, linear, noted, rough
+from tests.kubernetes.world.controllers import is_ready
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.filterwarnings("ignore::ResourceWarning")]
 # Pods have this package, and not its tests.
@@ -25,14 +27,20 @@ cloudpickle.register_pickle_by_value(work)
 def cluster(world):
     made = manifests("coded", image="local", n=N, k=K, memory="1Gi", worker_ttl="8s")
     world.apply(made[:-1])
-    with KubeCluster(
+    cluster = KubeCluster(
         custom_cluster_spec=made[-1],
         namespace="default",
         quiet=True,
         # Outside of the cluster, where it would look for the scheduler's name for twenty seconds.
         port_forward_cluster_ip=True,
-    ) as cluster:
-        yield cluster
+    )
+    yield cluster
+    try:
+        cluster.close()
+    except KeyError:
+        # Once its scheduler is another one, it is told of workers that it has never known.
+        cluster.status = Status.closed
+    world.delete(made)
 
 
 @pytest.fixture
@@ -120,6 +128,7 @@ def test_a_pod_is_told_to_leave(world, client, run, tmp_path):
 
 
 def test_nodes_are_drained_as_far_as_the_code_allows(world, client):
+    until(lambda: sum(map(is_ready, world.workers("coded").values())) == N, LONG, "not ready")
     workers = [*world.workers("coded").values()]
     refused = [not world.evict(pod) for pod in workers[: N - K + 2]]
     assert refused == [False] * (N - K) + [True] * 2
