@@ -10,22 +10,32 @@ from dask.utils import format_bytes
 from jinja2 import Environment, PackageLoader, Template
 
 from dask_bacc.coding import Code
-from dask_bacc.display.palette import COLOURS
+from dask_bacc.display.grid import MARKS, code_image, grid_image
+from dask_bacc.display.line import phase
+from dask_bacc.display.palette import COLOURS, OWN, PARITY
 from dask_bacc.records.chunk import ChunkRecord
 from dask_bacc.records.part import Part
 from dask_bacc.records.report import RunReport
 
-#: Lines from blocks to chunks beyond this number would be a grey smear.
-MOST_LINKS = 600
-#: Chunks beyond this number are drawn small, without their numbers.
-MOST_NUMBERS = 400
+#: Chunks up to this number are drawn with their numbers, and say more where they are pointed at.
+MOST_NUMBERS = 100
 #: The last events, so many, are shown of a run that is over.
 MOST_EVENTS = 100
 #: How marks are drawn around and inside a cell.
 MARK_STYLES = {
-    "backup": "border-bottom: 3px solid #0072B2",
-    "late": "outline: 2px dashed #D55E00; outline-offset: -2px",
-    "suspect": "outline: 2px solid #CC0000; outline-offset: -1px",
+    "backup": f"border-bottom:3px solid {MARKS['backup']}",
+    "late": f"outline:2px dashed {MARKS['late']};outline-offset:-2px",
+    "suspect": f"outline:2px solid {MARKS['suspect']};outline-offset:-1px",
+}
+#: How states are drawn, to be told apart without colour as well; the page shines through those
+#: that have not begun.
+STATE_STYLES = {
+    "returned": f"background:{COLOURS['returned'].fill};color:{COLOURS['returned'].text}",
+    "running": f"background:{COLOURS['running'].fill};color:#000;border:2px solid #0072B2",
+    "waiting": "border:1px solid #999",
+    "cancelled": f"background:{COLOURS['cancelled'].fill};color:#000;text-decoration:line-through",
+    "erred": f"background:{COLOURS['erred'].fill};color:#fff;border:2px solid #000",
+    "spare": "border:1px dashed #999;opacity:0.6",
 }
 
 
@@ -39,39 +49,14 @@ def coded_array_html(code: Code, parts: Sequence[Part], nbytes: int) -> str:
     nbytes : int
         Of all chunks.
     """
-    height = min(max(120, 6 * code.n), 240)
-    block_height, chunk_height = height / code.k, height / code.n
-    block_tops = [10 + j * block_height for j in range(code.k)]
-    chunk_tops = [10 + i * chunk_height for i in range(code.n)]
-    own = (code.own_blocks >= 0).tolist()
-    rows = [code.row(i)[0].tolist() for i in range(code.n)]
-    links = [
-        {
-            "y1": block_tops[j] + block_height / 2,
-            "y2": chunk_tops[i] + chunk_height / 2,
-            "own": own[i],
-        }
-        for i, row in enumerate(rows)
-        for j in row
-    ]
     return template("coded_array.html.j2").render(
         code=code,
         parts=parts,
         size=format_bytes(nbytes),
         block_size=format_bytes(nbytes // code.n),
-        height=height,
-        block_height=block_height,
-        chunk_height=chunk_height,
-        block_tops=block_tops,
-        chunks=[
-            {
-                "y": y,
-                "own": own[i],
-                "what": f"block {row[0]}" if own[i] else f"of {len(row)} blocks",
-            }
-            for i, (y, row) in enumerate(zip(chunk_tops, rows, strict=True))
-        ],
-        links=links if len(links) <= MOST_LINKS else [],
+        picture=code_image(code),
+        own=int((code.own_blocks >= 0).sum()),
+        colours=(OWN, PARITY),
     )
 
 
@@ -82,20 +67,25 @@ def run_html(status: str, report: RunReport) -> str:
     backups = {i for i, chunk in enumerate(report.chunks) if chunk.backup is not None}
     marks = {"backup": backups, "late": late, "suspect": set(report.suspects)}
     marked = [[name for name in marks if i in marks[name]] for i in range(report.n)]
-    present = Counter[str](chunk.state for chunk in report.chunks)
+    states = [chunk.state for chunk in report.chunks]
+    present = Counter[str](states)
     return template("run.html.j2").render(
         status=status,
         report=report,
+        phase=" · ".join(phase(status, report)),
         cells=[
             {
-                "state": chunk.state,
                 "title": _title(chunk, marked[i], lost[i]),
-                "marks": marked[i],
+                "style": ";".join(
+                    [STATE_STYLES[chunk.state], *(MARK_STYLES[name] for name in marked[i])]
+                ),
             }
             for i, chunk in enumerate(report.chunks)
-        ],
-        numbered=report.n <= MOST_NUMBERS,
-        colours=COLOURS,
+        ]
+        if report.n <= MOST_NUMBERS
+        else [],
+        picture="" if report.n <= MOST_NUMBERS else grid_image(states, marks),
+        state_styles=STATE_STYLES,
         mark_styles=MARK_STYLES,
         counts=[(state, present[state]) for state in COLOURS if present[state]],
         events="\n".join(map(str, report.events[-MOST_EVENTS:])) if report.stopped else "",

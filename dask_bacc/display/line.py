@@ -37,7 +37,7 @@ def progress_line(status: str, report: RunReport, columns: int | None = None) ->
     parts = [
         f"{len(report.returned)} returned / {launched} launched / {report.n}",
         format_time(report.seconds).strip(),
-        *_ending(status, report),
+        *phase(status, report),
     ]
     backups = sum(chunk.backup is not None for chunk in report.chunks)
     late = len(report.late) if status == "pending" else 0
@@ -59,7 +59,15 @@ def progress_line(status: str, report: RunReport, columns: int | None = None) ->
     return f"[{_bar(states, width)}] | {text}" if width > 0 else text[: max(columns, 0)]
 
 
-def _ending(status: str, report: RunReport) -> list[str]:
+def phase(status: str, report: RunReport) -> list[str]:
+    """What a run is at, or how it ended, and how far off its answer is.
+
+    Parameters
+    ----------
+    status : str
+        As `CodedRun.status` has it.
+    report : RunReport
+    """
     if status == "pending":
         return [report.state if report.stopped is None else f"decoding ({report.stopped})"]
     if status == "finished":

@@ -22,5 +22,9 @@ COLOURS = {
     "spare": Colour("#FFFFFF", "#888888"),
 }
 
+#: Blocks and the chunks that they are themselves, and chunks that are mixed of several: neither
+#: dark nor light, for they are seen on both.
+OWN, PARITY = "#C98A2B", "#4A90D9"
+
 #: An attempt at a chunk that was lost with its worker.
 LOST = Colour("#CC79A7", "#000000")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -10,9 +11,11 @@ import pytest
 
 import dask_bacc
 from dask_bacc import coding
+from dask_bacc.display.grid import grid_image
 from dask_bacc.display.html import run_html
 from dask_bacc.display.palette import COLOURS
 from dask_bacc.records.chunk import ChunkRecord, ChunkState
+from dask_bacc.records.events import Stop
 from dask_bacc.records.state import RunState
 
 
@@ -24,6 +27,7 @@ class Balance(HTMLParser):
         self.open: list[str] = []
         self.texts: list[str] = []
         self.tags: list[str] = []
+        self.source = ""
 
     def handle_starttag(self, tag, attrs):
         self.open.append(tag)
@@ -47,22 +51,45 @@ def parsed(html: str) -> Balance:
     return parser
 
 
+def pictures(html: str) -> list[Balance]:
+    """The drawings in images, which have what they are made of in `source`."""
+    found = []
+    for data in re.findall("data:image/svg[+]xml;base64,([A-Za-z0-9+/=]+)", html):
+        source = base64.b64decode(data).decode()
+        found.append(parsed(source))
+        found[-1].source = source
+    return found
+
+
 @pytest.mark.parametrize("code", ["systematic", "berrut", "local"])
 def test_a_coded_array_shows_its_chunks(code):
     coded = dask_bacc.encode(np.zeros((64, 3)), np.zeros(64), k=8, n=12, code=code)
-    page = parsed(coded._repr_html_())
-    assert page.tags.count("rect") == 8 + 12
+    html = coded._repr_html_()
+    page = parsed(html)
     assert "(8, 3)" in page.texts
     assert "(12, 8, 3)" in page.texts
     assert "8 blocks" in page.texts
-    assert page.tags.count("line") == sum(len(coded.code.row(i)[0]) for i in range(12))
+    (picture,) = pictures(html)
+    assert picture.tags.count("rect") == 8 + 12
+    assert picture.tags.count("line") == sum(len(coded.code.row(i)[0]) for i in range(12))
 
 
 def test_a_large_coded_array_stays_readable():
     code = coding.Berrut(200, 400, systematic=True)
     html = dask_bacc.encode(np.zeros(200), k=200, n=400, code=code)._repr_html_()
-    assert "line" not in parsed(html).tags
+    (picture,) = pictures(html)
+    assert "line" not in picture.tags
+    assert "polygon" in picture.tags
     assert len(html) < 100_000
+
+
+def test_nothing_is_lost_where_scripts_and_drawings_are_stripped():
+    """Notebooks that are opened without trust keep images and styles."""
+    state = RunState(k=200, n=256, decoder="kriging")
+    coded = dask_bacc.encode(np.zeros(64), k=8, n=12)
+    for html in (coded._repr_html_(), run_html("pending", state.report())):
+        assert {"script", "style", "svg"}.isdisjoint(parsed(html).tags)
+        assert pictures(html)
 
 
 def test_a_run_shows_a_grid_of_its_chunks_and_escapes_what_they_raise():
@@ -83,8 +110,12 @@ def test_every_state_has_a_colour():
         state = RunState(k=1, n=1, decoder="berrut")
         state.records = [ChunkRecord(name)]
         html = run_html("pending", state.report())
-        assert f"{name} 1" in " ".join(parsed(html).texts)
-        assert COLOURS[name].fill in html
+        assert f"1 {name}" in " ".join(filter(None, parsed(html).texts))
+        many = RunState(k=1, n=200, decoder="berrut")
+        many.records = [ChunkRecord(name)] * 200
+        grid = pictures(run_html("pending", many.report()))
+        fills = re.findall('fill="(#[0-9A-F]{6})"', grid[0].source)
+        assert fills == [COLOURS[name].fill]
 
 
 def test_late_chunks_backups_suspects_and_losses_are_marked():
@@ -116,8 +147,29 @@ def test_a_grid_of_many_chunks_stays_small():
     for chunk in range(2048):
         state.start(chunk, "tcp://10.0.0.1:4000")
     html = run_html("pending", state.report())
-    assert parsed(html).tags.count("i") == 2560
-    assert len(html) < 500_000
+    (picture,) = pictures(html)
+    assert picture.source.count("M") == 2560
+    assert len(html) < 100_000
+
+
+@pytest.mark.parametrize("count", [101, 1001, 3000, 100_000])
+def test_grids_of_any_number_are_small_and_in_proportion(count):
+    states = ["returned"] * (count // 2) + ["running"] * (count - count // 2)
+    (picture,) = pictures(grid_image(states, {"late": [1, 2]}))
+    drawn = picture.source.count("h8v8h-8z")
+    shown = min(count, 3000)
+    assert picture.source.count("h8v8h-8zm2") in (shown // 2, shown - shown // 2)
+    assert drawn == shown
+    assert len(picture.source) < 70_000
+
+
+def test_phases_are_told_apart():
+    state = RunState(k=2, n=3, decoder="kriging")
+    assert "starting" in run_html("pending", state.report())
+    state.start(0, "a")
+    assert "starting" not in run_html("pending", state.report())
+    state.stopped = Stop.ENOUGH
+    assert "decoding (enough results)" in run_html("pending", state.report())
 
 
 def test_a_report_is_shown_as_its_run(local):
