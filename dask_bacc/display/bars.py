@@ -9,6 +9,10 @@ from dataclasses import dataclass
 
 from dask_bacc.records.report import RunReport
 
+#: Share of a chunk's time by which its worker's last one may seem to end after it began: messages
+#: take their time, and what has waited on a worker is known only to some milliseconds.
+SLACK = 0.2
+
 
 @dataclass(frozen=True)
 class Bar:
@@ -63,7 +67,7 @@ def bars_of(report: RunReport) -> list[Bar]:
 def rows_of(bars: Sequence[Bar]) -> tuple[list[str], list[int]]:
     """The worker of every row, and the row of every bar.
 
-    A worker has as many rows as chunks that it was at, at once.
+    A worker has as many rows as chunks that it was at, at once, but for what messages are late.
 
     Examples
     --------
@@ -75,7 +79,8 @@ def rows_of(bars: Sequence[Bar]) -> tuple[list[str], list[int]]:
     places = []
     for bar in bars:
         ends = lanes[bar.worker]
-        lane = next((i for i, end in enumerate(ends) if end <= bar.begin), len(ends))
+        slack = SLACK * (bar.end - bar.begin)
+        lane = next((i for i, end in enumerate(ends) if end <= bar.begin + slack), len(ends))
         ends[lane:] = [bar.end, *ends[lane + 1 :]]
         places.append((bar.worker, lane))
     rows = [(w, lane) for w in sorted(lanes, key=_natural) for lane in range(len(lanes[w]))]

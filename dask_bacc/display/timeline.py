@@ -22,6 +22,8 @@ MOST_NAMES = 60
 ROW, MARGIN, HIGHEST = 0.3, 1.5, 12.0
 #: Characters of the list of chunks that no worker started.
 MOST_TEXT = 60
+#: Pixels of an inch, and those from which on a bar has edges.
+PIXELS, EDGED = 100, 4
 #: Size of the numbers in bars, in points.
 NUMBER = 8.0
 
@@ -33,7 +35,7 @@ def timeline(report: RunReport, ax: Axes | None = None) -> Axes:
     waited while the worker had nothing else of the run, one behind it the time until its result
     was here. Diamonds mark backups. Pale bars after the answer are cancelled functions that had
     not returned. Chunks that no worker had started share a row. Workers that were slow in runs
-    before this one are said to be.
+    before this one, or with which something was the matter, are said to be.
 
     Parameters
     ----------
@@ -68,8 +70,8 @@ def timeline(report: RunReport, ax: Axes | None = None) -> Axes:
     bars = bars_of(report)
     names, rows = rows_of(bars)
     idle = [i for i, c in enumerate(report.chunks) if c.worker is None and c.state != "spare"]
-    # Those that were given nothing have a row, too.
-    kept_off = sorted(report.slow.keys() - set(names))
+    # Those that were given nothing, or never began it, have a row, too.
+    kept_off = sorted((report.slow.keys() | report.troubles.keys()) - set(names))
     labels = [*names, *kept_off, *(["not started"] if idle else [])]
     if ax is None:
         height = min(MARGIN + ROW * max(len(labels), 2), HIGHEST)
@@ -85,12 +87,19 @@ def timeline(report: RunReport, ax: Axes | None = None) -> Axes:
         failed = any(event.kind == "failed" for event in report.events)
         label = "end" if failed else "answer"
         ax.axvline(report.seconds, color="black", linewidth=1.2, label=label, zorder=4)
-    _name_rows(ax, [f"{name} (slow)" if name in report.slow else name for name in labels])
+    _name_rows(ax, [_label(report, name) for name in labels])
     ax.set_xlabel("seconds since submission")
     ax.set_title(_title(report), loc="left", fontsize=10)
     _draw_legend(ax)
     ax.spines[["top", "right"]].set_visible(False)
     return ax
+
+
+def _label(report: RunReport, name: str) -> str:
+    """A worker with what was the matter with it."""
+    notes = [*(["slow"] if name in report.slow else []), report.troubles.get(name, "")]
+    said = ", ".join(filter(None, notes))
+    return f"{name} ({said})" if said else name
 
 
 def _draw_waiting(ax: Axes, report: RunReport, bars: Sequence[Bar], rows: Sequence[int]) -> None:
@@ -119,18 +128,23 @@ def _draw_bars(
 ) -> None:
     dense = count > MOST_NAMES
     height = 1.0 if dense else 0.72
+    pixel = right / max(_inches(ax)[0] * PIXELS, 1.0)
     for outcome, colour in FILLS.items():
         chosen = [i for i, bar in enumerate(bars) if bar.outcome == outcome]
         if not chosen:
             continue
         ax.barh(
             [rows[i] for i in chosen],
-            [bars[i].end - bars[i].begin for i in chosen],
+            # What takes less than a pixel is seen all the same, and edges would hide what is thin.
+            [max(bars[i].end - bars[i].begin, pixel) for i in chosen],
             left=[bars[i].begin for i in chosen],
             height=height,
             color=colour.fill,
             edgecolor="white",
-            linewidth=0.0 if dense else 0.6,
+            linewidth=[
+                0.6 if not dense and bars[i].end - bars[i].begin > EDGED * pixel else 0.0
+                for i in chosen
+            ],
             label=outcome,
             zorder=2,
         )

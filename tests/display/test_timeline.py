@@ -174,3 +174,37 @@ def test_without_matplotlib_it_says_what_to_install(monkeypatch):
     state = RunState(k=1, n=1, decoder="berrut")
     with pytest.raises(ImportError, match="pip install matplotlib"):
         timeline(state.report())
+
+
+def test_messages_that_are_late_give_a_worker_no_second_row():
+    state = RunState(k=2, n=2, decoder="berrut")
+    state.finished = 2.0
+    state.records = [
+        ChunkRecord("returned", "a", 0.0, 1.02),
+        ChunkRecord("returned", "a", 1.0, 2.0),
+    ]
+    ax = timeline(state.report())
+    assert {row for row, *_ in drawn(ax)["returned"]} == {0}
+
+
+def test_chunks_of_a_moment_are_seen():
+    """Bars thinner than a pixel are as wide as one, and no edge hides them."""
+    state = RunState(k=300, n=300, decoder="berrut")
+    state.finished = 10.0
+    state.records = [
+        ChunkRecord("returned", f"w{i % 8}", i / 30, i / 30 + 1e-4) for i in range(300)
+    ]
+    ax = timeline(state.report())
+    ax.figure.canvas.draw()
+    pixels = np.asarray(ax.figure.canvas.buffer_rgba())[..., :3]
+    green = np.array([0, 158, 115])
+    assert (np.abs(pixels.astype(int) - green).max(axis=-1) < 60).sum() > 300
+
+
+def test_workers_that_hang_have_a_row_with_what_is_the_matter():
+    state = RunState(k=1, n=1, decoder="berrut")
+    state.finished = 1.0
+    state.records = [ChunkRecord("returned", "a", 0.0, 1.0)]
+    state.troubles = {"b": "does not respond"}
+    names = [tick.get_text() for tick in timeline(state.report()).get_yticklabels()]
+    assert names == ["a", "b (does not respond)"]
