@@ -1,5 +1,7 @@
 """Coded computing for Dask: map a function over blocks and never wait for the slowest worker."""
 
+import sys as _sys
+from importlib import import_module as _import_module
 from importlib.metadata import version as _version
 
 from dask_bacc import _config, coding
@@ -18,6 +20,10 @@ from dask_bacc.run import CodedRun
 from dask_bacc.worker.task import should_stop
 
 _config.register_defaults()
+
+if "xarray" in _sys.modules:
+    # Whoever has it expects its accessors; others need not wait for its import.
+    _import_module("dask_bacc.xarray")
 
 __version__ = _version("dask-bacc")
 

@@ -153,8 +153,8 @@ def encode(
         return _encode(arrays, [axis] * len(arrays), n=n, k=k, code=code, nan=nan)
     if not all(labelled):
         raise TypeError("DataArrays and plain arrays cannot be encoded together; use .data")
+    from dask_bacc.dims import check_aligned, resolve_axis
     from dask_bacc.results.labelled import Labels, SourceLabels
-    from dask_bacc.xarray import check_aligned, resolve_axis
 
     check_aligned(arrays)
     axes = [resolve_axis(array, dim, axis) for array in arrays]
