@@ -46,7 +46,8 @@ def cluster(world):
 @pytest.fixture
 def client(cluster):
     """Whatever happened before, all workers are there, and nothing of it is left."""
-    with Client(cluster) as client:
+    # Not the default one: if its scheduler is lost, dask would go on to look for it.
+    with Client(cluster, set_as_default=False) as client:
         client.wait_for_workers(N, timeout=LONG)
         until(lambda: len(client.scheduler_info(n_workers=-1)["workers"]) == N, LONG, "too many")
         yield client
