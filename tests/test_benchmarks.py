@@ -23,6 +23,7 @@ SMALLEST = {
     # All that this one draw has not: test_chaos.py has 15 others.
     "chaos": "--draws 1",
     # Results above 100 kB.
+    "display": "--rounds 1 --counts 12 101",
     "decoding": "--megabytes 0.1 --rounds 1",
     # Nothing.
     "events": "",
