@@ -287,12 +287,11 @@ class CodedRun(Generic[R]):
 
 
 def report_of(answer: Answer) -> RunReport:
-    """How a run stands, with the chunks that are late by its own measure."""
-    run = answer.run
-    report = run.state.report()
+    """How a run stands, with chunks that are late by its own measure, and its error so far."""
+    run, state = answer.run, answer.run.state
+    report = state.report()
     if report.stopped is not None:
         return report
-    late, _ = late_chunks(
-        report.chunks, report.seconds, run.options.patience, run.state.slow.keys()
-    )
-    return replace(report, late=tuple(sorted(late)))
+    now, patience = report.seconds, run.options.patience
+    late, _ = late_chunks(report.chunks, now, patience, state.slow.keys(), state.leaving)
+    return replace(report, late=tuple(sorted(late)), error=run.decider.error_so_far)

@@ -69,7 +69,8 @@ def phase(status: str, report: RunReport) -> list[str]:
     report : RunReport
     """
     if status == "pending":
-        return [report.state if report.stopped is None else f"decoding ({report.stopped})"]
+        at = report.state if report.stopped is None else f"decoding ({report.stopped})"
+        return [at, f"estimated error so far {report.error:.2g}"] if report.error else [at]
     if status == "finished":
         if report.error:
             return [report.state, f"estimated error {report.error:.2g}"]

@@ -78,6 +78,8 @@ class Decider:
         self._precision = encoded.precision
         #: seconds that went into solvers before this one
         self._before = 0.0
+        #: estimated error of the results that were looked at last; None if none were, or have none
+        self.error_so_far: float | None = None
         self._solutions = self._start()
 
     def _start(self) -> Solutions:
@@ -157,6 +159,8 @@ class Decider:
             good, last = await in_decoding_thread(accurate)
         finally:
             over.set()
+        overall = last.estimate.overall
+        self.error_so_far = overall if math.isfinite(overall) else None
         affordable = solutions.rows_affordable
         again = affordable if affordable > returned.elapsed else math.inf
         return Verdict(good, again, partial(last.foreseen, self._code))

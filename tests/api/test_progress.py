@@ -134,11 +134,11 @@ def test_a_notebook_gets_a_grid_that_is_renewed(local, gate, monkeypatch):
     monkeypatch.setattr("IPython.display.display", display)
     run = mapped(local, waits)
     assert dask_bacc.progress(run, notebook=True) is None
-    assert "pending" in shown[0]
-    wait_until(lambda: "running 4" in shown[-1])
+    assert "run.cancel()" in shown[0]
+    wait_until(lambda: ">4</span> running" in shown[-1])
     gate.set()
     wait_until(lambda: "finished" in shown[-1])
-    assert "returned 8" in shown[-1]
+    assert ">8</span> returned" in shown[-1]
 
 
 def test_looking_at_a_run_does_not_keep_it_alive(local, gate, monkeypatch):
@@ -178,4 +178,4 @@ def test_in_a_real_notebook():
     [grid] = [o for o in outputs if o.output_type == "display_data"]
     assert "at once pending" in "".join(o.text for o in outputs if o.output_type == "stream")
     assert "finished" in grid["data"]["text/html"]
-    assert "returned 8" in grid["data"]["text/html"]
+    assert ">8</span> returned" in grid["data"]["text/html"]
