@@ -130,7 +130,7 @@ def test_the_example_runs_and_says_how_it_went(saved, page):
     assert "chunks returned (k=8)" in said
     assert "estimated" in said
     # Of the coded array, and of matplotlib.
-    assert pictures(page) == [True, True]
+    until(lambda: pictures(page) == [True, True], LONG / 1e3, "pictures are missing")
 
 
 @pytest.mark.parametrize(("theme", "dark"), [("Light", False), ("Dark", True)])
@@ -142,9 +142,8 @@ def test_without_trust_all_is_there_in_both_themes(lab, saved, page, theme, dark
     nbformat.write(notebook, copy)
     lab.theme(theme)
     lab.open(page, copy.name)
-    page.wait_for_selector(".jp-OutputArea-output img", timeout=LONG)
+    until(lambda: pictures(page) == [True, True], LONG / 1e3, "pictures are missing")
     assert page.locator("body[data-jp-theme-light=false]").count() == int(dark)
-    assert pictures(page) == [True, True]
     said = shown(page)
     assert "chunks returned (k=8)" in said
     assert "8 are blocks" in said

@@ -68,6 +68,7 @@ def test_what_runs_on_the_worker_is_late_at_once(start, tmp_path, parity):
         run = coded.map(held_once, gate, client=client, **options)
         wait_for_start(run, 4)
         until(lambda: len(run.report.returned) == K - 1, DEADLINE, "blocks did not return")
+        until(lambda: run.report.chunks[0].worker, DEADLINE, "the first block did not begin")
         told = run.report.chunks[0].worker
         next(p for p in cluster.processes if p.pid == pids(client)[told]).send_signal(
             signal.SIGTERM
