@@ -18,6 +18,7 @@ from distributed import Client
 
 import dask_bacc
 from dask_bacc.kubernetes import CLOUDS, manifests, problems
+from dask_bacc.kubernetes.guards import TLS_FILES
 from dask_bacc.planning.bench import bench_here
 from dask_bacc.planning.laws import law_of
 from dask_bacc.planning.simulation import simulated_text
@@ -205,13 +206,19 @@ def kubernetes(
     COMMAND is the job's program and its arguments, after "--"; without one, there is a cluster
     and no job. What is wrong with the manifests is said on the standard error.
     """
-    files = None if tls is None else {path.name: path.read_bytes() for path in tls.iterdir()}
+    files = None if tls is None else _tls_files(tls)
     with _refused():
         made = manifests(n=n, k=k or max(2 * n // 3, 1), tls=files, command=command, **options)
     click.echo(yaml.safe_dump_all(made, sort_keys=False), nl=False)
     with contextlib.suppress(ImportError):
         for problem in problems(made):
             click.echo(problem, err=True)
+
+
+def _tls_files(folder: Path) -> dict[str, bytes]:
+    """Those of the certificates that are in a folder; it may have others, and folders."""
+    paths = (folder / name for name in TLS_FILES)
+    return {path.name: path.read_bytes() for path in paths if path.is_file()}
 
 
 def _function(name: str) -> Callable[..., Any]:

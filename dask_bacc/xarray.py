@@ -72,15 +72,15 @@ class BaccAccessor:
             dims = ", ".join(map(repr, source.dims))
             raise ValueError(f"no dimension {dim!r}; there are {dims or 'none'}")
         skeleton = Skeleton.of(source, dim)
-        for name, variable in skeleton.variables(source).items():
+        variables = skeleton.variables(source)
+        for name, variable in variables.items():
             if variable.dtype.kind not in "biufc":
                 raise TypeError(
                     f"variable {name!r} has {variable.dtype} along {dim!r}, and only numbers are "
                     "encoded; leave it aside with drop_vars"
                 )
-        arrays = list(skeleton.variables(source).values())
         try:
-            coded = encode(*arrays, dim=dim, k=k, n=n, code=code)
+            coded = encode(*variables.values(), dim=dim, k=k, n=n, code=code)
         except ValueError as error:
             raise ValueError(f"along dimension {dim!r}: {error}") from None
         return CodedLabelled(coded, skeleton, source)

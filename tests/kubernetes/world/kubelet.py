@@ -6,8 +6,10 @@ import asyncio
 import itertools
 import signal
 import time
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 
@@ -227,8 +229,8 @@ class Kubelet:
             found[f"{name}.{namespace}"] = address, next(able, None)
         self._network.serve(found)
 
-    def _in_background(self, coroutine: object) -> None:
-        task = asyncio.ensure_future(coroutine)  # type: ignore[arg-type]
+    def _in_background(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._over)
 

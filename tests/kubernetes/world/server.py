@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import secrets
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from aiohttp import web
@@ -26,6 +26,16 @@ FIXED = (
     "deletionTimestamp",
     "deletionGracePeriodSeconds",
 )
+
+
+class Place(NamedTuple):
+    """What a request is about."""
+
+    kind: Kind
+    namespace: str | None
+    #: of one object; None for all
+    name: str | None
+    subresource: str | None
 
 
 class Server:
@@ -99,8 +109,8 @@ class Server:
         if kind is None:
             raise ApiError(404, "NotFound", "the server could not find the requested resource")
         if request.method == "GET":
-            return await self._read(request, kind, namespace, name, sub)
-        return await self._write(request, kind, namespace, name, sub)
+            return await self._read(request, Place(kind, namespace, name, sub))
+        return await self._write(request, Place(kind, namespace, name, sub))
 
     def _resources(self, group: str, version: str) -> web.Response:
         """The kinds of a group."""
@@ -123,14 +133,8 @@ class Server:
             {"kind": "APIResourceList", "groupVersion": title, "resources": found}
         )
 
-    async def _read(
-        self,
-        request: web.Request,
-        kind: Kind,
-        namespace: str | None,
-        name: str | None,
-        sub: str | None,
-    ) -> web.StreamResponse:
+    async def _read(self, request: web.Request, place: Place) -> web.StreamResponse:
+        kind, namespace, name, sub = place
         store = self.store
         if request.query.get("watch") in ("true", "1"):
             return await watch(request, store, kind, namespace, name)
@@ -156,14 +160,8 @@ class Server:
                 return web.json_response(_scale_of(kind, found))
         return web.json_response(found)
 
-    async def _write(
-        self,
-        request: web.Request,
-        kind: Kind,
-        namespace: str | None,
-        name: str | None,
-        sub: str | None,
-    ) -> web.StreamResponse:
+    async def _write(self, request: web.Request, place: Place) -> web.StreamResponse:
+        kind, namespace, name, sub = place
         store, body = self.store, await request.read()
         data = yaml.safe_load(body) if body else {}
         if request.method == "POST" and sub == "portforward":
