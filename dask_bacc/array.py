@@ -113,7 +113,8 @@ class CodedArray(CodedChunks, Generic[A]):
         *args
             Passed on; futures and dask collections among them arrive as their values.
         enough : int, optional
-            Results to wait for at least, 1 to `n`; by default `k`.
+            Results to wait for at least, 1 to `n`; by default `k`. If only workers that do not
+            respond can bring others, fewer do that are within `rtol`, with a warning.
         rtol : float, optional
             Largest estimated error of the answer, RMS error over the results' RMS value, at which
             it is good enough; by default the configured one (``bacc.rtol``), ``inf`` for any.

@@ -84,10 +84,9 @@ class RunGraph:
         """The chunk's own key, and those of all of which it is made."""
         return self._made_of([chunk])
 
-    def can_do_without(self, chunk: int, keys: Collection[Key]) -> bool:
-        """Whether the chunk needs one of the keys, and all of those can be made once more."""
-        needed = self._made_of([chunk]).intersection(keys)
-        return bool(needed) and all(self._can_make(key) for key in needed)
+    def can_make(self, keys: Collection[Key]) -> bool:
+        """Whether all of these can be made once more."""
+        return all(self._can_make(key) for key in keys)
 
     def again(self, attempts: Mapping[int, int], suffix: str, *, anew: bool) -> RunGraph:
         """The same run for some of its chunks under new keys.

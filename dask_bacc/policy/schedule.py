@@ -44,13 +44,16 @@ def next_step(rules: Rules, situation: Situation, now: float) -> Step:
     Finish(reason=<Stop.ENOUGH: 'enough results'>)
     """
     state = situation.state
-    by_estimate = rules.estimates and len(state.returned) >= rules.enough
+    enough = rules.enough
+    if rules.decoder.estimates_error:
+        enough = situation.needed(enough)
+    by_estimate = rules.estimates and len(state.returned) >= enough
     reason = why_stop(
         rules.code,
         rules.decoder,
         returned=state.returned,
         outstanding=state.outstanding,
-        enough=rules.enough,
+        enough=enough,
         accurate=not by_estimate,
         elapsed=now,
         deadline=rules.deadline,

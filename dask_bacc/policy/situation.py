@@ -75,6 +75,22 @@ class Situation:
     may_launch: bool = True
     #: time until which nobody looks for idle workers
     copies_again: float = 0.0
+    #: chunks that need what only workers have that do not respond
+    out_of_reach: frozenset[int] = frozenset()
+
+    def cannot_reach(self, chunks: Collection[int]) -> None:
+        """Nothing but workers that do not respond can bring these chunks."""
+        if chunks != self.out_of_reach:
+            # With less to wait for, what has come may do after all.
+            self.out_of_reach, self.fresh = frozenset(chunks), True
+
+    def needed(self, enough: int) -> int:
+        """Of so many results, those that an estimate needs: all that can be had, if fewer can."""
+        state = self.state
+        if not self.out_of_reach or any(record.state == "spare" for record in state.records):
+            return enough
+        nothing_else = self.out_of_reach.issuperset(state.open_chunks())
+        return max(1, min(enough, len(state.returned))) if nothing_else else enough
 
     def estimated(self, count: int, foresight: Foresight | None = None) -> None:
         """An estimate from the first so many results did not end the run."""

@@ -154,7 +154,8 @@ async def _estimate(run: ActiveRun, fetcher: Fetcher) -> Stop | None:
     situation, state = run.situation, run.state
     situation.fresh = False
     begin, count = state.elapsed, len(state.returned)
-    verdict = await run.decider.accurate(run.store.snapshot(begin))
+    enough = situation.needed(run.options.enough)
+    verdict = await run.decider.accurate(run.store.snapshot(begin), enough)
     state.solving = run.decider.seconds
     situation.estimated(count, verdict.foresight)
     situation.estimate_again = verdict.again

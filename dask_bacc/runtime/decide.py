@@ -144,8 +144,8 @@ class Decider:
             self._precision = coarsest
             self.restart()
 
-    async def accurate(self, returned: Returned) -> Verdict:
-        """Whether enough results are beyond suspicion and the estimated error is small enough.
+    async def accurate(self, returned: Returned, enough: int) -> Verdict:
+        """Whether so many results are beyond suspicion and the estimated error is small enough.
 
         Whoever is cancelled here leaves a thread behind that soon ends.
         """
@@ -153,7 +153,7 @@ class Decider:
 
         def accurate() -> tuple[bool, Solved]:
             with search_unless(over.is_set):
-                return self._accurate(solutions, returned)
+                return self._accurate(solutions, returned, enough)
 
         try:
             good, last = await in_decoding_thread(accurate)
@@ -184,9 +184,11 @@ class Decider:
         find = self._encoded.gaps
         return None if find is None else await find()
 
-    def _accurate(self, solutions: Solutions, returned: Returned) -> tuple[bool, Solved]:
+    def _accurate(
+        self, solutions: Solutions, returned: Returned, enough: int
+    ) -> tuple[bool, Solved]:
         """Whether results are good enough, and the last solution that says so."""
-        enough, rtol = self._options.enough, self._options.rtol
+        rtol = self._options.rtol
         # Rows are looked at where blocks say too little.
         for find in (solutions.by_blocks, solutions.best):
             # A quick look, and a thorough one only if that is promising.

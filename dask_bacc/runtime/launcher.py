@@ -116,14 +116,26 @@ class Launcher:
         lost = self.lost()
         return [c for c, _ in self._may_go_again(attempts) if c not in lost] if lost else []
 
-    def stuck(self, attempts: Collection[Attempted], keys: Collection[Key]) -> list[int]:
-        """Chunks of those attempts that need one of the keys, and can be had without."""
-        left = self._may_go_again(attempts)
-        return [
-            chunk
-            for chunk, number in left
-            if self._sent[chunk, number][0].can_do_without(chunk, keys)
-        ]
+    def stuck(
+        self, attempts: Collection[Attempted], keys: Collection[Key]
+    ) -> tuple[list[int], list[int]]:
+        """Chunks of those attempts that need one of the keys.
+
+        Returns
+        -------
+        without, never : list of int
+            Those that can be had without, and those that cannot.
+        """
+        without, never = list[int](), list[int]()
+        again = set(self._may_go_again(attempts))
+        for attempted in attempts:
+            if attempted not in self._sent:
+                continue
+            graph, chunk = self._sent[attempted][0], attempted[0]
+            if needed := graph.needed(chunk).intersection(keys):
+                possible = attempted in again and graph.can_make(needed)
+                (without if possible else never).append(chunk)
+        return without, never
 
     def needed(self, attempts: Collection[Attempted]) -> set[Key]:
         """All of which those of the attempts are made that were launched."""

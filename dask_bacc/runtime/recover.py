@@ -77,7 +77,7 @@ async def _stuck_with_workers(run: ActiveRun) -> Stuck:
         for chunk in state.open_chunks()
         if not state.records[chunk].others_at(responsive)
     ]
-    chosen = set(launcher.stranded(waiting, responsive))
+    chosen, never = set(launcher.stranded(waiting, responsive)), list[int]()
     if unresponsive:
         left = [
             attempted
@@ -87,7 +87,9 @@ async def _stuck_with_workers(run: ActiveRun) -> Stuck:
         there = await keys_on(run.client, unresponsive)
         needed = await asyncio.to_thread(launcher.needed, left)
         awaited = await keys_awaited(run.client, unresponsive, needed)
-        chosen.update(await asyncio.to_thread(launcher.stuck, left, there | awaited))
+        without, never = await asyncio.to_thread(launcher.stuck, left, there | awaited)
+        chosen.update(without)
+    run.situation.cannot_reach(set(never))
     return Stuck(tuple(sorted(chosen)), tuple(monitor.available(fewest=1)))
 
 
@@ -114,7 +116,7 @@ async def _queued(run: ActiveRun) -> Stuck:
     if queued := run.launcher.queued(unstarted, assigned):
         return Stuck(tuple(queued[: len(idle)]), tuple(idle), anew=False)
     # What they are made of may wait, too: nobody but this run is going to make it elsewhere.
-    behind = await asyncio.to_thread(run.launcher.stuck, unstarted, assigned)
+    behind, _ = await asyncio.to_thread(run.launcher.stuck, unstarted, assigned)
     return Stuck(tuple(behind), tuple(idle))
 
 

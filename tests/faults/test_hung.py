@@ -117,6 +117,25 @@ def test_a_worker_hangs_with_source_blocks(client, gate, hang, when, launch):
     del run, data
 
 
+@pytest.mark.parametrize("rtol", [0.05, np.inf])
+def test_a_worker_hangs_with_more_chunks_than_can_be_missed(client, gate, hang, rtol):
+    """Nothing else can come: the others' answer is given, if that is good enough."""
+    coded = client.persist(encoded())
+    finished(client)
+    victim = next(workers[0] for workers in client.who_has().values() if workers)
+    hang(pids(client)[victim])
+    gate.touch()
+    run = coded.map(held, gate, client=client, rtol=rtol, enough=N)
+    exact = coded.map(held, gate, client=client, rtol=0)
+    report = check(run)
+    assert report.stopped == "enough results"
+    assert report.troubles[victim] == "does not respond"
+    # No answer beats one that is not what was asked for.
+    assert not exact.done()
+    exact.cancel()
+    del run, exact, coded
+
+
 def test_a_worker_hangs_while_it_makes_a_source_block(client):
     array = da.from_array(X, chunks=(6, 3)).map_blocks(stops, dtype=float, meta=X[:0])
     run = encoded(array).map(wide, client=client, deadline=4, rtol=np.inf, enough=N)

@@ -20,7 +20,8 @@ def test_what_chunks_are_made_of_is_found_in_old_graphs_too(client):
     call = Call(np.multiply, (factor,), {})
     run = run_graph(chunks, call, topic="", sketched={}, limit=1e6, accepts=["finite"] * 12)
     inner = {key for key in factor.__dask_graph__() if key.startswith("number")}
-    assert run.can_do_without(3, inner)
+    assert run.needed(3) & inner
+    assert run.can_make(run.needed(3))
     again = run.again({3: 0}, "-again", anew=True).graph
     assert not inner & again.keys()
     assert any(str(key).startswith("number") for key in again)

@@ -77,11 +77,12 @@ def test_nothing_of_a_shuffle_can_be_done_without():
     run = graph_of(beyond())
     shuffled = shuffle_keys(run.graph)
     last = next(key for key in run.graph if str(key[0]).startswith("add") and key[1] == 1)
-    assert run.can_do_without(1, {(run.name, 1)})
-    assert run.can_do_without(1, {last})
+    assert {(run.name, 1), last} <= run.needed(1)
+    assert run.can_make({(run.name, 1), last})
     others = {key for key in shuffled if key[0].startswith("rechunk-p2p") and key[1] != 1}
+    assert shuffled & run.needed(1) == shuffled - others
     for key in shuffled - others:
-        assert not run.can_do_without(1, {key, (run.name, 1)})
+        assert not run.can_make({key, (run.name, 1)})
 
 
 def test_graphs_without_shuffles_are_made_anew_as_a_whole():

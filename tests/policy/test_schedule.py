@@ -35,6 +35,14 @@ RULES = Rules(
 )
 
 
+#: Chunks that only workers that do not respond could bring.
+BEYOND = {"out_of_reach": frozenset({0, 2, 3, 7})}
+SIX = {"enough": 6}
+#: Any error will do, or the decoder says nothing of it.
+ANY = {"estimates": False}
+NO_ERROR = {"decoder": coding.LeastSquares(), **ANY}
+
+
 def situation(returned=(), erred=(), spare=(), at=1.0, news=0.0, **known):
     """All chunks started at once, and some have ended at some time."""
     times = [0.0]
@@ -93,6 +101,15 @@ def situation(returned=(), erred=(), spare=(), at=1.0, news=0.0, **known):
         ({"returned": range(4, 7)}, {"estimates": False}, 1.0, Wait(3.0)),
         ({"returned": range(4, 8)}, {"estimates": False, "enough": 5}, 1.0, Wait(3.0)),
         ({"erred": range(8)}, {}, 1.0, Finish(Stop.ENDED)),
+        # Fewer will do if no other can come, should their estimate say so,
+        ({"returned": [1, *range(4, 7)], **BEYOND}, SIX, 1.02, Estimate()),
+        ({"returned": [1, *range(4, 7)], **BEYOND, "fresh": False}, SIX, 1.5, Wait(3.0)),
+        ({"returned": [1, *range(4, 7)], **BEYOND}, SIX | ANY, 1.0, Finish(Stop.ENOUGH)),
+        # but not where nothing says how good they are, or there is more to come or to launch.
+        ({"returned": [1, *range(4, 7)], **BEYOND}, SIX | NO_ERROR, 1.0, Wait(3.0)),
+        ({"returned": range(4, 7), **BEYOND}, SIX, 1.02, Wait(3.0)),
+        ({"returned": range(4, 7), "spare": [1], **BEYOND}, SIX, 1.02, Wait(3.0)),
+        (BEYOND, {}, 1.02, Wait(2.0)),
     ],
 )
 def test_what_comes_next(how, rules, now, step):
