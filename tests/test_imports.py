@@ -33,7 +33,7 @@ FLOORS = (
     ("params",),
     ("xarray",),
     ("__init__",),
-    ("kubernetes", "learn"),
+    ("dashboard", "kubernetes", "learn"),
     ("demo",),
     ("cli",),
 )
@@ -45,6 +45,7 @@ ONLY = {
     "results": {"coding", "records"},
     "engine": set[str](),
     "display": {"coding", "policy", "records"},
+    "dashboard": {"display", "engine", "records"},
     "kubernetes": set[str](),
     "demo": {"__init__", "display", "learn"},
     "cli": {"__init__", "demo", "kubernetes", "planning", "runtime"},

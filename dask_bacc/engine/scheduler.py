@@ -102,6 +102,11 @@ def subscribe(client: Client, handler: Callable[[str, bytes], None]) -> str:
     return topic_of(client)
 
 
+async def log_event(client: Client, topic: str, message: object) -> None:
+    """Add to the scheduler's events."""
+    await _rpc(client).log_event(topic=topic, msg=message)
+
+
 async def forget_messages(client: Client, topic: str) -> None:
     """Have the scheduler forget the messages of a topic, of which it keeps the last thousand.
 

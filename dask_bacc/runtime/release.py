@@ -15,9 +15,11 @@ from dask_bacc.engine.scheduler import (
     in_background,
     is_open,
     keys_on,
+    log_event,
     restart_worker,
 )
 from dask_bacc.policy.lateness import usual_limit
+from dask_bacc.records.summary import TOPIC, summary
 from dask_bacc.runtime.active import ActiveRun
 from dask_bacc.runtime.monitors import monitor_of
 from dask_bacc.runtime.troubles import note_troubles
@@ -68,6 +70,14 @@ async def release(run: ActiveRun, cancel: str, keep: Collection[int] = ()) -> No
             left = monitor.still_running(run.name)
             restart = set(left.values()) if cancel == "restart" else set()
             in_background(_look_after(run, restart))
+
+
+async def tell_how_it_ended(run: ActiveRun) -> None:
+    """Leave a word of a run that is over with the scheduler, for those who watch it."""
+    if is_open(run.client):
+        slow = run.monitor.speeds.slow(run.options.timing.slow_for)
+        async with briefly():
+            await log_event(run.client, TOPIC, summary(run.state, slow))
 
 
 def _look_after(run: ActiveRun, restart: Collection[str]) -> Coroutine[Any, Any, None]:

@@ -11,6 +11,7 @@ from typing import Any
 from distributed import Future
 
 from dask_bacc.coding import lost_blocks
+from dask_bacc.engine.scheduler import in_background
 from dask_bacc.records.errors import DecodeError, no_answer, warning_about
 from dask_bacc.records.events import Stop
 from dask_bacc.results.result import FlatResult
@@ -18,7 +19,7 @@ from dask_bacc.results.solved import Solved
 from dask_bacc.runtime.active import ActiveRun
 from dask_bacc.runtime.collect import collect, fetcher_of
 from dask_bacc.runtime.intake import take_message, take_outcome
-from dask_bacc.runtime.release import release
+from dask_bacc.runtime.release import release, tell_how_it_ended
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +68,7 @@ async def run_to_answer(run: ActiveRun) -> Decided:
         raise
     finally:
         state.finish()
+        in_background(tell_how_it_ended(run))
         if going_on:
             run.refining = asyncio.create_task(_refine(run))
             # What is cancelled before its first step never gets to clean up.

@@ -14,17 +14,14 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from benchmarks.processes.cluster import until
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "xarray.ipynb"
 THEMES = "@jupyterlab/apputils-extension/themes.jupyterlab-settings"
-CHROMIUM = shutil.which("chromium")
 #: Seconds for the example's slowest cell.
 LONG = 120_000
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium")
 
 
 class Lab:
@@ -75,16 +72,6 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     found = Lab(tmp_path_factory.mktemp("lab"))
     yield found
     found.close()
-
-
-@pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        options = ["--no-sandbox", "--disable-gpu"]
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
-        # So high that no cell has to be scrolled to before it is drawn.
-        yield browser.new_page(viewport={"width": 1100, "height": 4000})
-        browser.close()
 
 
 @pytest.fixture(scope="module")
