@@ -26,8 +26,17 @@ SHAPES = {
     "erred": "h2l2 3l2-3h2l-3 4l3 4h-2l-2-3l-2 3h-2l3-4z",
     "spare": "m3 3h2v2h-2z",
 }
-#: Colours of marks around cells.
-MARKS = {"backup": "#0072B2", "late": "#D55E00", "suspect": "#CC0000"}
+#: Colours of marks on cells.
+MARKS = {
+    "mixed": "#777777",
+    "backup": "#0072B2",
+    "copy": "#CC79A7",
+    "late": "#D55E00",
+    "suspect": "#CC0000",
+}
+#: Lines of marks, from the upper left corner of a cell: at the left, below, above, all around.
+LINES = {"mixed": "v8", "backup": "m0 8.4h8", "copy": "m0-.4h8"}
+AROUND = "m-.6-.6h9.2v9.2h-9.2z"
 #: Links from blocks to chunks beyond this number are drawn as one shape.
 MOST_LINKS = 600
 #: Bars of blocks and chunks that are thinner than this have no edges.
@@ -60,8 +69,8 @@ def grid_image(states: Sequence[str], marks: Mapping[str, Collection[int]]) -> s
     ]
     for name, chunks in marks.items():
         corners = (divmod(i, columns) for i in sorted(chunks))
-        rings = "".join(f"M{10 * c - 0.6:g} {10 * r - 0.6:g}h9.2v9.2h-9.2z" for r, c in corners)
-        drawn.append(f'<path fill="none" stroke="{MARKS[name]}" stroke-width="1.4" d="{rings}"/>')
+        lines = "".join(f"M{10 * c} {10 * r}{LINES.get(name, AROUND)}" for r, c in corners)
+        drawn.append(f'<path fill="none" stroke="{MARKS[name]}" stroke-width="1.4" d="{lines}"/>')
     inner = f'<g transform="translate(1 1) scale({pitch / 10:g})">{"".join(drawn)}</g>'
     text = f"{count} chunks, each in the shape of its state"
     return _image(inner, WIDTH, height, text)

@@ -23,6 +23,8 @@ MOST_NUMBERS = 100
 MOST_EVENTS = 100
 #: How marks are drawn around and inside a cell.
 MARK_STYLES = {
+    "mixed": "border-radius:10px",
+    "copy": f"border-top:3px solid {MARKS['copy']}",
     "backup": f"border-bottom:3px solid {MARKS['backup']}",
     "late": f"outline:2px dashed {MARKS['late']};outline-offset:-2px",
     "suspect": f"outline:2px solid {MARKS['suspect']};outline-offset:-1px",
@@ -65,7 +67,13 @@ def run_html(status: str, report: RunReport) -> str:
     late = set(report.late) if status == "pending" else set()
     lost = Counter(event.chunk for event in report.events if event.kind == "lost")
     backups = {i for i, chunk in enumerate(report.chunks) if chunk.backup is not None}
-    marks = {"backup": backups, "late": late, "suspect": set(report.suspects)}
+    marks: dict[str, set[int]] = {
+        "mixed": set(report.mixed),
+        "backup": backups,
+        "copy": {e.chunk for e in report.events if e.kind == "copy" and e.chunk is not None},
+        "late": late,
+        "suspect": set(report.suspects),
+    }
     marked = [[name for name in marks if i in marks[name]] for i in range(report.n)]
     states = [chunk.state for chunk in report.chunks]
     present = Counter[str](states)

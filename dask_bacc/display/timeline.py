@@ -35,7 +35,8 @@ def timeline(report: RunReport, ax: Axes | None = None) -> Axes:
     waited while the worker had nothing else of the run, one behind it the time until its result
     was here. Diamonds mark backups. Pale bars after the answer are cancelled functions that had
     not returned. Chunks that no worker had started share a row. Workers that were slow in runs
-    before this one, or with which something was the matter, are said to be.
+    before this one, or with which something was the matter, are said to be. Text and background
+    are those of matplotlib's style, ``plt.style.use("dark_background")`` for one.
 
     Parameters
     ----------
@@ -86,7 +87,7 @@ def timeline(report: RunReport, ax: Axes | None = None) -> Axes:
     if report.stopped is not None:
         failed = any(event.kind == "failed" for event in report.events)
         label = "end" if failed else "answer"
-        ax.axvline(report.seconds, color="black", linewidth=1.2, label=label, zorder=4)
+        ax.axvline(report.seconds, color=_ink(), linewidth=1.2, label=label, zorder=4)
     _name_rows(ax, [_label(report, name) for name in labels])
     ax.set_xlabel("seconds since submission")
     ax.set_title(_title(report), loc="left", fontsize=10)
@@ -140,7 +141,7 @@ def _draw_bars(
             left=[bars[i].begin for i in chosen],
             height=height,
             color=colour.fill,
-            edgecolor="white",
+            edgecolor=ax.get_facecolor(),
             linewidth=[
                 0.6 if not dense and bars[i].end - bars[i].begin > EDGED * pixel else 0.0
                 for i in chosen
@@ -168,7 +169,7 @@ def _draw_bars(
     ]
     if backups:
         y, x = zip(*backups, strict=True)
-        ax.plot(x, y, "D", color="black", markersize=4, label="backup", zorder=5)
+        ax.plot(x, y, "D", color=_ink(), markersize=4, label="backup", zorder=5)
     _draw_numbers(ax, bars, rows, height / count, right)
 
 
@@ -212,7 +213,7 @@ def _draw_idle(ax: Axes, report: RunReport, idle: Sequence[int], row: int) -> No
         ha="center",
         va="center",
         fontsize=NUMBER,
-        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
+        bbox={"facecolor": ax.get_facecolor(), "edgecolor": "none", "pad": 1},
     )
 
 
@@ -238,6 +239,13 @@ def _draw_legend(ax: Axes) -> None:
         frameon=False,
         fontsize=8,
     )
+
+
+def _ink() -> str:
+    """The colour that text has in the style that is in force."""
+    from matplotlib import rcParams
+
+    return str(rcParams["text.color"])
 
 
 def _inches(ax: Axes) -> tuple[float, float]:

@@ -58,6 +58,8 @@ class RunReport:
     seconds: float
     #: every chunk's record
     chunks: tuple[ChunkRecord, ...]
+    #: of those, the chunks that are mixed of several blocks
+    mixed: tuple[int, ...] = ()
     #: covariance that explains the results best, or several for several groups of the code or
     #: shapes of the answer; "of rows" if the rows of blocks were its points; None if the decoder
     #: has none or nothing is estimated

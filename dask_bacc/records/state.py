@@ -27,6 +27,8 @@ class RunState:
     name: str = "run"
     #: workers that were slow in runs before this one, with their times the usual duration
     slow: Mapping[str, float] = field(default_factory=dict)
+    #: chunks that are mixed of several blocks
+    mixed: tuple[int, ...] = ()
     #: gives the time; a simulation has its own
     clock: Callable[[], float] = time.monotonic
     #: when the run was submitted, by that clock
@@ -137,13 +139,8 @@ class RunState:
                 self.lost_workers.add(known.worker)
         then = max(now - ago, 0.0)
         if attempt == record.attempt:
-            record = ChunkRecord(
-                "running",
-                worker,
-                then,
-                backup=record.backup,
-                attempt=record.attempt,
-                others=record.others,
+            record = replace(
+                record, state="running", worker=worker, started=then, done=None, ended=None
             )
         else:
             record = record.knowing(attempt, worker=worker, started=then, done=None)
@@ -249,6 +246,7 @@ class RunState:
             stopped=self.stopped,
             seconds=self.elapsed if self.finished is None else self.finished,
             chunks=records,
+            mixed=self.mixed,
             events=self.events.all(),
         )
 

@@ -69,7 +69,8 @@ def start(
         earlier = earlier.on(monitor.workers - hung)
     graph = graph_of(topic=topic, sketched=sketched, limit=limit, accepts=_accepted(code, options))
     slow = monitor.speeds.slow(options.timing.slow_for)
-    state = RunState(code.k, code.n, options.decoder.name, name=graph.name, slow=slow)
+    mixed = tuple(np.flatnonzero(code.own_blocks < 0).tolist())
+    state = RunState(code.k, code.n, options.decoder.name, name=graph.name, slow=slow, mixed=mixed)
     launcher = Launcher(client, graph, _ranks(code, graph, earlier), options.retries)
     lost = graph.lost()
     first: Collection[int] = [chunk for chunk in range(code.n) if chunk not in lost]

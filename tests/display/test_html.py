@@ -178,3 +178,17 @@ def test_a_report_is_shown_as_its_run(local):
         run.result()
     assert run.report._repr_html_() == run._repr_html_()
     assert repr(run.report).startswith("<RunReport: ")
+
+
+def test_copies_and_mixed_chunks_are_told_apart():
+    state = RunState(k=3, n=4, decoder="kriging", mixed=(3,))
+    state.submit(range(4))
+    for chunk in range(3):
+        state.start(chunk, "a")
+    state.copy([1])
+    html = run_html("pending", state.report())
+    titles = re.findall(r'title="chunk \d: ([a-z, ]*?)(?: on|")', html)
+    assert titles == ["running", "running, copy", "running", "waiting, mixed"]
+    said = " ".join(filter(None, parsed(html).texts))
+    assert "1 mixed" in said
+    assert "1 copy" in said

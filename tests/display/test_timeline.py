@@ -8,12 +8,13 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
 
 import dask_bacc
 from dask_bacc.display.palette import COLOURS
 from dask_bacc.display.timeline import timeline
 from dask_bacc.records.chunk import ChunkRecord
+from dask_bacc.records.events import Stop
 from dask_bacc.records.state import RunState
 
 
@@ -208,3 +209,33 @@ def test_workers_that_hang_have_a_row_with_what_is_the_matter():
     state.troubles = {"b": "does not respond"}
     names = [tick.get_text() for tick in timeline(state.report()).get_yticklabels()]
     assert names == ["a", "b (does not respond)"]
+
+
+@pytest.mark.parametrize("style", ["default", "dark_background"])
+def test_what_is_written_can_be_read_in_every_style(style):
+    state = RunState(k=2, n=3, decoder="berrut")
+    state.finished = 3.0
+    state.stopped = Stop.ENOUGH
+    state.records = [
+        ChunkRecord("returned", "a", 0.0, 2.0, backup=0.5),
+        ChunkRecord("returned", "b", 0.5, 1.5),
+        ChunkRecord("cancelled", None, None, 3.0),
+    ]
+    with plt.style.context(style):
+        ax = timeline(state.report())
+    page = luminance(ax.get_figure().get_facecolor())
+    lines = [line for line in ax.lines if line.get_label() in ("answer", "backup")]
+    texts = [*ax.get_yticklabels(), *ax.get_legend().get_texts(), ax.xaxis.label]
+    assert len(lines) == 2
+    for artist in [*texts, *lines]:
+        assert abs(luminance(artist.get_color()) - page) > 0.5, artist
+    # Of chunks that never began the numbers are beside bars, on a ground of their own.
+    (number,) = (text for text in ax.texts if text.get_text() == "2")
+    ground = luminance(number.get_bbox_patch().get_facecolor())
+    assert abs(luminance(number.get_color()) - ground) > 0.5
+
+
+def luminance(colour):
+    """Relative luminance, as in the Web Content Accessibility Guidelines."""
+    red, green, blue = (np.array(to_rgb(colour)) / 1.0) ** 2.2
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
