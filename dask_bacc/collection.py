@@ -18,6 +18,7 @@ from dask.typing import Key
 from dask_bacc.coding import Code
 from dask_bacc.coding._typing import AnyArray
 from dask_bacc.display.html import coded_array_html
+from dask_bacc.engine.scheduler import large_graphs
 from dask_bacc.graphs.anew import can_be_made, under_new_keys, with_suffix
 from dask_bacc.graphs.pinned import is_pinned
 from dask_bacc.graphs.shuffles import shuffle_keys
@@ -116,6 +117,20 @@ class CodedChunks(DaskMethodsMixin):
 
     def __dask_postpersist__(self) -> tuple[Callable[..., Self], tuple[()]]:
         return self._rebuild, ()
+
+    def persist(self, **kwargs: Any) -> Self:
+        """The chunks on the cluster; as `dask.persist`.
+
+        Parameters
+        ----------
+        **kwargs
+            Passed on to it.
+        """
+        with large_graphs():
+            # Of dask's, without types.
+            mixin: Any = super()
+            persisted: Self = mixin.persist(**kwargs)
+        return persisted
 
     def _rebuild(
         self, graph: Mapping[Key, Any], *, rename: Mapping[str, str] | None = None

@@ -15,6 +15,7 @@ from distributed import Client
 from dask_bacc.api import encode
 from dask_bacc.array import CodedArray
 from dask_bacc.coding import Code
+from dask_bacc.engine.scheduler import large_graphs
 from dask_bacc.labelled import Labelled, Skeleton, fitted, relabelled
 from dask_bacc.records.report import RunReport
 from dask_bacc.run import CodedRun
@@ -119,7 +120,8 @@ class CodedLabelled:
         """The same with its chunks on workers."""
         # Of dask's, without types.
         coded: Any = self.coded
-        coded = coded.persist() if client is None else client.persist(coded)
+        with large_graphs():
+            coded = coded.persist() if client is None else client.persist(coded)
         return CodedLabelled(coded, self._skeleton, self._source)
 
     def map(

@@ -11,10 +11,19 @@ import asyncio
 import contextlib
 import itertools
 import math
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Collection,
+    Coroutine,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass
 from typing import Any, cast
 
+import dask
 from dask.typing import Key
 from distributed import Client, Future
 from distributed.scheduler import heartbeat_interval
@@ -49,6 +58,13 @@ class WorkerInfo:
     def leaving(self) -> bool:
         """Whether it hands on its data, to be closed after that."""
         return self.status == "closing_gracefully"
+
+
+@contextlib.contextmanager
+def large_graphs() -> Iterator[None]:
+    """The data of NumPy arrays is in graphs on purpose, so that their size needs no warning."""
+    with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 PB"}):
+        yield
 
 
 @contextlib.asynccontextmanager

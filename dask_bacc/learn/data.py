@@ -11,6 +11,7 @@ from distributed import Client
 from dask_bacc.api import encode
 from dask_bacc.array import CodedArray
 from dask_bacc.coding._typing import AnyArray
+from dask_bacc.engine.scheduler import large_graphs
 from dask_bacc.learn.assigned import Assigned, Assignment
 from dask_bacc.learn.policies import LOAD, Policy
 from dask_bacc.runtime.client import on_loop, resolve_client
@@ -88,7 +89,8 @@ class Batches:
             monitor = monitor_of(there)
             on_loop(there, monitor.refresh(there)).result()
             workers = monitor.available()
-            self._coded[key] = there.persist(coded, workers=workers or None)
+            with large_graphs():
+                self._coded[key] = there.persist(coded, workers=workers or None)
         found: CodedArray[Any] = self._coded[key]
         return found
 

@@ -23,6 +23,7 @@ NUMBERS = {
     "seconds": "from the round's start to the step",
     "work": "attempts at chunks, over the number of blocks",
     "effective_blocks": "blocks whose own results are in the gradient",
+    "suspects": "chunks whose results look corrupted",
     "oldest": "rounds since the oldest result that was remembered; 0 for none",
 }
 

@@ -115,8 +115,8 @@ class Gradients:
             func = summed_gradient if policy.assignment is None else weighed_gradient
             run = coded.map(func, *arguments, combine="sum", kwargs={}, **options)
         with warnings.catch_warnings():
-            # The step is shorter for it, and the ledger has it.
-            warnings.filterwarnings("ignore", "the estimate is above")
+            # The step is shorter for one, and the ledger has both.
+            warnings.filterwarnings("ignore", "the estimate is above|results of chunks .* look")
             total, report = run.result(), run.report
         self._seconds.append(report.seconds)
         if report.stopped is Stop.DEADLINE:

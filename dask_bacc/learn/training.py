@@ -133,6 +133,7 @@ class Training:
             seconds=time.perf_counter() - begin,
             work=report.work,
             effective_blocks=_effective(report),
+            suspects=len(report.suspects),
             oldest=max(remembered, default=0),
         )
 

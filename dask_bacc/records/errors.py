@@ -141,10 +141,11 @@ def warning_about(
         Whether results that look corrupted were put aside.
     """
     found = []
-    if enough is not None and report.stopped is Stop.DEADLINE:
+    if enough is not None and report.stopped in (Stop.DEADLINE, Stop.ENOUGH):
+        late = report.stopped is Stop.DEADLINE
         found.append(
-            f"decoded from {len(report.returned)} results, fewer than enough={enough}, "
-            f"because {deadline} s have passed"
+            f"decoded from {len(report.returned)} results, fewer than enough={enough}, because "
+            + (f"{deadline} s have passed" if late else "workers do not respond that others need")
         )
     if report.suspects:
         names = ", ".join(map(str, report.suspects))

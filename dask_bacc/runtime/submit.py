@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from operator import getitem
 from typing import Any
 
-import dask
 from dask.base import annotate, get_annotations
 from dask.task_spec import Alias, Task
 from dask.typing import Key
 from distributed import Client, Future
 
+from dask_bacc.engine.scheduler import large_graphs
 from dask_bacc.graphs.map import RunGraph
 from dask_bacc.worker.blocks import slice_of
 
@@ -60,8 +60,7 @@ def submit(
     with (
         _submitting,
         annotate(priority=priority),
-        # The data of NumPy arrays is in the graph on purpose, so its size needs no warning.
-        dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 PB"}),
+        large_graphs(),
     ):
         # Were other workers allowed, idle ones would steal the tasks, and a worker whose thread is
         # taken by what was cancelled looks idle.

@@ -86,6 +86,12 @@ def test_enough_waits_for_more(client):
     assert len(run.report.returned) == 12
 
 
+def test_large_arrays_of_numpy_are_persisted_without_a_warning(client):
+    coded = dask_bacc.encode(np.ones((8, 250_000)), n=9, k=8)
+    assert coded.nbytes > 16e6
+    assert coded.persist().map(np.mean, combine="stack", client=client).result().shape == (8,)
+
+
 def test_persisted_chunks_serve_many_runs(client):
     coded = dask_bacc.encode(da.from_array(X, chunks=(3, 2)), n=12).persist()
     for power in (1, 2, 3):

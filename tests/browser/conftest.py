@@ -17,5 +17,5 @@ def page() -> Iterator[Page]:
         options = ["--no-sandbox", "--disable-gpu"]
         browser = playwright.chromium.launch(executable_path=chromium, args=options)
         # So high that no cell has to be scrolled to before it is drawn.
-        yield browser.new_page(viewport={"width": 1100, "height": 4000})
+        yield browser.new_page(viewport={"width": 1100, "height": 8000})
         browser.close()

@@ -127,6 +127,8 @@ def test_a_worker_hangs_with_more_chunks_than_can_be_missed(client, gate, hang, 
     gate.touch()
     run = coded.map(held, gate, client=client, rtol=rtol, enough=N)
     exact = coded.map(held, gate, client=client, rtol=0)
+    with pytest.warns(RuntimeWarning, match="fewer than enough=12, because workers do not"):
+        run.result(timeout=DEADLINE)
     report = check(run)
     assert report.stopped == "enough results"
     assert report.troubles[victim] == "does not respond"
