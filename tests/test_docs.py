@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -36,6 +38,46 @@ def test_the_code_of_the_page_runs(page, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "chunks returned" in done.stdout
+
+
+def pages() -> dict[Path, str]:
+    """All pages that link to others, in Markdown."""
+    found = {path: path.read_text() for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]}
+    found |= {
+        path: path.read_text() for path in ROOT.glob("*/*/README.md") if "." not in path.parts[-3]
+    }
+    for path in ROOT.glob("examples/*.ipynb"):
+        cells = json.loads(path.read_text())["cells"]
+        texts = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]
+        found[path] = "\n".join(texts)
+    return found
+
+
+def anchors(text: str) -> set[str]:
+    """Of the headings, as GitHub and MyST name them."""
+    heads = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+def test_links_lead_somewhere():
+    """Those within the project; others are to be complete."""
+    wrong, seen = [], 0
+    for page, text in pages().items():
+        prose = re.sub(r"```.*?```|`[^`]*`", "", text, flags=re.DOTALL)
+        for target in re.findall(r"\]\(\s*([^)\s]+)\s*\)", prose):
+            seen += 1
+            address = urlsplit(target)
+            if address.scheme or address.netloc:
+                if address.scheme != "https" or not address.netloc:
+                    wrong.append(f"{page.name}: {target}")
+                continue
+            there = (page.parent / address.path).resolve() if address.path else page
+            inside = there.exists() and there.is_relative_to(ROOT)
+            known = anchors(there.read_text()) if inside and there.suffix == ".md" else set()
+            if not inside or (address.fragment and address.fragment not in known):
+                wrong.append(f"{page.name}: {target}")
+    assert seen > 30
+    assert not wrong
 
 
 def test_the_readme_names_the_commands():

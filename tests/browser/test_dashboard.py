@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import urllib.request
+from pathlib import Path
 
 import pytest
 from distributed import Client, LocalCluster
@@ -63,6 +65,9 @@ def test_runs_and_workers_are_shown(page, client, address, tmp_path):
     until(lambda: columns(page)["running"] == [1, 1, 1], 20, lambda: columns(page))
     # Others are still with the scheduler.
     assert columns(page)["waiting"] == [1, 1, 1]
+    if folder := os.environ.get("BACC_SCREENSHOTS"):
+        part = {"x": 0, "y": 0, "width": 1100, "height": 340}
+        page.screenshot(path=Path(folder) / "dashboard.png", clip=part)
     gate.touch()
     run.result(timeout=30)
     until(lambda: str(run.report.stopped) in row(page, 0), 20, lambda: row(page, 0))

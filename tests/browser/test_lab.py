@@ -195,5 +195,7 @@ def test_without_trust_all_is_there_in_both_themes(lab, saved, page, theme, dark
         )
         assert fill != text
     if folder := os.environ.get("BACC_SCREENSHOTS"):
-        place = Path(folder) / f"{copy.stem}.png"
-        page.locator(".jp-Notebook").screenshot(path=place)
+        page.locator(".jp-Notebook").screenshot(path=Path(folder) / f"{copy.stem}.png")
+        runs = page.locator(".jp-OutputArea-output", has_text="CodedRun")
+        for run in runs.all()[:1]:
+            run.screenshot(path=Path(folder) / f"{copy.stem}-run.png")
