@@ -49,7 +49,7 @@ SMALLEST = {
     # Nothing.
     "stability": "--figure figure.png",
     # Workers in trouble, and what is long.
-    "front": "--only blocks --pairs 1 --seconds 0.05",
+    "front": "--only blocks --undisturbed --pairs 1 --seconds 0.05",
     # Clusters of other sizes.
     "pays": "--workers 8",
     # Four jobs of five, rounds enough to learn from, and workers that are slow.
