@@ -28,6 +28,8 @@ def register(client: Client) -> str:
 
     Raises
     ------
+    ImportError
+        If there is no Bokeh where the scheduler runs.
     ValueError
         If the scheduler has no dashboard.
     """

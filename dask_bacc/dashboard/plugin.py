@@ -31,18 +31,22 @@ class BaccDashboard(SchedulerPlugin):
 
         Raises
         ------
+        ImportError
+            If there is no Bokeh where the scheduler runs.
         ValueError
             If the scheduler has no dashboard.
         """
         # Clients have no use for Bokeh.
-        from dask_bacc.dashboard.page import pages
-        from dask_bacc.engine.dashboard import add_pages, has_dashboard
-
+        try:
+            from dask_bacc.dashboard.page import pages
+            from dask_bacc.engine.dashboard import add_pages, has_dashboard
+        except ImportError as error:
+            raise ImportError(
+                "the dashboard needs bokeh where the scheduler runs: install it there with "
+                "`pip install 'dask-bacc[dashboard]'`"
+            ) from error
         if not has_dashboard(scheduler):
-            raise ValueError(
-                "the scheduler has no dashboard; start it with one, which needs bokeh: "
-                "pip install 'dask-bacc[dashboard]' where it runs"
-            )
+            raise ValueError("the scheduler has no dashboard; start it with one")
         add_pages(scheduler, pages(self.began))
 
     def update_graph(self, scheduler: Scheduler, *, tasks: Iterable[Key], **kwargs: Any) -> None:

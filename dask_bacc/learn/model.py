@@ -109,6 +109,9 @@ def pieces(module: nn.Module, flat: AnyArray) -> Iterator[tuple[nn.Parameter, An
         start += size
 
 
+#: Share of the loss beside the gradient. Of mixed rows the loss is far from smooth, and with all
+#: of it covariances and bars would be those of the loss.
+BESIDE = 1e-4
 #: Modules hold weights and gradients, so that every thread has its own.
 _own = threading.local()
 #: PyTorch's random numbers are those of the whole process.
@@ -150,7 +153,7 @@ def weighed_gradient(
 def summed_gradient(
     x: AnyArray, y: AnyArray, weights: AnyArray, model: Model, turn: str
 ) -> AnyArray:
-    """The gradient of the rows' losses, summed, and the sum of the losses after it.
+    """The gradient of the rows' losses, summed, and after it `BESIDE` of the sum of the losses.
 
     Parameters
     ----------
@@ -194,4 +197,4 @@ def _gradient(
         np.zeros(p.numel(), np.float32) if p.grad is None else p.grad.numpy().ravel()
         for p in trained(module)
     ]
-    return np.concatenate([*parts, [loss.item()]]).astype(np.float32)
+    return np.concatenate([*parts, [BESIDE * loss.item()]]).astype(np.float32)

@@ -16,7 +16,7 @@ from torch import nn
 from dask_bacc.coding._typing import AnyArray
 from dask_bacc.learn.advice import UNLIKE, Advice, persistence, recommend
 from dask_bacc.learn.ledger import Ledger
-from dask_bacc.learn.model import Model, flat_weights, set_gradient, trained
+from dask_bacc.learn.model import BESIDE, Model, flat_weights, set_gradient, trained
 from dask_bacc.learn.policies import POLICIES, Policy
 from dask_bacc.learn.rounds import Gradients
 from dask_bacc.records.report import RunReport
@@ -114,7 +114,7 @@ class Training:
         chances = self._chances(policy, data.k)
         total, report = gradients.of(batch, policy, rtol, chances, weights, self.model, turn)
         rows = data.k * data.rows
-        gradient, loss = total[:-1] / rows, float(total[-1]) / rows
+        gradient, loss = total[:-1] / rows, float(total[-1]) / (BESIDE * rows)
         error = math.nan if report.error is None else report.error
         step = min(1.0, rtol / error) if error > rtol else 1.0
         self._observe(gradient)

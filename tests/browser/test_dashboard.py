@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import urllib.request
 from pathlib import Path
 
@@ -105,15 +106,15 @@ def test_panels_are_listed_and_shown_alone(page, client, address):
     assert page.get_by_role("link", name="Bacc", exact=True).count() == 1
 
 
-def test_without_a_dashboard_it_says_so():
+@pytest.mark.parametrize("bokeh", [True, False])
+def test_without_a_dashboard_it_says_so(monkeypatch, bokeh):
+    said = "the scheduler has no dashboard" if bokeh else "needs bokeh where the scheduler runs"
+    if not bokeh:
+        monkeypatch.setitem(sys.modules, "dask_bacc.dashboard.page", None)
+    options = {"dashboard_address": None, "scheduler_kwargs": {"dashboard": False}}
     with (
-        LocalCluster(
-            n_workers=1,
-            processes=False,
-            dashboard_address=None,
-            scheduler_kwargs={"dashboard": False},
-        ) as cluster,
+        LocalCluster(n_workers=1, processes=False, **options) as cluster,
         Client(cluster, set_as_default=False) as client,
-        pytest.raises(ValueError, match="has no dashboard"),
+        pytest.raises((ImportError, ValueError), match=said),
     ):
         dask_bacc.dashboard.register(client)

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from dask_bacc.learn.model import (
+    BESIDE,
     Model,
     check_module,
     flat_weights,
@@ -25,6 +26,12 @@ Y = np.eye(CLASSES, dtype=np.float32)[RNG.integers(CLASSES, size=ROWS)]
 def small(*middle: nn.Module) -> nn.Module:
     torch.manual_seed(1)
     return nn.Sequential(nn.Linear(COLUMNS, 8), nn.Tanh(), *middle, nn.Linear(8, CLASSES))
+
+
+def ours(*args) -> np.ndarray:
+    """The gradient with the whole loss after it."""
+    total = summed_gradient(*args)
+    return np.append(total[:-1], total[-1] / BESIDE)
 
 
 def theirs(module: nn.Module, criterion: nn.Module) -> np.ndarray:
@@ -49,7 +56,7 @@ def test_blocks_add_up_to_the_gradient_of_all_rows(criterion, whole):
     module = small()
     model, weights = Model.of(module, criterion, seed=0), flat_weights(module)
     parts = [
-        summed_gradient(x, y, weights, model, "0")
+        ours(x, y, weights, model, "0")
         for x, y in zip(np.split(X, 3), np.split(Y, 3), strict=True)
     ]
     np.testing.assert_allclose(np.sum(parts, axis=0), theirs(module, whole), rtol=1e-4, atol=1e-5)
@@ -57,7 +64,7 @@ def test_blocks_add_up_to_the_gradient_of_all_rows(criterion, whole):
 
 def test_squares_are_means_over_outputs_and_sums_over_rows():
     module = small()
-    found = summed_gradient(X, Y, flat_weights(module), Model.of(module, nn.MSELoss(), 0), "0")
+    found = ours(X, Y, flat_weights(module), Model.of(module, nn.MSELoss(), 0), "0")
     np.testing.assert_allclose(found, ROWS * theirs(module, nn.MSELoss()), rtol=1e-4, atol=1e-5)
 
 
@@ -66,8 +73,8 @@ def test_the_gradient_of_mixed_targets_is_linear_in_them():
     module = small()
     model, weights = Model.of(module, nn.CrossEntropyLoss(), seed=0), flat_weights(module)
     other = Y[::-1]
-    mixed = summed_gradient(X, 1.5 * Y - 0.5 * other, weights, model, "0")
-    apart = [summed_gradient(X, y.copy(), weights, model, "0") for y in (Y, other)]
+    mixed = ours(X, 1.5 * Y - 0.5 * other, weights, model, "0")
+    apart = [ours(X, y.copy(), weights, model, "0") for y in (Y, other)]
     np.testing.assert_allclose(mixed, 1.5 * apart[0] - 0.5 * apart[1], rtol=1e-3, atol=1e-4)
 
 
@@ -75,7 +82,7 @@ def test_rows_of_all_chunks_have_the_same_masks():
     """A round's dropout is the same wherever it runs, and another in the next."""
     module = small(nn.Dropout(0.5))
     model, weights = Model.of(module, nn.CrossEntropyLoss(), seed=3), flat_weights(module)
-    first, again, later = (summed_gradient(X, Y, weights, model, turn) for turn in "007")
+    first, again, later = (ours(X, Y, weights, model, turn) for turn in "007")
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, later)
 
@@ -94,7 +101,7 @@ def test_frozen_parameters_stay_out():
     module[0].weight.requires_grad_(False)
     weights = flat_weights(module)
     assert weights.size == sum(p.numel() for p in module.parameters()) - COLUMNS * 8
-    found = summed_gradient(X, Y, weights, Model.of(module, nn.CrossEntropyLoss(), 0), "0")
+    found = ours(X, Y, weights, Model.of(module, nn.CrossEntropyLoss(), 0), "0")
     assert found.size == weights.size + 1
 
 

@@ -1,0 +1,1 @@
+"""Training by every policy, with the same drawn delays."""
