@@ -55,8 +55,7 @@ class Checked:
             float(decoded @ known / np.linalg.norm(decoded) / np.linalg.norm(known))
         )
         estimated = numbers["gradient_error"][-1]
-        # From the third round over the same rows on.
-        if estimated > 0 and turn > 2 * self.trainer.batches:
+        if estimated > 0:
             self.ratios.append(error / estimated)
 
     def _gradient(self, batch: int) -> Array:
