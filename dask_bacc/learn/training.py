@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from dask_bacc.coding._typing import AnyArray
-from dask_bacc.learn.advice import UNLIKE, Advice, persistence, recommend
+from dask_bacc.learn.advice import UNLIKE, Advice, late_in_a_round, persistence, recommend
 from dask_bacc.learn.ledger import Ledger
 from dask_bacc.learn.model import BESIDE, Model, flat_weights, set_gradient, trained
 from dask_bacc.learn.policies import POLICIES, Policy
@@ -103,7 +103,8 @@ class Training:
     def _advise(self, gradients: Gradients) -> None:
         """Choose the policy, once it is known how the first rounds went."""
         if self.asked == ADVISED and self.advice is None and len(self.ledger) >= TRIED:
-            self.advice = recommend(gradients.unlike, persistence(self.ledger.late))
+            late = self.ledger.late
+            self.advice = recommend(gradients.unlike, persistence(late), late_in_a_round(late))
             self.policy = self.advice.policy
 
     def _step(self, gradients: Gradients, batch: int) -> None:
