@@ -108,12 +108,14 @@ def saved(request: pytest.FixtureRequest, lab: Lab, page: Page) -> Path:
     until(lambda: prompts()[-1].strip("[]:*").isdigit(), LONG / 1e3, lambda: str(prompts()))
     assert page.locator(".jp-OutputArea-output[data-mime-type*=error]").count() == 0, shown(page)
     page.keyboard.press("Control+s")
-    until(lambda: is_saved(path), 30, "it is not saved")
+    kept = lab.folder / "saved" / path.name
+    kept.parent.mkdir(exist_ok=True)
+    until(lambda: is_kept(path, kept), 30, "it is not saved")
     if folder := os.environ.get("BACC_OUTPUTS"):
-        for cell, done in zip(code_cells(notebook), cells_of(path), strict=True):
+        for cell, done in zip(code_cells(notebook), cells_of(kept), strict=True):
             cell.outputs, cell.execution_count = done.outputs, done.execution_count
         nbformat.write(notebook, Path(folder) / path.name)
-    return path
+    return kept
 
 
 def begins(page: Page) -> bool:
@@ -135,10 +137,16 @@ def cells_of(path: Path) -> list[nbformat.NotebookNode]:
     return code_cells(nbformat.read(path, as_version=4))
 
 
-def is_saved(path: Path) -> bool:
-    """Whether all cells have been run in what is saved."""
-    # While it is being written it is empty.
-    return path.stat().st_size > 0 and all(cell.execution_count for cell in cells_of(path))
+def is_kept(path: Path, kept: Path) -> bool:
+    """Copy what is saved, once all cells have been run in it; it may be saved again any time."""
+    try:
+        notebook = nbformat.read(path, as_version=4)
+    except nbformat.reader.NotJSONError:  # It is being written.
+        return False
+    if not all(cell.execution_count for cell in code_cells(notebook)):
+        return False
+    nbformat.write(notebook, kept)
+    return True
 
 
 def kinds(cell: nbformat.NotebookNode) -> list[str]:
@@ -180,7 +188,7 @@ def test_without_trust_all_is_there_in_both_themes(lab, saved, page, theme, dark
     notebook = nbformat.read(saved, as_version=4)
     # What is signed is what was run here; this is another notebook.
     notebook.cells[0].source += f"\n\nOpened in {theme}."
-    copy = saved.with_name(f"{saved.stem}-{theme.lower()}.ipynb")
+    copy = lab.folder / f"{saved.stem}-{theme.lower()}.ipynb"
     nbformat.write(notebook, copy)
     lab.theme(theme)
     lab.open(page, copy.name)
