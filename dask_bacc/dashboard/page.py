@@ -88,8 +88,7 @@ def bars_of(seen: list[SeenWorker]) -> dict[str, list[Any]]:
     """Bars of workers, by column: address, counts of states, and what is said beside them."""
     said = []
     for worker in seen:
-        counts = (f"{worker.chunks.get(state, 0)} {state}" for state in STATES)
-        here = [text for text in counts if not text.startswith("0 ")]
+        here = [f"{count} {state}" for state in STATES if (count := worker.chunks.get(state))]
         said.append(" · ".join([*here, *filter(None, [worker.trouble])]))
     return {
         "worker": [worker.address for worker in seen],

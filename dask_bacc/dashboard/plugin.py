@@ -39,14 +39,12 @@ class BaccDashboard(SchedulerPlugin):
         # Clients have no use for Bokeh.
         try:
             from dask_bacc.dashboard.page import pages
-            from dask_bacc.engine.dashboard import add_pages, has_dashboard
+            from dask_bacc.engine.dashboard import add_pages
         except ImportError as error:
             raise ImportError(
                 "the dashboard needs bokeh where the scheduler runs: install it there with "
                 "`pip install 'dask-bacc[dashboard]'`"
             ) from error
-        if not has_dashboard(scheduler):
-            raise ValueError("the scheduler has no dashboard; start it with one")
         add_pages(scheduler, pages(self.began))
 
     def update_graph(self, scheduler: Scheduler, *, tasks: Iterable[Key], **kwargs: Any) -> None:

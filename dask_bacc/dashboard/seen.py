@@ -12,12 +12,10 @@ from typing import Any, cast
 from distributed import Scheduler
 from distributed.scheduler import TaskState, WorkerState
 
-from dask_bacc.engine.scheduler import usual_heartbeat
+from dask_bacc.engine.scheduler import silent_after
 from dask_bacc.records.chunk import ChunkState
 from dask_bacc.records.summary import TOPIC, Summary
 
-#: Heartbeats that a worker may be behind the others, as for runs.
-HEARTBEATS = 3
 #: Runs that are over which are shown.
 LATELY = 20
 #: Seconds for which a worker counts as slow after a run that says so.
@@ -90,7 +88,7 @@ def workers(scheduler: Scheduler) -> list[SeenWorker]:
     """All workers, by their addresses."""
     slow = _slow(scheduler)
     newest = max((w.last_seen for w in scheduler.workers.values()), default=0.0)
-    patience = HEARTBEATS * usual_heartbeat(len(scheduler.workers))
+    patience = silent_after(len(scheduler.workers))
     found = []
     for address, worker in sorted(scheduler.workers.items()):
         behind = newest - worker.last_seen
@@ -113,8 +111,7 @@ def _going_on(
         found = run_of(name)
         if found is None or found[1] in over:
             continue
-        is_again = "-again-" in name.rpartition(found[1])[2]
-        (copies if is_again else chunks)[found] += len(group)
+        (chunks if name.endswith(found[1]) else copies)[found] += len(group)
         returned[found] += group.states["memory"]
     for run in reversed(chunks):
         since = began.get(run[1])

@@ -43,20 +43,21 @@ class Page:
     is_panel: bool = False
 
 
-def has_dashboard(scheduler: Scheduler) -> bool:
-    """Whether the scheduler has a dashboard at all."""
-    return any(isinstance(app, BokehTornado) for app in scheduler.http_application.applications)
-
-
 def add_pages(scheduler: Scheduler, pages: Mapping[str, Page]) -> None:
     """Add pages to the dashboard of a scheduler that runs; on its event loop.
 
     Panels, whose names begin with ``/individual-``, are listed as such, others in the bar at the
     top of all pages.
+
+    Raises
+    ------
+    ValueError
+        If the scheduler has no dashboard.
     """
-    first = next(
-        app for app in scheduler.http_application.applications if isinstance(app, BokehTornado)
-    )
+    applications = scheduler.http_application.applications
+    first = next((app for app in applications if isinstance(app, BokehTornado)), None)
+    if first is None:
+        raise ValueError("the scheduler has no dashboard; start it with one")
     # The same mapping, and in it the same lists, that all pages have.
     variables = template_variables(scheduler)
     added = BokehApplication(

@@ -33,6 +33,9 @@ from dask_bacc.engine.worker import fetched_from
 #: Seconds in which a scheduler is expected to answer.
 ANSWER_WITHIN = 2.0
 
+#: Heartbeats that a worker may be behind the others before it counts as unresponsive.
+HEARTBEATS = 3
+
 #: The event loop keeps only weak references to tasks.
 _tasks: set[asyncio.Task[None]] = set()
 
@@ -160,6 +163,11 @@ async def workers_of(client: Client) -> dict[str, WorkerInfo]:
         )
         for address, worker in workers.items()
     }
+
+
+def silent_after(workers: int) -> float:
+    """Seconds by which one of so many workers may be behind the others before it is silent."""
+    return HEARTBEATS * usual_heartbeat(workers)
 
 
 def usual_heartbeat(workers: int) -> float:

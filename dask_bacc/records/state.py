@@ -214,8 +214,7 @@ class RunState:
         """The run is over, with an answer or without."""
         self.finished = self.elapsed
         kind: EventKind = "decoded" if self.answered else "failed"
-        error = known.error if (known := self._of_answer) else None
-        self.events.add(RunEvent(kind, self.finished, reason=self.stopped, error=error))
+        self.events.add(RunEvent(kind, self.finished, reason=self.stopped, error=self.error))
 
     def report(self) -> RunReport:
         """How things stand."""
@@ -234,7 +233,7 @@ class RunState:
             slow=dict(self.slow),
             troubles=dict(self.troubles),
             decoder=self.decoder,
-            error=known.error if known else None,
+            error=self.error,
             block_error=known.block_error if known else None,
             leaf_error=dict(known.by_leaf) if known else {},
             remembered=dict(known.remembered) if known else {},
@@ -249,6 +248,11 @@ class RunState:
             mixed=self.mixed,
             events=self.events.all(),
         )
+
+    @property
+    def error(self) -> float | None:
+        """Estimated error of the answer; None if there is no answer, or nothing tells it."""
+        return known.error if (known := self._of_answer) else None
 
     @property
     def _of_answer(self) -> ErrorEstimate | None:
@@ -282,8 +286,7 @@ class RunState:
         self.outstanding -= self.is_open(chunk)
         assert state in ("returned", "erred", "cancelled")
         self.records[chunk] = replace(self.records[chunk], state=state, ended=now)
-        exception = self.erred.get(chunk) if state == "erred" else None
-        self._event(state, chunk, now, exception)
+        self._event(state, chunk, now, self.erred.get(chunk) if state == "erred" else None)
 
     def _event(
         self,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import TypedDict
 
@@ -23,7 +22,7 @@ class Summary(TypedDict):
     returned: int
     #: why decoding started, or that there is no answer
     stopped: str
-    #: estimated relative error of the answer; None if nothing tells it
+    #: estimated relative error of the answer; None if there is none, or nothing tells it
     error: float | None
     seconds: float
     #: workers with what was the matter with them
@@ -49,7 +48,6 @@ def summary(state: RunState, slow: Mapping[str, float]) -> Summary:
     >>> summary(state, {})["stopped"]
     'no answer'
     """
-    overall = None if state.estimate is None else float(state.estimate.overall)
     return Summary(
         run=state.name,
         k=state.k,
@@ -57,7 +55,7 @@ def summary(state: RunState, slow: Mapping[str, float]) -> Summary:
         decoder=state.decoder,
         returned=len(state.returned),
         stopped=str(state.stopped) if state.answered and state.stopped else "no answer",
-        error=overall if overall is not None and math.isfinite(overall) else None,
+        error=None if state.error is None else float(state.error),
         seconds=state.elapsed if state.finished is None else state.finished,
         troubles=dict(state.troubles),
         slow=dict(slow),

@@ -17,8 +17,8 @@ from dask_bacc.engine.scheduler import (
     briefly,
     forget_messages,
     in_background,
+    silent_after,
     topic_of,
-    usual_heartbeat,
     workers_of,
 )
 from dask_bacc.policy.slow import to_avoid
@@ -31,8 +31,6 @@ from dask_bacc.worker.messages import Message, unpacked
 #: Called on the client's event loop with a message and the address of its worker.
 OnMessage = Callable[[Message, str], None]
 
-#: Heartbeats that a worker may be behind the others before it counts as unresponsive.
-HEARTBEATS = 3
 #: By default, seconds for which what the scheduler said of its workers is relied on.
 STALE_AFTER = 30.0
 #: Bytes of messages that the scheduler may keep of a client.
@@ -188,7 +186,7 @@ class Monitor:
         self._workers = workers
         said = {address for address, info in workers.items() if info.leaving}
         self.leaving = said | (self.leaving & workers.keys())
-        patience = HEARTBEATS * usual_heartbeat(len(workers))
+        patience = silent_after(len(workers))
         self._behind = {a: info.behind for a, info in workers.items() if info.behind > patience}
         for run in {
             place[0] for place, r in self._still_running.items() if r.worker not in workers
