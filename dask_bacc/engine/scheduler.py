@@ -189,6 +189,21 @@ async def keys_on(client: Client, workers: Sequence[str]) -> set[Key]:
     return set(itertools.chain.from_iterable(keys for by in there for keys in by.values()))
 
 
+def holders_of(client: Client, keys: Collection[Key]) -> Mapping[Key, Collection[str]]:
+    """The workers that have each of these keys; none if the scheduler does not say so in time.
+
+    None as well on the event loop, where nobody may wait.
+    """
+    if client.asynchronous:
+        return {}
+    with contextlib.suppress(OSError, TimeoutError):
+        found: Mapping[Key, Collection[str]] = client.sync(
+            _rpc(client).who_has, keys=list(keys), callback_timeout=ANSWER_WITHIN
+        )
+        return found
+    return {}
+
+
 async def keys_awaited(
     client: Client, unresponsive: Collection[str], keys: Collection[Key]
 ) -> set[Key]:

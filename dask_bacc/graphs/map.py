@@ -84,6 +84,11 @@ class RunGraph:
         """The chunk's own key, and those of all of which it is made."""
         return self._made_of([chunk])
 
+    def data_of(self, chunk: int) -> set[Key]:
+        """The keys of which it is made that are on the cluster already."""
+        found = self._made_of([chunk])
+        return {key for key in found if not isinstance(self.graph.get(key), GraphNode)}
+
     def can_make(self, keys: Collection[Key]) -> bool:
         """Whether all of these can be made once more."""
         return all(self._can_make(key) for key in keys)

@@ -20,6 +20,8 @@ from dask_bacc.runtime.submit import submit
 ATTEMPTS = 3
 #: No task goes ahead of others.
 NOBODY_FIRST: Mapping[Key, int] = {}
+#: No chunk has a worker of its own.
+ANYWHERE: Mapping[int, str] = {}
 
 
 class Launcher:
@@ -61,7 +63,12 @@ class Launcher:
         self._over = False
 
     def launch(
-        self, chunks: Collection[int], workers: Sequence[str], *, sources: Collection[Key] = ()
+        self,
+        chunks: Collection[int],
+        workers: Sequence[str],
+        *,
+        sources: Collection[Key] = (),
+        places: Mapping[int, str] = ANYWHERE,
     ) -> dict[Attempted, Future[Any]]:
         """Submit some chunks, none of them lost.
 
@@ -73,6 +80,8 @@ class Launcher:
         sources : collection of keys
             What chunks that may follow are made of; kept on the cluster until `let_go`, and not
             sent with those that follow.
+        places : mapping of int to str
+            Of the workers, the only one for each of these chunks.
 
         Returns
         -------
@@ -81,10 +90,10 @@ class Launcher:
         """
         there = {key for key, future in self._sources.items() if not future.cancelled()}
         part = self._run.part(chunks, sources, there)
-        futures, workers = self._submit(part, workers, self._ranks)
+        futures, workers = self._submit(part, workers, self._ranks, places)
         if sources:
             self._sources = {key: futures[key] for key in sources}
-        return self._launched(self._run, dict.fromkeys(chunks, 0), futures, workers)
+        return self._launched(self._run, dict.fromkeys(chunks, 0), futures, workers, places)
 
     def relaunch(
         self, attempts: Mapping[int, int], workers: Sequence[str], *, anew: bool
@@ -176,12 +185,17 @@ class Launcher:
                 self._over = True
 
     def _submit(
-        self, run: RunGraph, workers: Sequence[str], ranks: Mapping[Key, int] = NOBODY_FIRST
+        self,
+        run: RunGraph,
+        workers: Sequence[str],
+        ranks: Mapping[Key, int] = NOBODY_FIRST,
+        places: Mapping[int, str] = ANYWHERE,
     ) -> tuple[dict[Key, Future[Any]], Sequence[str]]:
         """The futures, and the only workers that may make them."""
         allowed = () if self._any_worker else workers
+        own: dict[Key, str] = {(run.name, chunk): worker for chunk, worker in places.items()}
         with annotate(**self._annotations):
-            return submit(self._client, run, ranks, self._retries, allowed), allowed
+            return submit(self._client, run, ranks, self._retries, allowed, own), allowed
 
     def recovers(self, chunks: Collection[int]) -> None:
         """Count that these chunks are launched once more because of their workers."""
@@ -196,12 +210,14 @@ class Launcher:
         attempts: Mapping[int, int],
         futures: Mapping[Key, Future[Any]],
         workers: Sequence[str],
+        places: Mapping[int, str] = ANYWHERE,
     ) -> dict[Attempted, Future[Any]]:
         launched = {
             (chunk, number): futures[run.name, chunk] for chunk, number in attempts.items()
         }
         with self._lock:
             if not self._over:
-                self._sent |= dict.fromkeys(launched, (run, workers))
+                own = {chunk: [worker] for chunk, worker in places.items()} if workers else {}
+                self._sent |= {a: (run, own.get(a[0], workers)) for a in launched}
                 self.futures |= launched
         return launched

@@ -260,8 +260,12 @@ class Monitor:
 
     def to_avoid(self, slow: Mapping[str, float], chunks: int) -> Collection[str]:
         """Slow workers whose share of so many chunks would make everybody wait."""
-        threads = {worker: info.threads for worker, info in self._workers.items()}
-        return to_avoid(slow, threads, chunks)
+        return to_avoid(slow, self.threads(self._workers), chunks)
+
+    def threads(self, workers: Collection[str]) -> dict[str, int]:
+        """Of some workers."""
+        known = self._workers
+        return {worker: known[worker].threads for worker in workers if worker in known}
 
     def idle(self, processing: Mapping[str, Collection[object]]) -> list[str]:
         """Workers that take tasks, have a thread for them and nothing to do, by their addresses.

@@ -29,6 +29,7 @@ from dask_bacc.runtime.inline import InlineResults
 from dask_bacc.runtime.intake import take_message
 from dask_bacc.runtime.launcher import Launcher
 from dask_bacc.runtime.monitors import subscribed
+from dask_bacc.runtime.placing import places
 from dask_bacc.runtime.store import Store
 from dask_bacc.worker.task import Accepts
 
@@ -111,7 +112,9 @@ def start(
     monitor.listen(graph.name, lambda *said: take_message(run, *said))
     try:
         workers = monitor.available(monitor.to_avoid(slow, code.k), patient=True)
-        launcher.launch(first, workers, sources=sources)
+        own = [chunk for chunk in first if code.own_blocks[chunk] >= 0]
+        where = places(client, graph, own, monitor.threads(workers))
+        launcher.launch(first, workers, sources=sources, places=where)
     except BaseException:
         monitor.forget(graph.name)
         raise

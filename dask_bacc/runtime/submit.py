@@ -19,6 +19,9 @@ from dask_bacc.worker.blocks import slice_of
 #: Bytes of arguments above which they are sent once, and not with every chunk.
 LARGE = 100_000
 
+#: No task has a worker of its own.
+NOWHERE: Mapping[Key, str] = {}
+
 #: Functions of tasks that copy nothing.
 _VIEWS = (getitem, slice_of)
 
@@ -32,6 +35,7 @@ def submit(
     ranks: Mapping[Key, int],
     retries: int,
     workers: Sequence[str] = (),
+    places: Mapping[Key, str] = NOWHERE,
 ) -> dict[Key, Future[Any]]:
     """Submit the run; the future of every key that is wanted.
 
@@ -45,6 +49,8 @@ def submit(
     retries : int
     workers : sequence of str
         Addresses of the only workers that may run it; none for any.
+    places : mapping of keys to str
+        The only worker for each of these tasks, where `workers` are given.
     """
     wished = get_annotations().get("priority", 0)
     # They travel with the graph, so they hold no more than it needs.
@@ -57,16 +63,18 @@ def submit(
         base = wished(key) if callable(wished) else wished
         return int(base) + own.get(key, 0)
 
+    def allowed(key: Key) -> Sequence[str]:
+        return [places[key]] if key in places else workers
+
+    # Were other workers allowed, idle ones would steal the tasks, and a worker whose thread is
+    # taken by what was cancelled looks idle.
+    restricted = {"workers": allowed} if workers else {}
     with (
         _submitting,
-        annotate(priority=priority),
+        annotate(priority=priority, **restricted),
         large_graphs(),
     ):
-        # Were other workers allowed, idle ones would steal the tasks, and a worker whose thread is
-        # taken by what was cancelled looks idle.
-        futures: dict[Key, Future[Any]] = client.persist(
-            run, retries=retries, workers=workers or None
-        )
+        futures: dict[Key, Future[Any]] = client.persist(run, retries=retries)
     return futures
 
 

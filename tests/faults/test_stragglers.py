@@ -11,7 +11,7 @@ import dask
 import dask.array as da
 import numpy as np
 import pytest
-from distributed import Event
+from distributed import Event, futures_of, wait
 
 import dask_bacc
 from dask_bacc.runtime.monitor import Monitor
@@ -162,6 +162,31 @@ def test_workers_that_still_run_cancelled_chunks_get_no_new_ones(cluster, gate):
     wait_until(lambda: not still_running(cluster))
     assert first.report.still_running == {}
     wait_until(lambda: monitor_of(cluster).available() == [])
+
+
+def test_blocks_do_not_wait_for_each_other_where_workers_are_kept_off(cluster, gate_file):
+    """Two of them lie on the same worker, after a third one is stuck with what it has."""
+    workers = sorted(cluster.scheduler_info()["workers"])
+    coded = dask_bacc.encode(X[:24], k=4, n=6)
+    with dask.annotate(workers=lambda key: [workers[key[1] % 6]]):
+        coded = coded.persist()
+    wait(coded)
+    first = coded.map(waits, gate_file, rtol=np.inf, enough=5, copies=False)
+    first.result(timeout=60)
+    (stuck,) = {worker for worker, *_ in still_running(cluster).values()}
+    cluster.replicate(futures_of(coded), workers=[w for w in workers if w != stuck][:1], n=2)
+    wait_until(lambda: monitor_of(cluster).available(patient=True))
+    again = coded.map(held_until, gate_file, rtol=0, copies=False)
+    wait_until(lambda: all(again.report.chunks[block].started for block in range(4)))
+    gate_file.touch()
+    np.testing.assert_array_equal(again.result(timeout=60), wide(X[:24]))
+
+
+def held_until(block, path):
+    """All blocks have to begin before any can end."""
+    while not path.exists():
+        time.sleep(0.01)
+    return wide(block)
 
 
 def test_a_function_that_asks_stops_when_it_is_cancelled(cluster):
