@@ -17,11 +17,12 @@ from dask_bacc.array import CodedArray
 from dask_bacc.coding import get_code
 from dask_bacc.coding.kriging.rounds_model import RoundsModel
 from dask_bacc.coding.threads import one_thread
+from dask_bacc.engine.recorded import recorded_tasks
 from dask_bacc.planning.choices import Choice, choices
 from dask_bacc.planning.forecast import Costs, Forecast, forecast, forecast_rounds
 from dask_bacc.planning.shown import plan_html, plan_picture, plan_text
 from dask_bacc.planning.survey import Survey, survey
-from dask_bacc.planning.times import drawn_from
+from dask_bacc.planning.times import FEWEST, Lasted, drawn_from, lasted
 from dask_bacc.policy.lateness import Patience
 from dask_bacc.rounds import CodedRounds
 from dask_bacc.run import CodedRun
@@ -160,9 +161,11 @@ def plan(
         Largest relative error that is good enough; by default the configured one
         (``bacc.rtol``). 0 for exact answers.
     times : object, optional
-        Seconds of tasks: a frozen distribution of `scipy.stats`, an array of recorded seconds, or
-        a function of a generator and a count. By default what tasks of this client's runs took of
-        late, scaled to the function, or what the few that are tried take.
+        Seconds of tasks: a frozen distribution of `scipy.stats`, an array of recorded seconds, a
+        function of a generator and a count, or what `distributed.get_task_stream` has recorded. By
+        default what tasks of this client's runs took of late, scaled to the function; else what
+        the cluster's tasks took, if its dashboard has recorded them; else what the few that are
+        tried take.
     copies : bool, optional
         Whether the function may run twice on a block; by default the configured one
         (``bacc.copies``).
@@ -206,14 +209,15 @@ def plan(
         *arrays, k=blocks, n=blocks + max(blocks // 2, 1), code="systematic", **encoding
     )
     known = survey(coded, func, args, kwargs or {}, client)
-    draw = drawn_from(times, known.seconds, monitor_of(client).speeds.recent())
+    patience = configured(Patience, "bacc.backup")
+    draw = drawn_from(times, known.seconds, _of_late(client, patience) if times is None else [])
     threads = sum(client.nthreads().values()) if workers is None else workers
     costs = Costs(
         workers=threads,
         rtol=rtol,
         overhead=known.overhead,
         fit=known.fit,
-        patience=configured(Patience, "bacc.backup"),
+        patience=patience,
     )
 
     def foresee(choice: Choice, rounds: int) -> Forecast:
@@ -244,6 +248,12 @@ def plan(
         (func, args, kwargs or {}),
         client,
     )
+
+
+def _of_late(client: Client, patience: Patience) -> list[Lasted]:
+    """How long tasks took of late: of the client's runs, else of anybody's."""
+    late = monitor_of(client).speeds.recent(patience.minimum)
+    return late if len(late) >= FEWEST else lasted(client.sync(recorded_tasks, client))
 
 
 def _check(

@@ -36,9 +36,13 @@ class Speeds:
             seconds = max(time.monotonic() - ago - began, pace.seconds)
             self._paces[place] = replace(pace, seconds=seconds, through=True), began
 
-    def recent(self) -> list[float]:
-        """Times the usual of their runs that chunks took which ended, of all that are known."""
-        return [pace.times for pace, _ in list(self._paces.values()) if pace.through]
+    def recent(self, minimum: float) -> list[tuple[float, bool]]:
+        """How long chunks took, times the usual of their runs, and whether that was to the end.
+
+        Those of runs whose chunks take less than the minimum say nothing.
+        """
+        known = list(self._paces.values())
+        return [(pace.times, pace.through) for pace, _ in known if pace.usual > minimum]
 
     def slow(self, memory: float) -> dict[str, float]:
         """Workers that have been slow in the last so many seconds, with their times the usual."""
