@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import math
 from collections.abc import (
     AsyncIterator,
     Callable,
     Collection,
     Coroutine,
+    Iterable,
     Iterator,
     Mapping,
     Sequence,
@@ -27,8 +27,6 @@ import dask
 from dask.typing import Key
 from distributed import Client, Future
 from distributed.scheduler import heartbeat_interval
-
-from dask_bacc.engine.worker import fetched_from
 
 #: Seconds in which a scheduler is expected to answer.
 ANSWER_WITHIN = 2.0
@@ -93,7 +91,8 @@ def is_open(client: Client) -> bool:
     return client.status == "running" and client.scheduler is not None
 
 
-def _rpc(client: Client) -> Any:
+def rpc_of(client: Client) -> Any:
+    """What the scheduler can be asked for."""
     if client.scheduler is None:
         raise RuntimeError("the client is closed")
     return client.scheduler
@@ -123,7 +122,7 @@ def subscribe(client: Client, handler: Callable[[str, bytes], None]) -> str:
 
 async def log_event(client: Client, topic: str, message: object) -> None:
     """Add to the scheduler's events."""
-    await _rpc(client).log_event(topic=topic, msg=message)
+    await rpc_of(client).log_event(topic=topic, msg=message)
 
 
 async def forget_messages(client: Client, topic: str) -> None:
@@ -151,7 +150,7 @@ async def workers_of(client: Client) -> dict[str, WorkerInfo]:
     """
     if client.scheduler is None:
         return {}
-    identity = await _rpc(client).identity(n_workers=-1)
+    identity = await rpc_of(client).identity(n_workers=-1)
     workers: dict[str, dict[str, Any]] = identity["workers"]
     newest = max((worker["last_seen"] for worker in workers.values()), default=0.0)
     return {
@@ -175,75 +174,24 @@ def usual_heartbeat(workers: int) -> float:
     return float(heartbeat_interval(workers))
 
 
-async def keys_processing(client: Client) -> dict[str, set[Key]]:
-    """What every worker is to do."""
-    processing = await _rpc(client).processing()
-    return {worker: set(keys) for worker, keys in processing.items()}
+async def cancel_pending(client: Client, futures: Iterable[Future[Any]]) -> None:
+    """Cancel what has not ended; of what has, it does to let go.
 
-
-async def keys_on(client: Client, workers: Sequence[str]) -> set[Key]:
-    """What the scheduler thinks that these workers hold or are to do."""
-    there = await asyncio.gather(
-        _rpc(client).has_what(workers=workers), _rpc(client).processing(workers=workers)
-    )
-    return set(itertools.chain.from_iterable(keys for by in there for keys in by.values()))
-
-
-def holders_of(client: Client, keys: Collection[Key]) -> Mapping[Key, Collection[str]]:
-    """The workers that have each of these keys; none if the scheduler does not say so in time.
-
-    None as well on the event loop, where nobody may wait.
+    A scheduler that is to cancel what others' tasks are made of fails, and the client is cut off.
     """
-    if client.asynchronous:
-        return {}
-    with contextlib.suppress(OSError, TimeoutError):
-        found: Mapping[Key, Collection[str]] = client.sync(
-            _rpc(client).who_has, keys=list(keys), callback_timeout=ANSWER_WITHIN
-        )
-        return found
-    return {}
-
-
-async def keys_awaited(
-    client: Client, unresponsive: Collection[str], keys: Collection[Key]
-) -> set[Key]:
-    """What workers that have some of the keys to do still fetch from unresponsive workers.
-
-    A worker goes on fetching what nobody wants any more. If it is to make that very thing later,
-    it waits for it, and the scheduler takes it to be at work.
-
-    Parameters
-    ----------
-    client : Client
-    unresponsive : collection of str
-        Addresses of workers that are not asked.
-    keys : collection of keys
-    """
-    wanted = set(keys)
-    asked = [
-        worker
-        for worker, tasks in (await keys_processing(client)).items()
-        if worker not in unresponsive and not wanted.isdisjoint(tasks)
-    ]
-    found: dict[str, Any] = {}
-    # Another worker may have begun to hang.
-    async with briefly(within=ANSWER_WITHIN / 2):
-        if asked:
-            found = await client._run(
-                fetched_from, list(unresponsive), workers=asked, on_error="ignore"
-            )
-    return set().union(*found.values())
+    if pending := [future for future in futures if state_of(future).status == "pending"]:
+        await client.cancel(pending, asynchronous=True)
 
 
 async def lift_restrictions(client: Client, keys: Collection[Key]) -> None:
     """Let any worker run these tasks."""
     if is_open(client):
-        await _rpc(client).set_restrictions(worker=dict.fromkeys(keys))
+        await rpc_of(client).set_restrictions(worker=dict.fromkeys(keys))
 
 
 async def restart_worker(client: Client, address: str, timeout: float, why: str) -> None:
     """Have a worker's nanny start it again."""
-    await _rpc(client).restart_workers(
+    await rpc_of(client).restart_workers(
         workers=[address],
         timeout=timeout,
         wait_for_workers=False,
@@ -260,7 +208,7 @@ async def fetch(client: Client, keys: Sequence[Key]) -> tuple[dict[Key, Any], li
     OSError
         While the scheduler is away. What cannot be deserialised raises its own.
     """
-    response = await _rpc(client).gather(keys=list(keys))
+    response = await rpc_of(client).gather(keys=list(keys))
     if response["status"] == "OK":
         return response["data"], []
     return {}, list(response["keys"])

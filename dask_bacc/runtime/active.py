@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from distributed import Client
 
 from dask_bacc.coding import Code
+from dask_bacc.engine.scheduler import cancel_pending
 from dask_bacc.policy.options import RunOptions
 from dask_bacc.policy.situation import Foresight, Rules, Situation
 from dask_bacc.records.chunk import Attempted
@@ -93,7 +94,7 @@ class ActiveRun:
         overtaken = [launcher.futures[a] for a in attempts if a in launcher.futures]
         launcher.drop(attempts)
         if overtaken and self.client.status == "running":
-            await self.client.cancel(overtaken, asynchronous=True)
+            await cancel_pending(self.client, overtaken)
 
     def forget_results(self) -> None:
         """Let go of the results that are here, and of what was made of them."""

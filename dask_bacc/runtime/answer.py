@@ -15,7 +15,7 @@ from dask.base import unpack_collections
 from distributed import KilledWorker
 from distributed.client import FutureCancelledError
 
-from dask_bacc.engine.scheduler import briefly, on_event_loop
+from dask_bacc.engine.scheduler import briefly, cancel_pending, on_event_loop
 from dask_bacc.graphs.decode import Held, held_here, lazy_answer
 from dask_bacc.graphs.local import lazy_copy
 from dask_bacc.runtime.active import ActiveRun
@@ -204,7 +204,7 @@ class Answer:
             async with briefly():
                 await monitor.refresh(self._client)
             if not holders <= monitor.workers - monitor.unresponsive(patience):
-                await self._client.cancel(futures, asynchronous=True)
+                await cancel_pending(self._client, futures)
         error = gathered.exception()
         if isinstance(error, KilledWorker | FutureCancelledError):
             # Frames of its traceback hold the error and the futures, which so would stay.

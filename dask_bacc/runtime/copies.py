@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Sequence
 
-from dask_bacc.engine.scheduler import briefly, keys_processing
+from dask_bacc.engine.scheduler import briefly
+from dask_bacc.engine.whereabouts import keys_processing
 from dask_bacc.runtime.active import ActiveRun
 from dask_bacc.runtime.fetch import Fetcher
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dask.typing import Key
 from distributed import Client
 
-from dask_bacc.engine.scheduler import holders_of
+from dask_bacc.engine.whereabouts import holders_of
 from dask_bacc.graphs.map import RunGraph
 from dask_bacc.policy.placing import placed
 

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from dask_bacc.engine.scheduler import briefly, is_open, keys_awaited, keys_on, keys_processing
+from dask_bacc.engine.scheduler import briefly, cancel_pending, is_open
+from dask_bacc.engine.whereabouts import keys_awaited, keys_on, keys_processing
 from dask_bacc.policy.hung import is_progressing
 from dask_bacc.runtime.active import ActiveRun
 from dask_bacc.runtime.fetch import Fetcher
@@ -146,5 +147,5 @@ async def _relaunch(run: ActiveRun, fetcher: Fetcher, stuck: Stuck) -> None:
     left = {a: future for a, future in futures.items() if state.is_open(a[0])}
     state.launch(chunk for chunk, _ in left)
     fetcher.add(left)
-    await run.client.cancel(overtaken, asynchronous=True)
+    await cancel_pending(run.client, overtaken)
     await run.drop(futures.keys() - left.keys())

@@ -12,12 +12,13 @@ from distributed import Client
 
 from dask_bacc.engine.scheduler import (
     briefly,
+    cancel_pending,
     in_background,
     is_open,
-    keys_on,
     log_event,
     restart_worker,
 )
+from dask_bacc.engine.whereabouts import keys_on
 from dask_bacc.policy.lateness import usual_limit
 from dask_bacc.records.summary import TOPIC, summary
 from dask_bacc.runtime.active import ActiveRun
@@ -63,7 +64,7 @@ async def release(run: ActiveRun, cancel: str, keep: Collection[int] = ()) -> No
     launcher.let_go(keep)
     if client.status == "running":
         if leftovers:
-            await client.cancel(futures, asynchronous=True)
+            await cancel_pending(client, futures)
         in_background(monitor.tidy(client))
         if leftovers or monitor.unavailable or state.lost_workers:
             # Those too that were overtaken before the run was over.

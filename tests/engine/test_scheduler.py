@@ -11,10 +11,11 @@ import time
 
 import numpy as np
 import pytest
+from dask.delayed import delayed
 from distributed import Client, Event
 
 import dask_bacc
-from dask_bacc.engine import scheduler
+from dask_bacc.engine import scheduler, whereabouts
 from dask_bacc.engine.worker import fetched_from, get_worker, is_wanted, publish
 from tests.shared import X, wait_until
 
@@ -46,11 +47,11 @@ def test_workers_and_what_is_known_of_them(client):
 def test_who_has_what_to_do(client, gate):
     there, waiting = client.scatter(1), client.submit(waits, gate, key="waiting")
     wait_until(lambda: any(client.processing().values()))
-    processing = client.sync(scheduler.keys_processing, client)
+    processing = client.sync(whereabouts.keys_processing, client)
     (worker,) = [worker for worker, keys in processing.items() if waiting.key in keys]
-    assert waiting.key in client.sync(scheduler.keys_on, client, [worker])
+    assert waiting.key in client.sync(whereabouts.keys_on, client, [worker])
     (holder,) = client.who_has([there])[there.key]
-    assert there.key in client.sync(scheduler.keys_on, client, [holder])
+    assert there.key in client.sync(whereabouts.keys_on, client, [holder])
 
 
 def test_what_workers_fetch_from_others_is_found(client):
@@ -58,7 +59,7 @@ def test_what_workers_fetch_from_others_is_found(client):
     first, *others = client.scheduler_info(n_workers=-1)["workers"]
     found = client.run(lambda dask_worker: fetched_from([first], dask_worker), workers=others)
     assert list(found.values()) == [set()] * len(others)
-    assert client.sync(scheduler.keys_awaited, client, [first], {"a", "b"}) == set()
+    assert client.sync(whereabouts.keys_awaited, client, [first], {"a", "b"}) == set()
 
 
 def test_results_are_fetched_and_lost_ones_named(client):
@@ -150,7 +151,7 @@ def test_a_closed_client_is_not_asked(processes):
         pass
     assert not scheduler.is_open(closed)
     with pytest.raises(RuntimeError, match="closed"):
-        asyncio.run(scheduler.keys_processing(closed))
+        asyncio.run(whereabouts.keys_processing(closed))
     assert asyncio.run(scheduler.workers_of(closed)) == {}
 
 
@@ -160,3 +161,17 @@ def test_a_scheduler_that_was_started_anew_is_asked_for_messages_again(client, p
     run = dask_bacc.encode(X, k=8, n=12).map(np.tanh, enough=12)
     run.result(timeout=60)
     assert all(run.report.chunks[chunk].worker for chunk in run.report.returned)
+
+
+def test_what_has_ended_is_not_cancelled_under_those_who_need_it(client):
+    """The scheduler cuts off a client that cancels what unwanted tasks are made of."""
+    event = Event("asked-for-no-more")
+    done, going_on = client.submit(np.add, 1, 1), client.submit(event.wait)
+    done.result()
+    between = delayed(np.add)(done, 1)
+    last = client.compute(delayed(np.add)(between, 1))
+    assert last.result() == 4
+    client.sync(scheduler.cancel_pending, client, [done, going_on])
+    assert going_on.cancelled()
+    assert client.submit(np.add, last, 1).result() == 5
+    event.set()
