@@ -96,9 +96,9 @@ def test_every_benchmark_has_a_smallest_size():
 
 @pytest.fixture(scope="module")
 def started(tmp_path_factory) -> Iterator[dict[str, Future]]:
-    """All of them, three at a time: each waits for processes to start for most of its time."""
+    """All of them, two at a time: each waits for processes to start for most of its time."""
     folders = {name: tmp_path_factory.mktemp(name) for name in SMALLEST}
-    with ThreadPoolExecutor(3) as pool:
+    with ThreadPoolExecutor(2) as pool:
         yield {name: pool.submit(start, name, folder) for name, folder in folders.items()}
 
 
