@@ -23,7 +23,7 @@ from benchmarks.tail.systems import settle
 from benchmarks.training.checked import Checked
 from benchmarks.training.cost import cost
 from benchmarks.training.jobs import JOBS, arranged
-from benchmarks.training.laws import LAWS, SEED, WORKERS, Delayed
+from benchmarks.training.laws import LAWS, SEED, SPAN, WORKERS, Delayed
 from dask_bacc.learn import POLICIES, CodedTrainer
 
 K, N = 8, 12
@@ -64,7 +64,7 @@ def trained(
         batches=args.batches,
         max_epochs=args.epochs,
         shuffle=False,
-        seed=SEED,
+        seed=SEED + SPAN * seed,
         client=client,
     )
     checked = Checked(found, x, y, k, job.criterion) if args.check else None

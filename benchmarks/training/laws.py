@@ -14,6 +14,8 @@ from benchmarks.tail.systems import pause
 WORKERS = 12
 #: Number of the first round, by which its delays are drawn.
 SEED = 1_000_000
+#: Rounds of a training at most: each has delays of its own.
+SPAN = 10_000
 SLOW, SLOWER = (0, 1), 5.0
 Array = np.ndarray
 
