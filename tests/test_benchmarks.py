@@ -56,8 +56,8 @@ SMALLEST = {
     "pays": "--workers 8",
     # Four jobs of five, rounds enough to learn from, and workers that are slow.
     "rounds": "--only decoders cost --rounds 4 --jobs power_iteration",
-    # Most functions.
-    "planning": "--rounds 1 --functions linear",
+    # Most functions and laws.
+    "planning": "--rounds 1 --functions linear --laws lognormal",
     # Everything that goes wrong: what test_chaos.py and the tests of faults have.
     "tail": "--only nothing-wrong --rounds 1",
     # All that is no call of a policy: most policies, laws and blocks, and the accuracy.

@@ -12,7 +12,7 @@ import logging
 import os
 import signal
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -22,11 +22,15 @@ from distributed import Client, LocalCluster
 from benchmarks.tail.systems import settle
 from benchmarks.training.checked import Checked
 from benchmarks.training.cost import cost
-from benchmarks.training.jobs import JOBS, arranged
+from benchmarks.training.jobs import JOBS, Job, Rows, arranged
 from benchmarks.training.laws import LAWS, SEED, SPAN, WORKERS, Delayed
+from benchmarks.training.plain import trained_plainly
 from dask_bacc.learn import POLICIES, CodedTrainer
+from dask_bacc.learn.predict import outputs_of, score_of
 
 K, N = 8, 12
+#: Neither a policy nor a code: Dask's own futures.
+PLAIN = "plain"
 #: Rounds between looks at the accuracy.
 EVERY = 4
 #: Seconds and scores.
@@ -42,16 +46,8 @@ def trained(
 ) -> tuple[CodedTrainer, Curve, bool, Checked | None]:
     """The trainer, seconds and scores on the way, and whether the last one is what was wanted."""
     job = JOBS[args.job]
-    (x, y), test = job.data()
     k = K if policy == "advised" or POLICIES[policy].redundant else N
-    order = arranged(y[: args.rows], blocks, k, seed)
-    x, y = x[: args.rows][order], y[: args.rows][order]
-    if blocks != "mixed":
-        # Minibatches are slices of every block; within a block rows are mixed.
-        inside = np.random.default_rng(seed)
-        size = args.rows // k
-        order = np.concatenate([j * size + inside.permutation(size) for j in range(k)])
-        x, y = x[order], y[order]
+    (x, y), test = rows_of(job, blocks, k, seed, args.rows)
     torch.manual_seed(seed)
     found = CodedTrainer(
         Delayed(job.module(), law, args.shortest),
@@ -68,7 +64,6 @@ def trained(
         client=client,
     )
     checked = Checked(found, x, y, k, job.criterion) if args.check else None
-    aim = job.aim if args.aim is None else args.aim
     curve: Curve = []
 
     def look(turn: int) -> None:
@@ -77,7 +72,7 @@ def trained(
         if turn % EVERY == 0:
             seconds = float(np.sum(found.training_.ledger.numbers["seconds"]))
             curve.append((seconds, found.score(*test)))
-            if curve[-1][1] >= aim:
+            if curve[-1][1] >= aim_of(args):
                 raise ReachedError
 
     found.on_round = look
@@ -86,6 +81,50 @@ def trained(
     except ReachedError:
         return found, curve, True, checked
     return found, curve, False, checked
+
+
+def rows_of(job: Job, blocks: str, k: int, seed: int, count: int) -> tuple[Rows, Rows]:
+    """So many rows to train, block by block, and all to test."""
+    (x, y), test = job.data()
+    order = arranged(y[:count], blocks, k, seed)
+    x, y = x[:count][order], y[:count][order]
+    if blocks != "mixed":
+        # Minibatches are slices of every block; within a block rows are mixed.
+        inside = np.random.default_rng(seed)
+        size = count // k
+        order = np.concatenate([j * size + inside.permutation(size) for j in range(k)])
+        x, y = x[order], y[order]
+    return (x, y), test
+
+
+def plainly(
+    law: str, blocks: str, seed: int, args: argparse.Namespace, client: Client
+) -> tuple[Curve, list[float]]:
+    """Seconds and scores on the way, and seconds of every round, without coding."""
+    job = JOBS[args.job]
+    rows, (x, y) = rows_of(job, blocks, N, seed, args.rows)
+    torch.manual_seed(seed)
+    module = job.module()
+    curve: Curve = []
+
+    def look(taken: list[float]) -> bool:
+        if len(taken) % EVERY:
+            return False
+        outputs = outputs_of(module, x)
+        classes = y.ndim == 1
+        found = outputs.argmax(axis=1) if classes else outputs
+        curve.append((sum(taken), score_of(found, y, classes=classes)))
+        return curve[-1][1] >= aim_of(args)
+
+    shape = N, args.batches, args.epochs
+    delayed = Delayed(module, law, args.shortest)
+    first = SEED + SPAN * seed
+    return curve, trained_plainly(delayed, job.criterion, rows, shape, job.lr, first, look, client)
+
+
+def aim_of(args: argparse.Namespace) -> float:
+    """Score at which training ends."""
+    return float(JOBS[args.job].aim if args.aim is None else args.aim)
 
 
 @contextmanager
@@ -122,7 +161,7 @@ def _import() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--job", default="clothes", choices=JOBS)
-    parser.add_argument("--policies", nargs="+", default=[*POLICIES, "advised"])
+    parser.add_argument("--policies", nargs="+", default=[PLAIN, *POLICIES, "advised"])
     parser.add_argument("--laws", nargs="+", default=["pareto"], choices=LAWS)
     parser.add_argument("--blocks", nargs="+", default=["mixed"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
@@ -167,25 +206,39 @@ def draw(curves: dict[str, list[Curve]], path: str) -> None:
 
 def run(policy: str, law: str, blocks: str, seed: int, args: argparse.Namespace) -> Curve:
     """Train once, and say what came of it."""
+    if policy == PLAIN:
+        with cluster(law) as client:
+            curve, seconds_of_rounds = plainly(law, blocks, seed, args, client)
+        tell(policy, curve, curve[-1][1] >= aim_of(args), seconds_of_rounds)
+        print()
+        return curve
     with cluster(law) as client:
         found, curve, reached, checked = trained(policy, law, blocks, seed, args, client)
         if law != "hung":
             settle(client)
     numbers = found.training_.ledger.numbers
-    taken = np.array(numbers["seconds"])
-    seconds, score = curve[-1]
+    tell(policy, curve, reached, numbers["seconds"])
     print(
-        f"{policy:18} {seconds if reached else np.inf:7.1f} s, "
-        f"{len(taken)} rounds in {taken.sum():.1f} s, "
-        f"score {score:.3f}; a round p50 {np.median(taken):.2f}, "
-        f"p99 {np.quantile(taken, 0.99):.2f} s, work {np.mean(numbers['work']):.2f}, "
-        f"gradient said to be off by {np.nanmedian(numbers['gradient_error']):.2g} "
-        f"{found.advice_ or ''}",
+        f", work {np.mean(numbers['work']):.2f}, gradient said to be off by "
+        f"{np.nanmedian(numbers['gradient_error']):.2g} {found.advice_ or ''}",
         flush=True,
     )
     if checked is not None:
         print(f"{'':18} {checked}", flush=True)
     return curve
+
+
+def tell(policy: str, curve: Curve, reached: bool, taken: Sequence[float]) -> None:
+    """The beginning of a line."""
+    seconds, score = curve[-1]
+    print(
+        f"{policy:18} {seconds if reached else np.inf:7.1f} s, "
+        f"{len(taken)} rounds in {np.sum(taken):.1f} s, "
+        f"score {score:.3f}; a round p50 {np.median(taken):.2f}, "
+        f"p99 {np.quantile(taken, 0.99):.2f} s",
+        end="",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

@@ -66,7 +66,9 @@ class Policy:
         if self.assignment is not None and not self.decoder_ignores:
             found |= {"rtol": math.inf, "enough": 1}
         elif self.estimates:
-            found["rtol"] = gradient_rtol
+            # What is remembered of a minibatch is an epoch old: who takes fewer goes the same way
+            # too far again and again, and needs more rounds than it saves time.
+            found |= {"rtol": gradient_rtol, "enough": k}
         elif self.waits:
             found["rtol"] = 0.0
         else:

@@ -20,6 +20,12 @@ X = (FIRST + np.cos(ANGLE) * SECOND).reshape(-1, 20)
 HEAVY = stats.pareto(1.5, scale=0.5)
 
 
+@pytest.fixture(autouse=True)
+def few_rounds(monkeypatch):
+    """A quarter of the runs that are simulated: what is said here differs by more than chance."""
+    monkeypatch.setattr("dask_bacc.planning.plan.ROUNDS", 100)
+
+
 def linear(block):
     return MIXING @ block @ WEIGHTS
 
