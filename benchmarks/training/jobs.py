@@ -57,6 +57,11 @@ def lenet() -> nn.Module:
     )
 
 
+def perceptron() -> nn.Module:
+    """One hidden layer."""
+    return nn.Sequential(nn.Linear(784, 64), nn.Tanh(), nn.Linear(64, 10))
+
+
 def clothes() -> tuple[Rows, Rows]:
     """60,000 images to train, and the first 4,000 of those to test."""
     x, y = images("t10k")
@@ -109,6 +114,7 @@ def grid() -> tuple[Rows, Rows]:
 
 JOBS = {
     "clothes": Job(lenet, nn.CrossEntropyLoss(), clothes, aim=0.85, lr=0.3),
+    "clothes-mlp": Job(perceptron, nn.CrossEntropyLoss(), clothes, aim=0.85, lr=0.3),
     "grid": Job(network, nn.MSELoss(), grid, aim=0.95, lr=0.1),
 }
 
