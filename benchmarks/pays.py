@@ -18,6 +18,7 @@ from benchmarks.tail.defaults import linear, mixed
 from benchmarks.tail.exact import rough
 
 SHOWN = ("plain Dask", "copies", "repetition", "parity, 4 more", "parity, 4 more, fewer")
+FUNCTIONS = {"rough": rough, "smooth": mixed, "linear": linear}
 HEAVY = stats.pareto(1.5, scale=0.5)
 
 
@@ -27,6 +28,7 @@ def main() -> None:
     )
     parser.add_argument("--workers", nargs="+", type=int, default=[8, 12, 16])
     parser.add_argument("--rtol", type=float, default=1e-2)
+    parser.add_argument("--functions", nargs="+", choices=FUNCTIONS, default=list(FUNCTIONS))
     options = parser.parse_args()
     with (
         LocalCluster(
@@ -38,11 +40,11 @@ def main() -> None:
             f"{f'{count} workers: p50':>22}{'p99':>7}{'work':>6}" for count in options.workers
         )
         print(f"{'':10}{'':24}{'error':>9}{heads}")
-        for name, func in (("rough", rough), ("smooth", mixed), ("linear", linear)):
+        for name in options.functions:
             plans = [
                 dask_bacc.plan(
                     blocks_of(1),
-                    func,
+                    FUNCTIONS[name],
                     k=K,
                     workers=count,
                     times=HEAVY,

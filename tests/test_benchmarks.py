@@ -52,8 +52,8 @@ SMALLEST = {
     "stability": "--figure figure.png",
     # Workers in trouble, and what is long.
     "front": "--only blocks --undisturbed --pairs 1 --seconds 0.05",
-    # Clusters of other sizes.
-    "pays": "--workers 8",
+    # Clusters of other sizes, and functions that are known less of.
+    "pays": "--workers 8 --functions linear",
     # Four jobs of five, rounds enough to learn from, and workers that are slow.
     "rounds": "--only decoders cost --rounds 4 --jobs power_iteration",
     # Most functions and laws.

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from dask.typing import Key
 from distributed import Client
 
+from dask_bacc.coding import Code
 from dask_bacc.engine.whereabouts import holders_of
 from dask_bacc.graphs.map import RunGraph
 from dask_bacc.policy.placing import placed
 
 
 def places(
-    client: Client, graph: RunGraph, chunks: Sequence[int], threads: Mapping[str, int]
+    client: Client,
+    graph: RunGraph,
+    code: Code,
+    chunks: Iterable[int],
+    threads: Mapping[str, int],
 ) -> dict[int, str]:
-    """A worker for each of these chunks; none if their data is not on the cluster yet.
+    """A worker for each of these chunks that is a block; none if data is not on the cluster yet.
 
     The scheduler sends tasks only to workers that have some of what they need: what lies on those
     that are kept off would have to wait behind others, while workers with parity are idle.
@@ -24,13 +29,15 @@ def places(
     ----------
     client : Client
     graph : RunGraph
-    chunks : sequence of int
+    code : Code
+    chunks : iterable of int
     threads : mapping of str to int
         Of the workers that may run them.
     """
-    if not threads:
+    blocks = [chunk for chunk in chunks if code.own_blocks[chunk] >= 0]
+    if not (threads and blocks):
         return {}
-    data = {chunk: graph.data_of(chunk) for chunk in chunks}
+    data = {block: graph.data_of(block) for block in blocks}
     # What all have in common, as arguments, says nothing of where one is to run.
     common = set[Key]().union(*data.values()).intersection(*data.values())
     own = {chunk: keys - common for chunk, keys in data.items()}

@@ -112,8 +112,7 @@ def start(
     monitor.listen(graph.name, lambda *said: take_message(run, *said))
     try:
         workers = monitor.available(monitor.to_avoid(slow, code.k), patient=True)
-        own = [chunk for chunk in first if code.own_blocks[chunk] >= 0]
-        where = places(client, graph, own, monitor.threads(workers))
+        where = places(client, graph, code, first, monitor.threads(workers))
         launcher.launch(first, workers, sources=sources, places=where)
     except BaseException:
         monitor.forget(graph.name)

@@ -264,6 +264,18 @@ def test_chunks_stay_on_the_workers_that_the_user_names(cluster, monkeypatch):
     assert {chunk.worker for chunk in run.report.chunks if chunk.worker} <= {first, second}
 
 
+@pytest.mark.parametrize("code", ["berrut", "repetition", "systematic"])
+def test_workers_are_kept_off_whatever_the_code(cluster, monkeypatch, code):
+    """Chunks may all be mixtures, or several of them a block, and some lie on who is kept off."""
+    coded = dask_bacc.encode(X, k=8, n=16, code=code).persist()
+    wait(coded)
+    kept_off, *others = sorted(cluster.scheduler_info()["workers"])
+    monkeypatch.setattr(Monitor, "available", lambda *_, **__: others)
+    run = coded.map(wide, rtol=np.inf, enough=16)
+    run.result(timeout=60)
+    assert kept_off not in {chunk.worker for chunk in run.report.chunks}
+
+
 def takes_a_while(block):
     time.sleep(0.2)
     return wide(block)
