@@ -13,7 +13,7 @@ import os
 import signal
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import numpy as np
 import torch
@@ -148,8 +148,10 @@ def cluster(law: str) -> Iterator[Client]:
         try:
             yield client
         finally:
-            if law == "hung":
-                os.kill(pid, signal.SIGCONT)
+            # Its nanny may have put another worker in its place.
+            with suppress(ProcessLookupError):
+                if law == "hung":
+                    os.kill(pid, signal.SIGCONT)
 
 
 def _import() -> None:
