@@ -15,7 +15,7 @@ import numpy as np
 from distributed import Client, LocalCluster
 
 import dask_bacc
-from benchmarks.tail.systems import settle
+from benchmarks.tail.systems import pause, settle
 
 K, N = 8, 12
 WEIGHTS = np.random.default_rng(0).normal(size=(20, 100)) / 4
@@ -23,12 +23,14 @@ WEIGHTS = np.random.default_rng(0).normal(size=(20, 100)) / 4
 
 def work(block: np.ndarray, seed: int, busy: bool) -> np.ndarray:
     """One hundred numbers of a block, later."""
-    # Blocks are normal numbers, so that their own ones are as good as a number of the chunk.
+    # Of a chunk, which no two have a number in common with.
     draw = np.random.default_rng([seed, abs(hash(float(block[0, 0]))) % 2**32])
-    end = time.perf_counter() + 0.1 * (1 + draw.pareto(1.5))
-    while time.perf_counter() < end and not dask_bacc.should_stop():
-        if not busy:
-            time.sleep(0.005)
+    seconds = 0.1 * (1 + draw.pareto(1.5))
+    end = time.perf_counter() + seconds
+    if not busy:
+        pause(seconds)
+    while busy and time.perf_counter() < end and not dask_bacc.should_stop():
+        pass
     return np.asarray(np.tanh(block @ WEIGHTS)).mean(axis=0)
 
 

@@ -9,6 +9,7 @@ from distributed import Client, LocalCluster
 from torch import nn
 
 from benchmarks.training.jobs import JOBS
+from benchmarks.training.plain import summed
 from dask_bacc.learn import CodedTrainer
 from dask_bacc.learn.model import Model, flat_weights, summed_gradient
 
@@ -29,11 +30,7 @@ def cost(rounds: int = 20, rows: int = 200, workers: int = 8) -> None:
 
         def theirs(turn: int) -> Array:
             given = [weights] * workers, [model] * workers, [str(turn)] * workers
-            level = client.map(summed_gradient, parts, wanted, *given, pure=False)
-            while len(level) > 1:
-                pairs = zip(level[::2], level[1::2], strict=True)
-                level = [client.submit(np.add, *pair) for pair in pairs]
-            return level[0].result()
+            return summed(client, client.map(summed_gradient, parts, wanted, *given, pure=False))
 
         ours = {
             policy: CodedTrainer(

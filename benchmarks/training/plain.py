@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from distributed import Client, wait
+from distributed import Client, Future, wait
 from torch import nn
 
 from dask_bacc.learn.model import (
@@ -68,18 +68,25 @@ def trained_plainly(
         begin = time.perf_counter()
         weights = client.scatter(flat_weights(module))
         given = parts[turn % batches]
-        level = client.map(gradient_of, given, weights=weights, model=model, turn=str(turn))
-        while len(level) > 1:
-            odd = level[len(level) & ~1 :]
-            pairs = zip(level[: len(level) & ~1 : 2], level[1::2], strict=True)
-            level = [client.submit(np.add, *pair) for pair in pairs] + odd
-        total = level[0].result()
+        gradients = client.map(gradient_of, given, weights=weights, model=model, turn=str(turn))
+        total = summed(client, gradients)
         set_gradient(module, total[:-1] / (blocks * size))
         optimiser.step()
         taken.append(time.perf_counter() - begin)
         if look(taken):
             break
     return taken
+
+
+def summed(client: Client, futures: list[Future]) -> Array:
+    """Their sum, pair by pair on the workers."""
+    level = futures
+    while len(level) > 1:
+        odd = level[len(level) & ~1 :]
+        pairs = zip(level[: len(level) & ~1 : 2], level[1::2], strict=True)
+        level = [client.submit(np.add, *pair) for pair in pairs] + odd
+    total: Array = level[0].result()
+    return total
 
 
 def gradient_of(rows: tuple[Array, Array], weights: Array, model: Model, turn: str) -> Array:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any
 
 from distributed import Client
+
+from dask_bacc.engine.scheduler import run_on_scheduler
 
 #: Tasks that are looked at, at most.
 TASKS = 5000
@@ -18,7 +19,6 @@ async def recorded_tasks(client: Client) -> list[dict[str, Any]]:
     functions has none to give.
     """
 
-    # Not of a module: the scheduler may be on a machine that has not this package.
     def last(dask_scheduler: Any, count: int) -> list[dict[str, Any]]:
         if (stream := dask_scheduler.plugins.get("task-stream")) is None:
             return []
@@ -27,7 +27,4 @@ async def recorded_tasks(client: Client) -> list[dict[str, Any]]:
             for record in stream.collect(count=count)
         ]
 
-    found: list[dict[str, Any]] = []
-    with contextlib.suppress(Exception):
-        found = await client._run_on_scheduler(last, count=TASKS)
-    return found
+    return await run_on_scheduler(client, last, count=TASKS) or []

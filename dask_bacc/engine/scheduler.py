@@ -125,19 +125,28 @@ async def log_event(client: Client, topic: str, message: object) -> None:
     await rpc_of(client).log_event(topic=topic, msg=message)
 
 
+async def run_on_scheduler(client: Client, function: Callable[..., Any], **kwargs: Any) -> Any:
+    """What a function gives on the scheduler; None if that refuses functions, or is not in time.
+
+    The function is not to be a module's: the scheduler may be on a machine that has not this
+    package.
+    """
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(ANSWER_WITHIN):
+            return await client._run_on_scheduler(function, **kwargs)
+    return None
+
+
 async def forget_messages(client: Client, topic: str) -> None:
     """Have the scheduler forget the messages of a topic, of which it keeps the last thousand.
 
     It has no public way to do so. One that refuses functions, or knows none such, keeps them.
     """
 
-    # Not of a module: the scheduler may be on a machine that has not this package.
     def truncate(dask_scheduler: Any) -> None:
         dask_scheduler._broker.truncate(topic)
 
-    with contextlib.suppress(Exception):
-        async with asyncio.timeout(ANSWER_WITHIN):
-            await client._run_on_scheduler(truncate)
+    await run_on_scheduler(client, truncate)
 
 
 async def workers_of(client: Client) -> dict[str, WorkerInfo]:

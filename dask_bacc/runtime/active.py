@@ -93,7 +93,7 @@ class ActiveRun:
         self.monitor.abandon(self.name, running)
         overtaken = [launcher.futures[a] for a in attempts if a in launcher.futures]
         launcher.drop(attempts)
-        if overtaken and self.client.status == "running":
+        if self.client.status == "running":
             await cancel_pending(self.client, overtaken)
 
     def forget_results(self) -> None:

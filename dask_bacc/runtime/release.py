@@ -63,8 +63,7 @@ async def release(run: ActiveRun, cancel: str, keep: Collection[int] = ()) -> No
     # and the scheduler would drop it if that came later.
     launcher.let_go(keep)
     if client.status == "running":
-        if leftovers:
-            await cancel_pending(client, futures)
+        await cancel_pending(client, futures)
         in_background(monitor.tidy(client))
         if leftovers or monitor.unavailable or state.lost_workers:
             # Those too that were overtaken before the run was over.
