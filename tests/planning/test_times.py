@@ -104,5 +104,7 @@ def test_a_plan_learns_from_runs_and_what_they_cancelled(fresh):
     speeds = monitor_of(fresh).speeds
     # Those that were cancelled go on to their end.
     wait_until(lambda: max(times for times, _ in speeds.recent(0.1)) > 4)
-    # One chunk in six: every other run of four blocks has one.
-    assert planned(fresh).forecasts[0].p99 == pytest.approx(2.0, rel=0.3)
+    # One chunk in six: every other run of four blocks has one. Beside the usual, not in seconds.
+    found = planned(fresh)
+    usual = np.median(found.survey.seconds)
+    assert found.forecasts[0].p99 / usual == pytest.approx(1.2 / 0.12, rel=0.3)
