@@ -25,8 +25,8 @@ from dask_bacc.results.joining import Joining
 from dask_bacc.results.pytree import unflatten
 from dask_bacc.results.result import FlatResult, Leaf, ResultSpec
 from dask_bacc.results.solved import Solved
+from dask_bacc.worker.brought import ChunkResult
 from dask_bacc.worker.sums import added, leaf_slice, weighted_sum, weighted_sums
-from dask_bacc.worker.task import ChunkResult
 
 #: Arrays that one task adds up when partial sums of workers come together.
 FAN_IN = 4

@@ -11,6 +11,10 @@ from dask_bacc.records.events import Stop
 #: Where chunks end together, the blocks' own results make estimates needless: they wait until
 #: nothing has come for this share of the run's time, and not for longer than that share of it.
 CALM, CALM_AT_MOST = 0.01, 0.05
+#: Seconds that an estimate takes for each result, as long as none was made; how many times as long
+#: as the last one took passes before the next while results still come; and what share of that
+#: nothing has come for, where the others would be here sooner than an estimate.
+GUESS, APART, STALLED = 1e-3, 4.0, 0.25
 
 
 def next_step(rules: Rules, situation: Situation, now: float) -> Step:
@@ -88,4 +92,9 @@ def next_step(rules: Rules, situation: Situation, now: float) -> Step:
 def _calm(situation: Situation) -> float:
     """When nothing has come for long enough to estimate."""
     came, enough, began = situation.came, situation.enough_since, situation.began
-    return min(came + CALM * (came - began), enough + CALM_AT_MOST * (enough - began))
+    calm, count = CALM * (came - began), len(situation.state.returned)
+    price = GUESS * count if situation.price is None else situation.price
+    if situation.state.outstanding * (came - began) / count < price:
+        return came + max(calm, STALLED * price)
+    at_most = enough + CALM_AT_MOST * (enough - began)
+    return min(came + calm, max(at_most, situation.estimated_at + APART * price))

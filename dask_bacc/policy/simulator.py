@@ -129,13 +129,13 @@ def simulate(
         times.assign(state)
         match next_step(rules, situation, times.now):
             case Finish():
-                return _ended(state.records, times.now, times.now + overhead)
+                break
             case Estimate() if error is not None:
                 situation.fresh = False
-                returned = tuple(state.returned)
-                situation.estimated(len(returned), partial(_with_more, error, returned))
-                if len(returned) >= enough and error(returned) <= rtol:
-                    return _ended(state.records, times.now, times.now + overhead)
+                known = tuple(state.returned)
+                situation.estimated(len(known), partial(_with_more, error, known), times.now, 0.0)
+                if len(known) >= enough and error(known) <= rtol:
+                    break
             case LaunchBackups(chunks):
                 state.launch(chunks)
                 times.queue.extend((chunk, 0) for chunk in chunks)
@@ -154,15 +154,15 @@ def simulate(
                     state.launch(times.leave_hung())
                     situation.probed = math.inf
             case Wait(until):
-                ended = times.advance(until)
-                if math.isinf(times.now):
-                    return _ended(state.records, times.now, times.now)
-                for attempted in ended:
+                for attempted in times.advance(until):
                     if state.is_open(attempted[0]):
                         others = set(state.records[attempted[0]].going_on)
                         state.take_result(*attempted)
                         times.drop((attempted[0], other) for other in others)
                         situation.arrived(times.now, enough)
+                if math.isinf(times.now):
+                    break
+    return _ended(state.records, times.now, times.now + overhead)
 
 
 def _with_more(error: Error, returned: Sequence[int], more: Collection[int]) -> float:

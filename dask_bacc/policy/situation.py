@@ -13,6 +13,8 @@ from dask_bacc.records.state import RunState
 
 #: The error that is likely once these chunks are in, beside what has returned; inf for no answer.
 Foresight = Callable[[Collection[int]], float]
+#: That many times as long as an estimate took, what it foresees is relied on.
+FORESEEN_FOR = 5.0
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,9 @@ class Situation:
     enough_since: float = math.inf
     #: whether something has come that the last estimate does not know
     fresh: bool = False
+    #: seconds that the last estimate took, and when it ended
+    price: float | None = None
+    estimated_at: float = -math.inf
     #: when the same results may be good enough, for then there is time for a closer look
     estimate_again: float = math.inf
     #: what the last estimate foresees, and the number of results that it knew
@@ -92,9 +97,11 @@ class Situation:
         nothing_else = self.out_of_reach.issuperset(state.open_chunks())
         return max(1, min(enough, len(state.returned))) if nothing_else else enough
 
-    def estimated(self, count: int, foresight: Foresight | None = None) -> None:
-        """An estimate from the first so many results did not end the run."""
+    def estimated(self, count: int, foresight: Foresight, now: float, price: float) -> None:
+        """An estimate from the first so many results, at that price, did not end the run."""
         self.foresight, self.foreseen_from = foresight, count
+        self.price, self.estimated_at = price, now
+        self.foresee_again = now + FORESEEN_FOR * self.price
 
     def arrived(self, now: float, enough: int) -> None:
         """Outcomes of chunks were taken in; so many results are needed."""

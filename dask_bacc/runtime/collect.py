@@ -26,9 +26,7 @@ from dask_bacc.runtime.troubles import note_troubles
 
 #: Deciding what is next takes time in proportion to the number of chunks, and finding idle workers
 #: to that of tasks. That many times as long passes before anybody looks again.
-SELDOM = 20.0
-#: That many times as long as an estimate took, what it foresees is relied on.
-FORESEEN_FOR = 5.0
+SELDOM = 50.0
 #: Seconds after which idle workers are looked for again, if there was none and nothing comes.
 NOBODY_IDLE = 0.05
 
@@ -157,9 +155,8 @@ async def _estimate(run: ActiveRun, fetcher: Fetcher) -> Stop | None:
     enough = situation.needed(run.options.enough)
     verdict = await run.decider.accurate(run.store.snapshot(begin), enough)
     state.solving = run.decider.seconds
-    situation.estimated(count, verdict.foresight)
+    situation.estimated(count, verdict.foresight, state.elapsed, state.elapsed - begin)
     situation.estimate_again = verdict.again
-    situation.foresee_again = state.elapsed + FORESEEN_FOR * (state.elapsed - begin)
     # Exact is better, if it costs nothing.
     complete = is_complete(run.code, [*state.returned, *fetcher.ready_results()])
     return Stop.ENOUGH if verdict.good and not complete else None

@@ -8,8 +8,8 @@ from collections import defaultdict
 
 from dask_bacc.policy.timing import Timing
 from dask_bacc.records.chunk import Attempted
+from dask_bacc.worker.brought import ChunkResult
 from dask_bacc.worker.messages import Message
-from dask_bacc.worker.task import ChunkResult
 
 
 class InlineResults:
@@ -50,12 +50,15 @@ class InlineResults:
         It is given away, so that this does not keep results that the run has let go of.
         """
         if place not in self._done:
-            timing = self._timing
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(
-                    timing.messages_within if failed else timing.fetch_after
-                ):
-                    await self._awaited[place].wait()
+            timing, said = self._timing, self._awaited[place]
+            seconds = timing.messages_within if failed else timing.fetch_after
+            # A timeout of its own for each of thousands takes longer than all the rest.
+            timer = asyncio.get_running_loop().call_later(seconds, said.set)
+            try:
+                await said.wait()
+            finally:
+                timer.cancel()
+                self._awaited.pop(place, None)
         # Should it run once more, there will be messages again.
         self._done.discard(place)
         return self._brought.pop(place, None)

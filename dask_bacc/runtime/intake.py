@@ -13,8 +13,8 @@ from dask_bacc.runtime.active import ActiveRun
 from dask_bacc.runtime.entering import enter
 from dask_bacc.runtime.fetch import Outcome
 from dask_bacc.runtime.troubles import LEAVING
+from dask_bacc.worker.brought import ChunkResult
 from dask_bacc.worker.messages import Message
-from dask_bacc.worker.task import ChunkResult
 
 
 def take_message(run: ActiveRun, message: Message, worker: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from dask_bacc.coding._typing import AnyArray
 from dask_bacc.results.result import FlatResult, ResultSpec
 from dask_bacc.results.solutions import Returned
-from dask_bacc.worker.task import ChunkResult
+from dask_bacc.worker.brought import ChunkResult
 
 
 class Store:

@@ -10,7 +10,7 @@ from dask_bacc.coding._typing import AnyArray, FloatArray
 from dask_bacc.coding.arrays import astype
 from dask_bacc.coding.linear import combined_rows
 from dask_bacc.results.combine import check_finite
-from dask_bacc.worker.task import ChunkResult
+from dask_bacc.worker.brought import ChunkResult
 
 
 def weighted_sum(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
 from dask.sizeof import sizeof
@@ -12,10 +11,10 @@ from dask.sizeof import sizeof
 from dask_bacc.coding._typing import AnyArray
 from dask_bacc.coding.arrays import copied
 from dask_bacc.coding.kriging.rows.sketch import sketch_rows
-from dask_bacc.coding.kriging.sketch import SIZE, compact
-from dask_bacc.engine.worker import dumps, get_worker, is_wanted
-from dask_bacc.results.result import FlatResult, ResultSpec, flat_result
+from dask_bacc.engine.worker import get_worker, is_wanted
+from dask_bacc.results.result import FlatResult, flat_result
 from dask_bacc.worker.blocks import check_block
+from dask_bacc.worker.brought import ChunkResult, compacted
 from dask_bacc.worker.messages import Message, batcher
 
 #: What a chunk may return: finite numbers; any numbers, where NaN and infinity are a block's own;
@@ -24,42 +23,6 @@ Accepts = Literal["finite", "numbers", "anything"]
 
 #: Bytes up to which a result comes with the message that its chunk is done.
 INLINE = 16 * 2**10
-
-
-@dataclass(frozen=True, slots=True)
-class ChunkResult:
-    """What a chunk brings back."""
-
-    spec: ResultSpec
-    #: sketches of its blocks, one for every encoded array, if they were asked for
-    sketches: list[AnyArray] | None
-    #: None if it stays on the worker
-    result: FlatResult | None
-
-    def __sizeof__(self) -> int:
-        """Bytes of its arrays, by which workers decide what to spill and what to move."""
-        sketches = [*self.spec.sketches, *(self.sketches or ())]
-        held = 0 if self.result is None else self.result.nbytes
-        return held + sum(int(array.nbytes) for array in sketches)
-
-    def packed(self) -> bytes:
-        """What comes with a message; of a result that goes along, the spec is made anew."""
-        # Classes of a script or a notebook are pickled by value.
-        packed: bytes = dumps(
-            (self.spec if self.result is None else None, compacted(self.sketches), self.result)
-        )
-        return packed
-
-    @property
-    def is_compact(self) -> bool:
-        """Whether nothing of its sketches is lost where it is packed."""
-        return all(array.size <= SIZE for array in self.sketches or ())
-
-    @classmethod
-    def unpacked(cls, payload: bytes) -> ChunkResult:
-        """The same where it has come."""
-        spec, sketches, result = pickle.loads(payload)
-        return cls(spec or result.spec(), sketches, result)
 
 
 def run_chunk(
@@ -121,13 +84,6 @@ def run_chunk(
     finally:
         # A chunk that was cancelled meanwhile frees its thread only now.
         messages.add(Message(run, chunk, "done", payload, attempt=attempt))
-
-
-def compacted(sketches: Sequence[AnyArray] | None) -> list[AnyArray] | None:
-    """Sketches that are small enough for messages: the scheduler remembers those for long."""
-    if sketches is None:
-        return None
-    return [array if array.size <= SIZE else compact(array) for array in sketches]
 
 
 def should_stop() -> bool:

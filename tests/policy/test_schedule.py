@@ -78,6 +78,16 @@ def situation(returned=(), erred=(), spare=(), at=1.0, news=0.0, **known):
         ({"returned": range(4, 8)}, {}, 1.02, Estimate()),
         # soon after they were enough, however fast they come,
         ({"returned": range(4, 8), "came": 9.0}, {}, 9.01, Estimate()),
+        # unless the others are likely to be here before an estimate is,
+        ({"returned": range(4, 8), "price": 30.0}, {}, 1.02, Wait(1 + 0.25 * 30)),
+        ({"returned": range(4, 8), "price": 30.0}, {}, 8.6, Estimate()),
+        # or the last one was just now,
+        (
+            {"returned": range(4, 8), "came": 9.0, "price": 3.0, "estimated_at": 8.0},
+            {},
+            9.01,
+            Wait(pytest.approx(9.09)),
+        ),
         # with one at a time, beside which results are taken in;
         ({"returned": range(4, 8), "came": 9.0, "busy": True}, {}, 9.01, Wait(100.0)),
         ({"returned": range(4, 8), "erred": range(4), "busy": True}, {}, 1.0, Wait(100.0)),

@@ -9,8 +9,8 @@ import numpy as np
 from dask_bacc.policy.timing import Timing
 from dask_bacc.results.result import flat_result
 from dask_bacc.runtime.inline import InlineResults
+from dask_bacc.worker.brought import ChunkResult
 from dask_bacc.worker.messages import Message
-from dask_bacc.worker.task import ChunkResult
 
 
 def test_what_comes_with_a_message_and_cannot_be_read_is_fetched():
