@@ -20,6 +20,11 @@ SLOW, SLOWER = (0, 1), 5.0
 Array = np.ndarray
 
 
+def first_of(seed: int) -> int:
+    """Number of a training's first round."""
+    return SEED + SPAN * seed
+
+
 def natural(rng: np.random.Generator, count: int) -> Array:
     """A trace's law: the slowest of 256 at 1.8 times the median, rare ones at 13 to 23 times."""
     usual = np.exp(rng.normal(0.0, 0.21, count))
