@@ -11,6 +11,7 @@ from torch import nn
 from benchmarks.training.jobs import JOBS
 from benchmarks.training.plain import summed
 from dask_bacc.learn import CodedTrainer
+from dask_bacc.learn.data import one_hot
 from dask_bacc.learn.model import Model, flat_weights, summed_gradient
 
 Array = np.ndarray
@@ -26,7 +27,7 @@ def cost(rounds: int = 20, rows: int = 200, workers: int = 8) -> None:
         Client(there) as client,
     ):
         parts = client.scatter(np.split(x, workers))
-        wanted = client.scatter(np.split(np.eye(10, dtype=np.float32)[y], workers))
+        wanted = client.scatter(np.split(one_hot(y, 10), workers))
 
         def theirs(turn: int) -> Array:
             given = [weights] * workers, [model] * workers, [str(turn)] * workers

@@ -10,6 +10,7 @@ import torch
 from distributed import Client, Future, wait
 from torch import nn
 
+from dask_bacc.learn.data import one_hot
 from dask_bacc.learn.model import (
     Model,
     flat_weights,
@@ -48,7 +49,7 @@ def trained_plainly(
     blocks, batches, epochs = shape
     x, y = rows
     size = len(x) // (blocks * batches)
-    wanted = y.reshape(len(y), -1) if y.ndim > 1 else np.eye(10, dtype=np.float32)[y]
+    wanted = y.reshape(len(y), -1) if y.ndim > 1 else one_hot(y, 10)
     cuts = [slice(i * size, (i + 1) * size) for i in range(blocks * batches)]
     # Minibatch by minibatch, a block's slices on the same worker.
     workers = sorted(client.scheduler_info(n_workers=-1)["workers"])

@@ -14,15 +14,22 @@ import torch
 from torch import nn
 
 from dask_bacc.coding._typing import AnyArray
-from dask_bacc.learn.advice import UNLIKE, Advice, late_in_a_round, persistence, recommend
+from dask_bacc.learn.advice import (
+    UNLIKE,
+    Advice,
+    late_in_a_round,
+    persistence,
+    recommend,
+    to_begin_with,
+)
 from dask_bacc.learn.ledger import Ledger
 from dask_bacc.learn.model import BESIDE, Model, flat_weights, set_gradient, trained
 from dask_bacc.learn.policies import POLICIES, Policy
 from dask_bacc.learn.rounds import Gradients
 from dask_bacc.records.report import RunReport
 
-#: Policy that is chosen from how the first rounds went, the policy of these, and their number.
-ADVISED, FIRST, TRIED = "advised", "rounds", 12
+#: Policy that is chosen from how the first rounds went, and their number.
+ADVISED, TRIED = "advised", 12
 #: Share of a gradient's own sampling noise that its error may be, and the most that it may be.
 OF_NOISE, MOST = 0.5, 0.5
 #: How much of what is known of that noise the next minibatch leaves.
@@ -52,7 +59,7 @@ class Training:
     last: AnyArray | None = None
 
     def __post_init__(self) -> None:
-        self.policy = FIRST if self.asked == ADVISED else self.asked
+        self.policy = self.asked
 
     @classmethod
     def begin(
@@ -101,8 +108,12 @@ class Training:
             setattr(self, name, value)
 
     def _advise(self, gradients: Gradients) -> None:
-        """Choose the policy, once it is known how the first rounds went."""
-        if self.asked == ADVISED and self.advice is None and len(self.ledger) >= TRIED:
+        """Choose the policy by the blocks, and anew once it is known how the first rounds went."""
+        if self.asked != ADVISED or self.advice is not None:
+            return
+        if not len(self.ledger):
+            self.policy = to_begin_with(gradients.unlike)
+        elif len(self.ledger) >= TRIED:
             late = self.ledger.late
             self.advice = recommend(gradients.unlike, persistence(late), late_in_a_round(late))
             self.policy = self.advice.policy

@@ -22,6 +22,7 @@ from dask_bacc.runtime.errand import Errand
 from dask_bacc.runtime.fetch import Fetcher
 from dask_bacc.runtime.intake import known_result, take_outcome
 from dask_bacc.runtime.recover import recover_given_up, recover_stuck
+from dask_bacc.runtime.submit import Allowed
 from dask_bacc.runtime.troubles import note_troubles
 
 #: Deciding what is next takes time in proportion to the number of chunks, and finding idle workers
@@ -189,4 +190,4 @@ async def _launch_backups(
     state.launch(chunks)
     state.give_up(lost.intersection(chunks))
     left = [chunk for chunk in chunks if chunk not in lost]
-    fetcher.add(await asyncio.to_thread(launcher.launch, left, available))
+    fetcher.add(await asyncio.to_thread(launcher.launch, left, Allowed(available)))

@@ -14,14 +14,12 @@ from distributed import Client, Future
 from dask_bacc.engine.scheduler import states_of
 from dask_bacc.graphs.map import RunGraph
 from dask_bacc.records.chunk import Attempted
-from dask_bacc.runtime.submit import submit
+from dask_bacc.runtime.submit import ANY, Allowed, submit
 
 #: How often a chunk is launched once more because workers do not respond.
 ATTEMPTS = 3
 #: No task goes ahead of others.
 NOBODY_FIRST: Mapping[Key, int] = {}
-#: No chunk has a worker of its own.
-ANYWHERE: Mapping[int, str] = {}
 
 
 class Launcher:
@@ -55,7 +53,7 @@ class Launcher:
         self.futures: dict[Attempted, Future[Any]] = {}
         self._sources: Mapping[Key, Future[Any]] = {}
         #: of every attempt, the graph with its keys on the cluster, and the workers it may use
-        self._sent: dict[Attempted, tuple[RunGraph, Sequence[str]]] = {}
+        self._sent: dict[Attempted, tuple[RunGraph, Allowed]] = {}
         self._attempts = Counter[int]()
         self._again = 0
         # A run may be cancelled while another thread submits for it.
@@ -65,23 +63,20 @@ class Launcher:
     def launch(
         self,
         chunks: Collection[int],
-        workers: Sequence[str],
+        allowed: Allowed,
         *,
         sources: Collection[Key] = (),
-        places: Mapping[int, str] = ANYWHERE,
     ) -> dict[Attempted, Future[Any]]:
         """Submit some chunks, none of them lost.
 
         Parameters
         ----------
         chunks : collection of int
-        workers : sequence of str
-            Addresses of the only workers that may run them; none for any.
+        allowed : Allowed
+            Workers that may run them.
         sources : collection of keys
             What chunks that may follow are made of; kept on the cluster until `let_go`, and not
             sent with those that follow.
-        places : mapping of int to str
-            Of the workers, the only one for each of these chunks.
 
         Returns
         -------
@@ -90,10 +85,10 @@ class Launcher:
         """
         there = {key for key, future in self._sources.items() if not future.cancelled()}
         part = self._run.part(chunks, sources, there)
-        futures, workers = self._submit(part, workers, self._ranks, places)
+        futures, allowed = self._submit(part, allowed, self._ranks)
         if sources:
             self._sources = {key: futures[key] for key in sources}
-        return self._launched(self._run, dict.fromkeys(chunks, 0), futures, workers, places)
+        return self._launched(self._run, dict.fromkeys(chunks, 0), futures, allowed)
 
     def relaunch(
         self, attempts: Mapping[int, int], workers: Sequence[str], *, anew: bool
@@ -105,7 +100,7 @@ class Launcher:
         attempts : mapping of int to int
             The chunks, and the numbers of the attempts.
         workers : sequence of str
-            As in `launch`.
+            Addresses of the only ones that may run them; none for any.
         anew : bool
             Whether all that they are made of is made once more, too.
         """
@@ -113,8 +108,8 @@ class Launcher:
             self._again += 1
             suffix = f"-again-{self._again}"
         again = self._run.again(attempts, suffix, anew=anew)
-        futures, workers = self._submit(again, workers)
-        return self._launched(again, attempts, futures, workers)
+        futures, allowed = self._submit(again, Allowed(workers))
+        return self._launched(again, attempts, futures, allowed)
 
     def lost(self) -> set[int]:
         """As `RunGraph.lost`, as far as the client knows."""
@@ -162,7 +157,7 @@ class Launcher:
             attempted[0]
             for attempted in attempts
             if attempted in self._sent
-            and (allowed := self._sent[attempted][1])
+            and (allowed := self._sent[attempted][1].for_chunk(attempted[0]))
             and not set(allowed).intersection(workers)
         ]
 
@@ -187,15 +182,13 @@ class Launcher:
     def _submit(
         self,
         run: RunGraph,
-        workers: Sequence[str],
+        allowed: Allowed,
         ranks: Mapping[Key, int] = NOBODY_FIRST,
-        places: Mapping[int, str] = ANYWHERE,
-    ) -> tuple[dict[Key, Future[Any]], Sequence[str]]:
-        """The futures, and the only workers that may make them."""
-        allowed = () if self._any_worker else workers
-        own: dict[Key, str] = {(run.name, chunk): worker for chunk, worker in places.items()}
+    ) -> tuple[dict[Key, Future[Any]], Allowed]:
+        """The futures, and the workers that may make them."""
+        allowed = ANY if self._any_worker else allowed
         with annotate(**self._annotations):
-            return submit(self._client, run, ranks, self._retries, allowed, own), allowed
+            return submit(self._client, run, ranks, self._retries, allowed), allowed
 
     def recovers(self, chunks: Collection[int]) -> None:
         """Count that these chunks are launched once more because of their workers."""
@@ -209,15 +202,13 @@ class Launcher:
         run: RunGraph,
         attempts: Mapping[int, int],
         futures: Mapping[Key, Future[Any]],
-        workers: Sequence[str],
-        places: Mapping[int, str] = ANYWHERE,
+        allowed: Allowed,
     ) -> dict[Attempted, Future[Any]]:
         launched = {
             (chunk, number): futures[run.name, chunk] for chunk, number in attempts.items()
         }
         with self._lock:
             if not self._over:
-                own = {chunk: [worker] for chunk, worker in places.items()} if workers else {}
-                self._sent |= {a: (run, own.get(a[0], workers)) for a in launched}
+                self._sent |= dict.fromkeys(launched, (run, allowed))
                 self.futures |= launched
         return launched

@@ -31,6 +31,7 @@ from dask_bacc.runtime.launcher import Launcher
 from dask_bacc.runtime.monitors import subscribed
 from dask_bacc.runtime.placing import places
 from dask_bacc.runtime.store import Store
+from dask_bacc.runtime.submit import Allowed
 from dask_bacc.worker.task import Accepts
 
 
@@ -113,7 +114,7 @@ def start(
     try:
         workers = monitor.available(monitor.to_avoid(slow, code.k), patient=True)
         where = places(client, graph, code, first, monitor.threads(workers))
-        launcher.launch(first, workers, sources=sources, places=where)
+        launcher.launch(first, Allowed(workers, where), sources=sources)
     except BaseException:
         monitor.forget(graph.name)
         raise

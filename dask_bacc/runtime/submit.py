@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from operator import getitem
 from typing import Any
 
@@ -19,9 +20,6 @@ from dask_bacc.worker.blocks import slice_of
 #: Bytes of arguments above which they are sent once, and not with every chunk.
 LARGE = 100_000
 
-#: No task has a worker of its own.
-NOWHERE: Mapping[Key, str] = {}
-
 #: Functions of tasks that copy nothing.
 _VIEWS = (getitem, slice_of)
 
@@ -29,13 +27,30 @@ _VIEWS = (getitem, slice_of)
 _submitting = threading.Lock()
 
 
+@dataclass(frozen=True)
+class Allowed:
+    """The only workers that may run the tasks of a run."""
+
+    #: their addresses; none for any worker
+    workers: Sequence[str] = ()
+    #: of them, the only one for each of some chunks
+    places: Mapping[int, str] = field(default_factory=dict)
+
+    def for_chunk(self, chunk: int) -> Sequence[str]:
+        """Those that may run a chunk; none for any."""
+        return [self.places[chunk]] if self.workers and chunk in self.places else self.workers
+
+
+#: All of them may.
+ANY = Allowed()
+
+
 def submit(
     client: Client,
     run: RunGraph,
     ranks: Mapping[Key, int],
     retries: int,
-    workers: Sequence[str] = (),
-    places: Mapping[Key, str] = NOWHERE,
+    allowed: Allowed = ANY,
 ) -> dict[Key, Future[Any]]:
     """Submit the run; the future of every key that is wanted.
 
@@ -47,10 +62,7 @@ def submit(
         Tasks that go ahead of others, or give way to them. Views among those that give way go
         ahead instead. Those that are not in the run do not matter.
     retries : int
-    workers : sequence of str
-        Addresses of the only workers that may run it; none for any.
-    places : mapping of keys to str
-        The only worker for each of these tasks, where `workers` are given.
+    allowed : Allowed
     """
     wished = get_annotations().get("priority", 0)
     # They travel with the graph, so they hold no more than it needs.
@@ -63,12 +75,14 @@ def submit(
         base = wished(key) if callable(wished) else wished
         return int(base) + own.get(key, 0)
 
-    def allowed(key: Key) -> Sequence[str]:
-        return [places[key]] if key in places else workers
+    chunk_of = {(run.name, chunk): chunk for chunk in allowed.places}
+
+    def workers(key: Key) -> Sequence[str]:
+        return allowed.for_chunk(chunk_of[key]) if key in chunk_of else allowed.workers
 
     # Were other workers allowed, idle ones would steal the tasks, and a worker whose thread is
     # taken by what was cancelled looks idle.
-    restricted = {"workers": allowed} if workers else {}
+    restricted = {"workers": workers} if allowed.workers else {}
     with (
         _submitting,
         annotate(priority=priority, **restricted),
