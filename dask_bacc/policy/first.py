@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
+from dask_bacc.coding import Code
 from dask_bacc.policy.situation import Foresight
+from dask_bacc.policy.stop import is_complete
 
 #: Share of the error that is good enough, to which chunks that are launched alone have to bring
 #: it: what is foreseen from earlier rounds may be off by as much.
@@ -49,6 +51,33 @@ def fewest_first(
             if foresight(order[:count]) <= SURE * rtol:
                 return order[:count]
     return list(blocks)
+
+
+def without_room(code: Code, chunks: Collection[int], threads: int) -> list[int]:
+    """Those of the chunks for which no thread is left beside the blocks' own.
+
+    They would start when the blocks end, and be in the way of who comes next: what has started
+    keeps its thread. None, unless every block's own is among the chunks.
+
+    Parameters
+    ----------
+    code : Code
+    chunks : collection of int
+    threads : int
+        Of the workers that may run them; 0 if that is not known.
+
+    Examples
+    --------
+    >>> from dask_bacc import coding
+    >>> without_room(coding.get_code("systematic", 2, 4), range(4), threads=3)
+    [3]
+    >>> without_room(coding.Berrut(2, 4), range(4), threads=3)
+    []
+    """
+    if not threads or not is_complete(code, chunks):
+        return []
+    mixed = [chunk for chunk in chunks if code.own_blocks[chunk] < 0]
+    return mixed[max(threads - (len(chunks) - len(mixed)), 0) :]
 
 
 def ahead(chunks: Collection[int], unheard: Callable[[int], int]) -> dict[int, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import dask
 import numpy as np
@@ -15,7 +15,7 @@ from dask_bacc.coding import Code
 from dask_bacc.coding._typing import AnyArray
 from dask_bacc.graphs.call import GraphOf
 from dask_bacc.graphs.map import RunGraph
-from dask_bacc.policy.first import ahead, fewest_first
+from dask_bacc.policy.first import ahead, fewest_first, without_room
 from dask_bacc.policy.options import RunOptions
 from dask_bacc.policy.situation import Foresight, Situation
 from dask_bacc.records.state import RunState
@@ -28,6 +28,7 @@ from dask_bacc.runtime.decide import Decider
 from dask_bacc.runtime.inline import InlineResults
 from dask_bacc.runtime.intake import take_message
 from dask_bacc.runtime.launcher import Launcher
+from dask_bacc.runtime.monitor import Monitor
 from dask_bacc.runtime.monitors import subscribed
 from dask_bacc.runtime.placing import places
 from dask_bacc.runtime.store import Store
@@ -62,33 +63,33 @@ def start(
     client = resolve_client(client)
     # Before the tasks: what is sent to the scheduler arrives in order.
     monitor, topic = subscribed(client)
-    wanted = range(code.n) if options.decoder.uses_gram else ()
-    axes = [cut.axis for cut in encoded.cuts]
-    sketched = dict.fromkeys(set(wanted) - sketches.keys(), axes)
+    sketched = _to_sketch(code, options, encoded, sketches)
     limit = parse_bytes(dask.config.get("bacc.gather-limit"))
-    if earlier is not None and monitor.workers:
-        hung = monitor.unresponsive(options.timing.unresponsive_after)
-        earlier = earlier.on(monitor.workers - hung)
+    earlier = _at_hand(earlier, monitor, options)
     graph = graph_of(topic=topic, sketched=sketched, limit=limit, accepts=_accepted(code, options))
     slow = monitor.speeds.slow(options.timing.slow_for)
     mixed = tuple(np.flatnonzero(code.own_blocks < 0).tolist())
     state = RunState(code.k, code.n, options.decoder.name, name=graph.name, slow=slow, mixed=mixed)
     launcher = Launcher(client, graph, _ranks(code, graph, earlier), options.retries)
     lost = graph.lost()
-    first: Collection[int] = [chunk for chunk in range(code.n) if chunk not in lost]
-    sources = set[Key]()
+    chunks = [chunk for chunk in range(code.n) if chunk not in lost]
     exact = _only_exact(code, options)
     spares = options.launch == "backup" or (exact and options.enough <= code.k)
     due = state.submitted + (options.deadline or math.inf)
     decider = Decider(code, options, encoded, due, earlier)
-    foresight = None
+    avoided = monitor.to_avoid(slow, code.k)
+    threads = monitor.threads(workers := monitor.available(avoided, patient=True))
     if spares:
         blocks, foresight = _alone(code, options, earlier, decider, sketches)
-        spare = set(first).difference(blocks)
-        first = [chunk for chunk in first if chunk not in spare]
-        # Kept, so that parity can be made without making the blocks again.
-        sources = graph.shared_by(spare)
-        state.spare(spare)
+        spare = set(chunks).difference(blocks)
+    else:
+        # Who is merely stuck may be free any moment.
+        room = sum(threads.values()) if avoided else 0
+        spare, foresight = set(without_room(code, chunks, room)), None
+    first = [chunk for chunk in chunks if chunk not in spare]
+    # Kept, so that parity can be made without making the blocks again.
+    sources = graph.shared_by(spare) if spare else set[Key]()
+    state.spare(spare)
     run = ActiveRun(
         client=client,
         monitor=monitor,
@@ -103,7 +104,7 @@ def start(
         foresight=foresight,
         inline=InlineResults(options.timing),
         situation=Situation(state),
-        spares=spares,
+        spares=spares or bool(spare),
         exact=exact,
         # What comes after the answer is to refine it here.
         wanted_here=options.cancel == "keep",
@@ -112,13 +113,28 @@ def start(
     state.give_up(lost)
     monitor.listen(graph.name, lambda *said: take_message(run, *said))
     try:
-        workers = monitor.available(monitor.to_avoid(slow, code.k), patient=True)
-        where = places(client, graph, code, first, monitor.threads(workers))
+        where = places(client, graph, code, first, threads)
         launcher.launch(first, Allowed(workers, where), sources=sources)
     except BaseException:
         monitor.forget(graph.name)
         raise
     return Answer(run)
+
+
+def _at_hand(earlier: Earlier | None, monitor: Monitor, options: RunOptions) -> Earlier | None:
+    """What earlier runs have left on workers that respond."""
+    if earlier is None or not monitor.workers:
+        return earlier
+    return earlier.on(monitor.workers - monitor.unresponsive(options.timing.unresponsive_after))
+
+
+def _to_sketch(
+    code: Code, options: RunOptions, encoded: Encoded, sketches: Mapping[int, object]
+) -> dict[int, list[int]]:
+    """Chunks of which nothing is known yet, with the axes along which rows of theirs lie."""
+    wanted = range(code.n) if options.decoder.uses_gram else ()
+    axes = [cut.axis for cut in encoded.cuts]
+    return dict.fromkeys(set(wanted) - sketches.keys(), axes)
 
 
 def _only_exact(code: Code, options: RunOptions) -> bool:

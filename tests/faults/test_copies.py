@@ -236,6 +236,20 @@ def test_a_worker_that_is_slow_is_known_in_the_next_runs(client, configure):
     assert coded.map(slower_here, "nobody", client=client).report.slow == {}
 
 
+def test_parity_is_held_back_where_slow_workers_leave_no_room_for_it(client):
+    """It would begin when the blocks end, and keep its worker from the next run."""
+    slow = sorted(pids(client))[0]
+    coded = dask_bacc.encode(X, k=K, n=K + 4)
+    options = {"rtol": np.inf, "enough": K, "client": client}
+    for _ in range(2):
+        run = coded.map(slower_here, slow, **options)
+        run.result(timeout=60)
+        wait_until_over(run)
+    assert list(run.report.slow) == [slow]
+    np.testing.assert_array_equal(run.result(), np.sign(np.sin(1e3 * X)))
+    assert {record.state for record in run.report.chunks[K:]} == {"spare"}
+
+
 def test_a_run_that_is_cancelled_with_copies_leaves_nothing(client, gate, tmp_path):
     started = tmp_path / "started"
     with no_key_left(client):
