@@ -69,9 +69,9 @@ def compacted(sketches: Sequence[AnyArray] | None) -> list[AnyArray] | None:
 
 def _plain(result: FlatResult) -> AnyArray | None:
     """The only leaf of a result that is a NumPy array without labels; None of any other."""
-    array, layout = result.leaves[0], result.layout
-    more = result.whole is not None or result.labels or not _is_native(array)
-    return None if more or layout != _plain_layout(array.shape[1:]) else array
+    if result.whole is not None or result.labels or result.layout.treedef != 0:
+        return None
+    return result.leaves[0] if _is_native(result.leaves[0]) else None
 
 
 def _of_plain(array: AnyArray, *, finite: bool) -> FlatResult:

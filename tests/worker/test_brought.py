@@ -29,6 +29,8 @@ VALUES = {
     "nothing": np.zeros((0, 3)),
     "with a NaN": np.array([np.nan, 1.0, np.inf]),
     "a list": [np.zeros(2), 1.0],
+    "an empty list": [],
+    "an empty dict": {},
     "a named pair": Pair(np.zeros(2), np.ones(3)),
     "a tensor": torch.arange(3.0),
     "labelled": xr.DataArray([1.0, 2.0], dims="x", coords={"x": pd.Index(["a", "b"])}, name="v"),
