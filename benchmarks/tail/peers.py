@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from distributed import Client, Future
+from distributed import Client, Future, as_completed
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,24 @@ def run_duplicates(
             done.setdefault(block, future)
     client.gather(list(done.values()))
     return time.perf_counter() - begin, list(futures.values()), launched
+
+
+def measure_first(
+    client: Client,
+    attempt: Callable[[np.ndarray, float], Any],
+    chunks: np.ndarray,
+    times: np.ndarray,
+    count: int,
+) -> float:
+    """Seconds until so many results of ``attempt(chunk, seconds)`` are here, and no answer."""
+    begin = time.perf_counter()
+    futures = client.map(attempt, list(chunks), times.tolist(), pure=False)
+    came = as_completed(futures, with_results=True)
+    for _ in range(count):
+        next(came)
+    seconds = time.perf_counter() - begin
+    client.cancel(futures)
+    return seconds
 
 
 class Spent(NamedTuple):

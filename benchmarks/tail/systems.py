@@ -14,7 +14,8 @@ import numpy as np
 from distributed import Client, LocalCluster, get_worker
 
 import dask_bacc
-from benchmarks.tail.peers import CUBED, SPARK, Duplicates, measure_duplicates
+from benchmarks.tail.peers import CUBED, SPARK, Duplicates, measure_duplicates, measure_first
+from dask_bacc import coding
 from dask_bacc.runtime.monitors import monitor_of
 
 #: Seconds after which a round counts as never answered.
@@ -113,6 +114,8 @@ class Coded(NamedTuple):
 
 #: waits for five results where there are eight blocks, and then for a small enough estimate
 FEWER = "eager, fewer"
+#: as many results as blocks by Dask's own futures: who waits for as many is not sooner
+FIRST = "first k of n, no answer"
 SYSTEMS: dict[str, Duplicates | Coded] = {
     "plain blocks": Coded("uncoded", {}),
     CUBED.name: CUBED,
@@ -133,6 +136,7 @@ class Systems:
         blocks = blocks_of(k)
         self.truth = function(blocks).reshape(-1, 200)
         self.blocks = blocks
+        self.chunks = coding.Berrut(k, n, systematic=True).encode(blocks)
         self.coded = {
             name: dask_bacc.encode(blocks.reshape(-1, 20), k=k, n=n, code=name)
             for name in ("systematic", "berrut", "repetition")
@@ -146,6 +150,8 @@ class Systems:
     def run(self, name: str, times: np.ndarray, copies: np.ndarray) -> float:
         """Seconds to the answer; the error, its estimate and worker-seconds are kept."""
         self.error = self.estimate = self.spent = self.wasted = math.nan
+        if name == FIRST:
+            return measure_first(self.client, attempt, self.chunks, times, self.k)
         if isinstance(policy := SYSTEMS[name], Duplicates):
             return self._duplicates(policy, times, copies)
         coded = self.plain if policy.code == "uncoded" else self.coded[policy.code]
