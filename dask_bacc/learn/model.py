@@ -15,6 +15,7 @@ from distributed.protocol.pickle import dumps, loads
 from torch import nn
 
 from dask_bacc.coding._typing import AnyArray
+from dask_bacc.worker.task import should_stop
 
 #: Numbers that come after the gradient's: the loss.
 EXTRA = 1
@@ -127,9 +128,24 @@ def _unpickled(model: Model) -> tuple[nn.Module, nn.Module]:
         for parameter, shape in zip(trained(module), shapes, strict=True):
             parameter.data = parameter.data.new_empty(shape)
         module.train()
+        for layer in module.modules():
+            layer.register_forward_pre_hook(_stop)
+            layer.register_forward_hook(_stop_on_the_way_back)
         _own.model, _own.parts = model, (module, criterion)
     parts: tuple[nn.Module, nn.Module] = _own.parts
     return parts
+
+
+def _stop(*_: Any) -> None:
+    """End what was cancelled before its next layer: it keeps its worker's thread until then."""
+    if should_stop():
+        raise RuntimeError("cancelled")
+
+
+def _stop_on_the_way_back(_layer: nn.Module, _given: Any, output: Any) -> None:
+    """The same before gradients of what a layer gave."""
+    if isinstance(output, torch.Tensor) and output.requires_grad:
+        output.register_hook(_stop)  # type: ignore[no-untyped-call]
 
 
 def draws(module: nn.Module) -> bool:
