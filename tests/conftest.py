@@ -19,7 +19,11 @@ settings.load_profile("default")
 # time, and none takes its first chunk seconds after the others.
 dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"})
 get_mp_context().set_forkserver_preload(
-    ["distributed", "distributed.nanny", "dask.array", "scipy.linalg", "dask_bacc"]
+    [
+        *("distributed", "distributed.nanny", "distributed.cli.dask_worker"),
+        *("distributed.cli.dask_scheduler", "dask.array", "scipy.linalg", "dask_bacc"),
+        "benchmarks.processes.forked",
+    ]
 )
 
 

@@ -17,6 +17,8 @@ from typing import Any
 
 from distributed import Client, Worker
 
+from benchmarks.processes.forked import Forked
+
 #: How the processes are configured: nothing but what keeps them light and quick to replace.
 CONFIG = {
     "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
@@ -78,7 +80,7 @@ class Cluster:
             "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
         }
         self._preload = [option for module in preload for option in ("--preload", module)]
-        self.processes: list[subprocess.Popen[bytes]] = []
+        self.processes: list[Forked | subprocess.Popen[bytes]] = []
         self.scheduler = self._start(
             "distributed.cli.dask_scheduler", "--host", host, "--port", "0", *self._preload
         )
@@ -87,7 +89,7 @@ class Cluster:
 
     def add(
         self, workers: int = 1, *options: str, host: str | None = None, prefix: Sequence[str] = ()
-    ) -> subprocess.Popen[bytes]:
+    ) -> Forked | subprocess.Popen[bytes]:
         """Start workers in one process; ``"--no-nanny"`` to have one that is itself the worker."""
         self.workers += workers
         return self._start(
@@ -102,16 +104,21 @@ class Cluster:
 
     def _start(
         self, module: str, *options: str, prefix: Sequence[str] = ()
-    ) -> subprocess.Popen[bytes]:
-        command = [*prefix, sys.executable, "-m", module, "--no-dashboard"]
-        with (self._directory / f"{module}-{len(self.processes)}.log").open("wb") as log:
-            process = subprocess.Popen(
-                [*command, "--scheduler-file", str(self._file), *options],
-                stdout=log,
-                stderr=log,
-                env=self._environment,
-                start_new_session=True,
-            )
+    ) -> Forked | subprocess.Popen[bytes]:
+        arguments = ["--no-dashboard", "--scheduler-file", str(self._file), *options]
+        path = self._directory / f"{module}-{len(self.processes)}.log"
+        process: Forked | subprocess.Popen[bytes]
+        if prefix:
+            with path.open("wb") as log:
+                process = subprocess.Popen(
+                    [*prefix, sys.executable, "-m", module, *arguments],
+                    stdout=log,
+                    stderr=log,
+                    env=self._environment,
+                    start_new_session=True,
+                )
+        else:
+            process = Forked(module, arguments, self._environment, path)
         self.processes.append(process)
         return process
 

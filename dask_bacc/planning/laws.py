@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import stats
+import scipy
 
 LAWS: dict[str, tuple[str, Callable[[float, float], Any]]] = {
-    "pareto": ("shape and least seconds", lambda a, b: stats.pareto(a, scale=b)),
-    "exponential": ("least seconds and mean beyond", lambda a, b: stats.expon(a, b)),
-    "lognormal": ("median seconds and sigma", lambda a, b: stats.lognorm(b, scale=a)),
+    "pareto": ("shape and least seconds", lambda a, b: scipy.stats.pareto(a, scale=b)),
+    "exponential": ("least seconds and mean beyond", lambda a, b: scipy.stats.expon(a, b)),
+    "lognormal": ("median seconds and sigma", lambda a, b: scipy.stats.lognorm(b, scale=a)),
 }
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import scipy  # Loads its parts when they are used: every worker imports this module.
 from dask.utils import key_split
-from scipy.stats import CensoredData, ecdf
 
 from dask_bacc.coding._typing import FloatArray
 
@@ -121,7 +121,7 @@ def _scaled(tried: Sequence[float], late: Sequence[Lasted]) -> Draw:
     if len(late) < FEWEST or not ended:
         return _resampled(np.asarray(tried))
     cancelled = [times for times, through in late if not through]
-    law = ecdf(CensoredData(uncensored=ended, right=cancelled)).cdf
+    law = scipy.stats.ecdf(scipy.stats.CensoredData(uncensored=ended, right=cancelled)).cdf
     chances = np.diff(law.probabilities, prepend=0.0)
     chances[-1] += 1.0 - law.probabilities[-1]
     return lambda rng, count: usual * rng.choice(law.quantiles, size=count, p=chances)

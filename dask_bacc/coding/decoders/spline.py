@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from scipy.interpolate import CubicSpline
+import scipy  # Loads its parts when they are used: every worker imports this module.
 
 from dask_bacc.coding._typing import FloatArray
 from dask_bacc.coding.decoders.base import Interpolant
@@ -89,7 +89,7 @@ def _cross_validated_smoother(nodes: FloatArray, gram: FloatArray) -> FloatArray
 
 def _natural_spline(nodes: FloatArray, at: FloatArray) -> FloatArray:
     """Matrix of the natural cubic interpolating spline, straight beyond the outermost nodes."""
-    spline = CubicSpline(nodes, np.eye(len(nodes)), bc_type="natural")
+    spline = scipy.interpolate.CubicSpline(nodes, np.eye(len(nodes)), bc_type="natural")
     inside = np.clip(at, nodes[0], nodes[-1])
     matrix: FloatArray = spline(inside) + (at - inside)[:, None] * spline(inside, 1)
     return matrix
