@@ -128,6 +128,9 @@ def specs(results: Mapping[int, FlatResult]) -> dict[int, ResultSpec]:
 
 # Clusters, gates and waits.
 
+#: Variables of programs that start clusters: workers do not all import what one of them has.
+QUICK = {"DASK_DISTRIBUTED__WORKER__MULTIPROCESSING_METHOD": "forkserver"}
+
 
 def local_cluster(workers: int, threads: int = 1, **options: Any) -> LocalCluster:
     """Workers on this machine, by default processes, without a dashboard."""

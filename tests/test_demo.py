@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.shared import QUICK
+
 DASK = Path(sysconfig.get_path("scripts")) / "dask"
 
 
@@ -129,7 +131,7 @@ def test_a_network_learns_while_a_worker_is_stopped(tmp_path):
         text=True,
         timeout=200,
         check=False,
-        env={"COLUMNS": "120", "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+        env={**QUICK, "COLUMNS": "120", "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
     )
     assert done.returncode == 0, done.stderr
     said = dict(line.split(": ", 1) for line in done.stdout.splitlines() if ": " in line)

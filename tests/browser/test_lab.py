@@ -22,6 +22,7 @@ import pytest
 from playwright.sync_api import Page
 
 from benchmarks.processes.cluster import until
+from tests.shared import QUICK
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.ipynb"))
@@ -45,7 +46,7 @@ class Lab:
         with (folder / "lab.log").open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "jupyterlab", *options, f"--notebook-dir={folder}"],
-                env={**os.environ, "JUPYTERLAB_SETTINGS_DIR": str(self.settings)},
+                env={**os.environ, **QUICK, "JUPYTERLAB_SETTINGS_DIR": str(self.settings)},
                 stdout=log,
                 stderr=log,
                 start_new_session=True,

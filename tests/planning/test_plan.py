@@ -22,8 +22,8 @@ HEAVY = stats.pareto(1.5, scale=0.5)
 
 @pytest.fixture(autouse=True)
 def few_rounds(monkeypatch):
-    """A quarter of the runs that are simulated: what is said here differs by more than chance."""
-    monkeypatch.setattr("dask_bacc.planning.plan.ROUNDS", 100)
+    """A fifth of the runs that are simulated: what is said here differs by more than chance."""
+    monkeypatch.setattr("dask_bacc.planning.plan.ROUNDS", 80)
 
 
 def linear(block):
