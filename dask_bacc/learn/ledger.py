@@ -21,6 +21,7 @@ NUMBERS = {
     "gradient_rtol": "error of the gradient that was good enough",
     "step": "share of the step that was taken",
     "seconds": "from the round's start to the step",
+    "saved": "seconds by which a round that ignores the late would have been shorter",
     "work": "attempts at chunks, over the number of blocks",
     "effective_blocks": "blocks whose own results are in the gradient",
     "suspects": "chunks whose results look corrupted",

@@ -17,6 +17,17 @@ IGNORED = 1 / 3
 LOAD = 2
 
 
+def waited_for(k: int) -> int:
+    """Blocks that policies wait for which wait for no stragglers.
+
+    Examples
+    --------
+    >>> waited_for(12), waited_for(2)
+    (8, 1)
+    """
+    return k - max(1, round(IGNORED * k))
+
+
 @dataclass(frozen=True)
 class Policy:
     """How data is encoded and rounds are run."""
@@ -72,7 +83,7 @@ class Policy:
         elif self.waits:
             found["rtol"] = 0.0
         else:
-            found |= {"rtol": math.inf, "enough": k - max(1, round(IGNORED * k))}
+            found |= {"rtol": math.inf, "enough": waited_for(k)}
         if self.weighed:
             found["decoder"] = Rescaled(chances)
         return found

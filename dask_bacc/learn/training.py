@@ -20,11 +20,13 @@ from dask_bacc.learn.advice import (
     late_in_a_round,
     persistence,
     recommend,
+    sooner,
+    time_ignoring,
     to_begin_with,
 )
 from dask_bacc.learn.ledger import Ledger
 from dask_bacc.learn.model import BESIDE, Model, flat_weights, set_gradient, trained
-from dask_bacc.learn.policies import POLICIES, Policy
+from dask_bacc.learn.policies import IGNORED, POLICIES, Policy, waited_for
 from dask_bacc.learn.rounds import Gradients
 from dask_bacc.records.report import RunReport
 
@@ -114,8 +116,10 @@ class Training:
         if not len(self.ledger):
             self.policy = to_begin_with(gradients.unlike)
         elif len(self.ledger) >= TRIED:
-            late = self.ledger.late
-            self.advice = recommend(gradients.unlike, persistence(late), late_in_a_round(late))
+            late, numbers = self.ledger.late, self.ledger.numbers
+            ignoring = time_ignoring(numbers["seconds"], numbers["saved"], IGNORED)
+            persistent = persistence(late)
+            self.advice = recommend(gradients.unlike, persistent, late_in_a_round(late), ignoring)
             self.policy = self.advice.policy
 
     def _step(self, gradients: Gradients, batch: int) -> None:
@@ -143,6 +147,7 @@ class Training:
             gradient_rtol=rtol,
             step=step,
             seconds=time.perf_counter() - begin,
+            saved=sooner(report, waited_for(report.k)),
             work=report.work,
             effective_blocks=_effective(report),
             suspects=len(report.suspects),
