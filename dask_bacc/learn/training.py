@@ -26,7 +26,7 @@ from dask_bacc.learn.advice import (
 )
 from dask_bacc.learn.ledger import Ledger
 from dask_bacc.learn.model import BESIDE, Model, flat_weights, set_gradient, trained
-from dask_bacc.learn.policies import IGNORED, POLICIES, Policy, waited_for
+from dask_bacc.learn.policies import POLICIES, Policy, waited_for
 from dask_bacc.learn.rounds import Gradients
 from dask_bacc.records.report import RunReport
 
@@ -117,7 +117,7 @@ class Training:
             self.policy = to_begin_with(gradients.unlike)
         elif len(self.ledger) >= TRIED:
             late, numbers = self.ledger.late, self.ledger.numbers
-            ignoring = time_ignoring(numbers["seconds"], numbers["saved"], IGNORED)
+            ignoring = time_ignoring(numbers["seconds"], numbers["saved"])
             persistent = persistence(late)
             self.advice = recommend(gradients.unlike, persistent, late_in_a_round(late), ignoring)
             self.policy = self.advice.policy
