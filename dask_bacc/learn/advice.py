@@ -19,9 +19,9 @@ PERSISTENT = 3.0
 LONG = 1.5
 #: First rounds of a training, in which workers import what they need, and processors are busy.
 COLD = 4
-#: Times as many rounds that trainings took which left a third of the rows out: 1.06 and 1.27 times
-#: (docs/training.md). By theory it is 1 where sampling noise does not matter, and 3/2 where nothing
-#: else does (McCandlish et al., arXiv:1812.06162, eq. 2.7).
+#: Times as many rounds that trainings took which left a third of the rows out: 1.06 and 1.27
+#: (docs/training.md). By theory it is 1 where sampling noise does not matter, and 3/2 where
+#: nothing else does (McCandlish et al., arXiv:1812.06162, eq. 2.7).
 MORE_ROUNDS = 1.15
 
 
