@@ -11,7 +11,7 @@ import dask
 import dask.array as da
 import numpy as np
 import pytest
-from distributed import Event, wait
+from distributed import Event
 from distributed.utils import nbytes
 
 import dask_bacc
@@ -140,9 +140,13 @@ def test_neighbours_are_on_different_workers_and_none_has_more_than_its_share(cl
     if source != "numpy":
         array = da.from_array(array, chunks=(4, 3)).map_blocks(np.positive)
     if source == "persisted":
-        # One after another on each worker in turn, as blocks that take a moment come to lie.
-        array = array.map_blocks(takes_a_moment).persist()
-        wait(array)
+        # On each worker in turn, as blocks that take a moment come to lie.
+        homes = itertools.cycle(client.scheduler_info()["workers"])
+        blocks = [
+            client.scatter(block, workers=[home])
+            for block, home in zip(np.split(array.compute(), 16), homes, strict=False)
+        ]
+        array = da.concatenate([da.from_delayed(block, (4, 3), dtype=float) for block in blocks])
     run = dask_bacc.encode(array, k=16, n=16).map(takes_a_moment)
     run.result(timeout=60)
     workers = [chunk.worker for chunk in run.report.chunks]
