@@ -9,6 +9,7 @@ from distributed import Client, LocalCluster
 from distributed.utils import get_mp_context
 from hypothesis import settings
 
+from benchmarks.processes.forked import IMPORTED
 from tests.shared import closed_gate, local_cluster
 
 settings.register_profile("default", deadline=None, max_examples=50)
@@ -18,13 +19,7 @@ settings.load_profile("default")
 # Workers are forked from a process that has imported everything: they start in a fraction of the
 # time, and none takes its first chunk seconds after the others.
 dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"})
-get_mp_context().set_forkserver_preload(
-    [
-        *("distributed", "distributed.nanny", "distributed.cli.dask_worker"),
-        *("distributed.cli.dask_scheduler", "dask.array", "scipy.linalg", "dask_bacc"),
-        "benchmarks.processes.forked",
-    ]
-)
+get_mp_context().set_forkserver_preload([*IMPORTED, "benchmarks.processes.forked"])
 
 
 @pytest.fixture(scope="session")

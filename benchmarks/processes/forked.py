@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 import os
 import runpy
@@ -15,6 +16,11 @@ from pathlib import Path
 import dask
 import threadpoolctl
 
+#: What schedulers and workers need.
+IMPORTED = [
+    *("distributed", "distributed.nanny", "distributed.cli.dask_worker"),
+    *("distributed.cli.dask_scheduler", "dask.array", "scipy.linalg", "dask_bacc"),
+]
 CONTEXT = multiprocessing.get_context("forkserver")
 
 
@@ -68,6 +74,9 @@ def _run(module: str, arguments: list[str], environment: dict[str, str], log: Pa
     dask.config.refresh()
     if threads := environment.get("OPENBLAS_NUM_THREADS"):
         threadpoolctl.threadpool_limits(int(threads))
+    # Here already, if the process that this is a fork of was told to.
+    for name in IMPORTED:
+        importlib.import_module(name)
     _fork_server()
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)

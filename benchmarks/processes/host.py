@@ -5,8 +5,8 @@ from __future__ import annotations
 from distributed.cli.dask_worker import main
 from distributed.utils import get_mp_context
 
+from benchmarks.processes.forked import IMPORTED
+
 if __name__ == "__main__":
-    get_mp_context().set_forkserver_preload(
-        ["distributed", "distributed.nanny", "dask.array", "scipy.linalg", "dask_bacc"]
-    )
+    get_mp_context().set_forkserver_preload(IMPORTED)
     main()
