@@ -149,6 +149,12 @@ async def forget_messages(client: Client, topic: str) -> None:
     await run_on_scheduler(client, truncate)
 
 
+def total_threads(client: Client) -> int:
+    """Of all workers, as the client was told some seconds ago; 0 if it was not."""
+    # The public method asks the scheduler.
+    return int(client._scheduler_identity.get("total_threads", 0))
+
+
 async def workers_of(client: Client) -> dict[str, WorkerInfo]:
     """All workers by their addresses; none if the client is closed.
 

@@ -11,6 +11,9 @@ from dask_bacc.policy.stop import is_complete
 #: Share of the error that is good enough, to which chunks that are launched alone have to bring
 #: it: what is foreseen from earlier rounds may be off by as much.
 SURE = 0.7
+#: Blocks of a thread from which on a run loses nothing that shows by launching parity once a block
+#: is late: it would not start before that.
+LONG = 32
 
 
 def fewest_first(
@@ -78,6 +81,23 @@ def without_room(code: Code, chunks: Collection[int], threads: int) -> list[int]
         return []
     mixed = [chunk for chunk in chunks if code.own_blocks[chunk] < 0]
     return mixed[max(threads - (len(chunks) - len(mixed)), 0) :]
+
+
+def is_long(blocks: int, threads: int) -> bool:
+    """Whether every thread has so many blocks that parity may wait until one is late.
+
+    Parameters
+    ----------
+    blocks : int
+    threads : int
+        Of all workers; 0 if that is not known.
+
+    Examples
+    --------
+    >>> is_long(2048, 8), is_long(32, 8), is_long(2048, 0)
+    (True, False, False)
+    """
+    return 0 < LONG * threads <= blocks
 
 
 def ahead(chunks: Collection[int], unheard: Callable[[int], int]) -> dict[int, int]:

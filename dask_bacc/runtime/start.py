@@ -13,9 +13,10 @@ from distributed import Client
 
 from dask_bacc.coding import Code
 from dask_bacc.coding._typing import AnyArray
+from dask_bacc.engine.scheduler import total_threads
 from dask_bacc.graphs.call import GraphOf
 from dask_bacc.graphs.map import RunGraph
-from dask_bacc.policy.first import ahead, fewest_first, without_room
+from dask_bacc.policy.first import ahead, fewest_first, is_long, without_room
 from dask_bacc.policy.options import RunOptions
 from dask_bacc.policy.situation import Foresight, Situation
 from dask_bacc.records.state import RunState
@@ -83,8 +84,7 @@ def start(
         blocks, foresight = _alone(code, options, earlier, decider, sketches)
         spare = set(chunks).difference(blocks)
     else:
-        # Who is merely stuck may be free any moment.
-        room = sum(threads.values()) if avoided else 0
+        room = _room(code.k, client, threads, bool(avoided))
         spare, foresight = set(without_room(code, chunks, room)), None
     first = [chunk for chunk in chunks if chunk not in spare]
     # Kept, so that parity can be made without making the blocks again.
@@ -119,6 +119,18 @@ def start(
         monitor.forget(graph.name)
         raise
     return Answer(run)
+
+
+def _room(blocks: int, client: Client, left: Mapping[str, int], avoided: bool) -> int:
+    """Threads beside which parity has to wait; 0 where all chunks are launched at once.
+
+    `left` are those of workers that are not kept off, if any are.
+    """
+    everyone = total_threads(client)
+    # Who is merely stuck may be free any moment.
+    if not avoided and not is_long(blocks, everyone):
+        return 0
+    return sum(left.values()) or everyone
 
 
 def _at_hand(earlier: Earlier | None, monitor: Monitor, options: RunOptions) -> Earlier | None:

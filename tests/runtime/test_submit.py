@@ -64,6 +64,26 @@ def test_what_serves_only_parity_gives_way_unless_it_takes_no_time(
     np.testing.assert_array_equal(run.result(), -X)
 
 
+def test_parity_waits_where_every_thread_has_many_blocks(client, gate):
+    """Four threads would come to it last, if at all; with one block late it is needed."""
+    blocks = np.arange(256.0).reshape(128, 2)
+    coded = dask_bacc.encode(blocks, n=160)
+    options = {"rtol": np.inf, "enough": 128}
+    run = coded.map(doubled, gate, late=-1, **options)
+    np.testing.assert_array_equal(run.result(), 2 * blocks)
+    assert {record.state for record in run.report.chunks[128:]} == {"spare"}
+    run = coded.map(doubled, gate, late=3, **options)
+    np.testing.assert_allclose(run.result(timeout=30), 2 * blocks, rtol=1e-6)
+    assert run.report.missing == (3,)
+
+
+def doubled(block, gate, late):
+    """Linear; one block waits at the gate."""
+    if block[0, 0] == 2 * late:
+        Event(gate).wait()
+    return 2 * block
+
+
 def test_the_users_priority_is_kept(client, gate):
     with dask.annotate(priority=7):
         run = dask_bacc.encode(X, k=8, n=12).map(held, gate, range(8), enough=12)
