@@ -19,7 +19,9 @@ settings.load_profile("default")
 # Workers are forked from a process that has imported everything: they start in a fraction of the
 # time, and none takes its first chunk seconds after the others.
 dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"})
-get_mp_context().set_forkserver_preload([*IMPORTED, "benchmarks.processes.forked"])
+# What is not installed is passed over.
+PRELOADED = [*IMPORTED, "benchmarks.processes.forked", "dask_bacc.learn"]
+get_mp_context().set_forkserver_preload(PRELOADED)
 
 
 @pytest.fixture(scope="session")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+
+from benchmarks.processes.forked import Forked
+from tests.shared import QUICK
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "benchmarks"
@@ -69,14 +72,6 @@ SMALLEST = {
 }
 #: They read the largest memory of processes.
 OF_MEMORY = {"movement", "scaling", "spilling"}
-#: As ``python -m`` does, but workers are forked from a process that has imported everything.
-START = """
-import runpy, sys
-from distributed.utils import get_mp_context
-get_mp_context().set_forkserver_preload(["distributed.nanny", "dask_bacc"])
-del sys.argv[0]
-runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
-"""
 
 
 def benchmarks() -> list[str]:
@@ -102,22 +97,16 @@ def started(tmp_path_factory) -> Iterator[dict[str, Future]]:
         yield {name: pool.submit(start, name, folder) for name, folder in folders.items()}
 
 
-def start(name: str, folder: Path) -> tuple[subprocess.CompletedProcess[str], Path]:
-    """Run one in a folder."""
-    done = subprocess.run(
-        [sys.executable, "-c", START, f"benchmarks.{name}", *SMALLEST[name].split()],
-        cwd=folder,
-        env={
-            **os.environ,
-            "PYTHONPATH": str(ROOT),
-            "DASK_DISTRIBUTED__WORKER__MULTIPROCESSING_METHOD": "forkserver",
-        },
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    return done, folder
+def start(name: str, folder: Path) -> tuple[int, Path]:
+    """Run one in a folder, as ``python -m`` does; how it ended."""
+    environment = {**os.environ, **QUICK, "PYTHONPATH": str(ROOT)}
+    arguments = SMALLEST[name].split()
+    process = Forked(f"benchmarks.{name}", arguments, environment, folder / "log", folder)
+    try:
+        return process.wait(250), folder
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
 
 
 @pytest.mark.parametrize("name", benchmarks())
@@ -125,8 +114,9 @@ def test_a_benchmark_runs(name, started):
     if name in OF_MEMORY and not os.access("/proc/self/clear_refs", os.W_OK):
         pytest.skip("only Linux says what memory a process has used at most")
     before = images()
-    done, folder = started[name].result()
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout
+    code, folder = started[name].result()
+    said = (folder / "log").read_text()
+    assert code == 0, said
+    assert said
     assert images() == before
     assert (folder / "figure.png").exists() == ("--figure" in SMALLEST[name])

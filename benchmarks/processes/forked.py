@@ -35,13 +35,20 @@ class Forked:
         Its variables. What modules read when they are imported is that of the fork server.
     log : Path
         Of what it says.
+    folder : Path, optional
+        Where it works; by default where the fork server does.
     """
 
     def __init__(
-        self, module: str, arguments: Sequence[str], environment: Mapping[str, str], log: Path
+        self,
+        module: str,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        log: Path,
+        folder: Path | None = None,
     ) -> None:
         self._process = CONTEXT.Process(
-            target=_run, args=(module, [*arguments], dict(environment), log)
+            target=_run, args=(module, [*arguments], dict(environment), log, folder)
         )
         self._process.start()
         assert self._process.pid is not None
@@ -64,8 +71,16 @@ class Forked:
         return code
 
 
-def _run(module: str, arguments: list[str], environment: dict[str, str], log: Path) -> None:
+def _run(
+    module: str,
+    arguments: list[str],
+    environment: dict[str, str],
+    log: Path,
+    folder: Path | None,
+) -> None:
     os.setsid()
+    if folder is not None:
+        os.chdir(folder)
     said = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for stream in (1, 2):
         os.dup2(said, stream)

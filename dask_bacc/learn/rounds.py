@@ -23,7 +23,9 @@ from dask_bacc.run import CodedRun
 
 #: Rounds that have no limit, and times the usual seconds of a round, and seconds at least, that
 #: later ones have: who waits longer waits for a worker that hangs.
-FIRST, TIMES, LEAST = 3, 5.0, 10.0
+FIRST, TIMES, LEAST = 3, 5.0, 5.0
+#: What runs warn of, and trainings go on with: the step is shorter for one, the ledger has it.
+GOES_ON = "decoded from|the estimate is above|results of chunks .* look"
 
 
 class Gradients:
@@ -115,8 +117,7 @@ class Gradients:
             func = summed_gradient if policy.assignment is None else weighed_gradient
             run = coded.map(func, *arguments, combine="sum", kwargs={}, **options)
         with warnings.catch_warnings():
-            # The step is shorter for one, and the ledger has both.
-            warnings.filterwarnings("ignore", "the estimate is above|results of chunks .* look")
+            warnings.filterwarnings("ignore", GOES_ON)
             total, report = run.result(), run.report
         self._seconds.append(report.seconds)
         if report.stopped is Stop.DEADLINE:

@@ -178,7 +178,7 @@ def test_an_example_runs_and_says_what_its_saved_outputs_say(saved, page):
     until(lambda: are_drawn(page, saved), LONG / 1e3, "pictures are missing")
     done, known = cells_of(saved), cells_of(ROOT / "examples" / saved.name)
     assert any("assert" in cell.source for cell in known)
-    assert list(map(kinds, done)) == list(map(kinds, known))
+    assert list(map(kinds, done)) == list(map(kinds, known)), shown(page)
     text = nbformat.writes(nbformat.read(ROOT / "examples" / saved.name, as_version=4))
     for place in (sys.prefix, str(ROOT), "site-packages"):
         assert place not in text
