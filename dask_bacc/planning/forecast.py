@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 
 import numpy as np
 
@@ -77,9 +77,7 @@ def forecast(
     rounds : int
     """
     mixes = bool((code.own_blocks < 0).any())
-    known = cache(error_of) if mixes and error_of is not None else None
-    # Order does not matter, and draws end with few different sets.
-    error = None if known is None else lambda chunks: known(frozenset(chunks))
+    error = error_of if mixes else None
     seconds, errors, spent, usual = [], [], [], []
     for times in _rounds(draw, code.k, rounds, STARTING * costs.overhead):
         run = simulate(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import dask
@@ -14,7 +15,7 @@ from distributed import Client
 from dask_bacc._config import configured
 from dask_bacc.api import encode
 from dask_bacc.array import CodedArray
-from dask_bacc.coding import get_code
+from dask_bacc.coding import Code, get_code
 from dask_bacc.coding.kriging.rounds_model import RoundsModel
 from dask_bacc.coding.threads import one_thread
 from dask_bacc.engine.recorded import recorded_tasks
@@ -220,9 +221,14 @@ def plan(
         patience=patience,
     )
 
+    @cache
+    def coded_by(name: str, n: int) -> tuple[Code, Callable[[Collection[int]], float] | None]:
+        """A code, with the error that results of some of its chunks leave."""
+        code = get_code(name, blocks, n, group_size=group_size)
+        return code, None if known.smoothness is None else known.smoothness.error_with(code)
+
     def foresee(choice: Choice, rounds: int) -> Forecast:
-        code = get_code(choice.code, blocks, choice.n, group_size=group_size)
-        error = None if known.smoothness is None else known.smoothness.error_with(code)
+        code, error = coded_by(choice.code, choice.n)
         if choice.remembers:
             assert memory is not None
             model = RoundsModel.usual(code, known.blocks_gram, math.log(memory), error)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-import numpy as np
-
 from dask_bacc.coding import Code, Decoder, recovered_blocks
 from dask_bacc.records.events import Stop
 
@@ -14,8 +12,8 @@ def is_complete(code: Code, returned: Collection[int]) -> bool:
     """Whether the results of these chunks have every block's own among them."""
     if len(returned) < code.k:
         return False
-    own = code.own_blocks[list(returned)]
-    return bool(np.bincount(own[own >= 0], minlength=code.k).all())
+    block_of = code.block_of
+    return len({block_of[chunk] for chunk in returned}.difference((-1,))) == code.k
 
 
 def why_stop(

@@ -120,6 +120,11 @@ class Code(ABC):
         return own
 
     @cached_property
+    def block_of(self) -> tuple[int, ...]:
+        """`own_blocks` as what is quick to look up one by one."""
+        return tuple(self.own_blocks.tolist())
+
+    @cached_property
     def first_copies(self) -> tuple[int, ...]:
         """The first chunk that is each block as it stands, for blocks that have one."""
         blocks, chunks = np.unique(self.own_blocks, return_index=True)
