@@ -45,8 +45,8 @@ SMALLEST = {
     "overhead": "--pairs 1 --seconds 0",
     # Nothing.
     "repetition": "",
-    # All but the costs of 8 blocks: growth, groups, the size of the answer.
-    "scaling": "--only blocks --rounds 1 --counts 8 --figure figure.png",
+    # All but the costs of 64 blocks: growth, groups, the size of the answer.
+    "scaling": "--only blocks --rounds 1 --counts 64 --figure figure.png",
     # Blocks above 8 MB.
     "sketching": "--sizes 100000",
     # That anything is spilled: the array is a fiftieth of the workers' memory.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import subprocess
 import sys
 from pathlib import Path
 
@@ -26,7 +27,7 @@ FLOORS = (
     ("collection",),
     ("asked", "run"),
     ("rounds",),
-    ("array", "progress"),
+    ("array", "progressbar"),
     ("dims", "labelled"),
     ("api",),
     ("blocks", "planning"),
@@ -35,7 +36,7 @@ FLOORS = (
     ("__init__",),
     ("dashboard", "kubernetes", "learn"),
     ("demo",),
-    ("cli",),
+    ("cli", "commands"),
 )
 RANK = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 #: What a room may import of the package beside itself, where that is less than all below.
@@ -142,6 +143,30 @@ def test_private_parts_of_the_engine_are_in_one_room(name):
             assert library not in ("dask", "distributed") or not any(
                 part.startswith("_") for part in parts
             ), f"{name} imports {found}"
+
+
+@pytest.mark.parametrize(
+    ("module", "without"),
+    [
+        ("dask_bacc", ("numpy", "distributed", "dask.array", "dask_bacc.coding")),
+        ("dask_bacc.commands", ("numpy", "distributed", "dask.array", "dask_bacc.coding")),
+        ("dask_bacc.worker.task", ("dask.array", "dask_bacc.runtime")),
+        ("dask_bacc.worker.blocks", ("dask.array", "dask_bacc.runtime")),
+    ],
+)
+def test_schedulers_and_workers_import_what_they_need(module, without):
+    """What clients need as well would take every new worker a second."""
+    script = f"import sys, {module}; print([name for name in {without!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    assert done.stdout.strip() == b"[]"
+
+
+def test_what_is_imported_late_is_all_there():
+    for name in dask_bacc.__all__:
+        assert getattr(dask_bacc, name) is not None
+    assert set(dask_bacc.__all__) <= set(dir(dask_bacc))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        dask_bacc.nothing  # noqa: B018
 
 
 def test_every_module_is_short():

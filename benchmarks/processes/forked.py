@@ -19,7 +19,7 @@ import threadpoolctl
 #: What schedulers and workers need.
 IMPORTED = [
     *("distributed", "distributed.nanny", "distributed.cli.dask_worker"),
-    *("distributed.cli.dask_scheduler", "dask.array", "scipy.linalg", "dask_bacc"),
+    *("distributed.cli.dask_scheduler", "dask.array", "scipy.linalg", "dask_bacc.api"),
 ]
 CONTEXT = multiprocessing.get_context("forkserver")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ CRDS = "operator/deployment/helm/dask-kubernetes-operator/crds"
 COMMON = ("apiVersion", "kind", "metadata")
 
 
+@cache
 def definitions() -> list[dict[str, Any]]:
     """The custom resource definitions that are installed with dask-kubernetes.
 

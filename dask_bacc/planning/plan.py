@@ -242,17 +242,10 @@ def plan(
     ]
     with one_thread():
         forecasts = foresee_all(considered, foresee, rtol)
+    called = func, args, kwargs or {}
+    best = best_of(forecasts, rtol)
     return Plan(
-        tuple(forecasts),
-        best_of(forecasts, rtol),
-        rtol,
-        blocks,
-        threads,
-        known,
-        arrays,
-        encoding,
-        (func, args, kwargs or {}),
-        client,
+        tuple(forecasts), best, rtol, blocks, threads, known, arrays, encoding, called, client
     )
 
 
