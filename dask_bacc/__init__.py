@@ -4,9 +4,8 @@ import sys as _sys
 from importlib import import_module as _import_module
 from importlib.metadata import version as _version
 from typing import TYPE_CHECKING
-from typing import Any as _Any
 
-from dask_bacc import _config
+from dask_bacc import _config, _lazy
 
 if TYPE_CHECKING:
     from dask_bacc import coding
@@ -57,36 +56,23 @@ __all__ = [
     "should_stop",
 ]
 
-#: Where they are. Workers need few of these modules, schedulers and ``dask`` on the command line
-#: none, so that they are imported when somebody asks for what is there.
-_MODULES = {
-    "api": ("encode",),
-    "array": ("CodedArray",),
-    "blocks": ("LazyBlocks", "map_blocks", "map_overlap"),
-    "params": ("map",),
-    "planning.plan": ("Plan", "plan"),
-    "progressbar": ("progress",),
-    "records.chunk": ("Attempt", "ChunkRecord"),
-    "records.errors": ("CombineError", "DecodeError", "ResultError"),
-    "records.events": ("RunEvent",),
-    "records.report": ("Partial", "RunReport"),
-    "rounds": ("CodedRounds",),
-    "run": ("CodedRun",),
-    "worker.task": ("should_stop",),
-}
-_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
-
-
-def __getattr__(name: str) -> _Any:
-    if name == "coding":
-        return _import_module("dask_bacc.coding")
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module 'dask_bacc' has no attribute {name!r}")
-    value = getattr(_import_module(f"dask_bacc.{_MODULE_OF[name]}"), name)
-    # Who asks again does not come here.
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+#: Workers need few of these modules, schedulers and ``dask`` on the command line none.
+__getattr__, __dir__ = _lazy.attached(
+    __name__,
+    {
+        "": ("coding",),
+        "api": ("encode",),
+        "array": ("CodedArray",),
+        "blocks": ("LazyBlocks", "map_blocks", "map_overlap"),
+        "params": ("map",),
+        "planning.plan": ("Plan", "plan"),
+        "progressbar": ("progress",),
+        "records.chunk": ("Attempt", "ChunkRecord"),
+        "records.errors": ("CombineError", "DecodeError", "ResultError"),
+        "records.events": ("RunEvent",),
+        "records.report": ("Partial", "RunReport"),
+        "rounds": ("CodedRounds",),
+        "run": ("CodedRun",),
+        "worker.task": ("should_stop",),
+    },
+)

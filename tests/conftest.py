@@ -20,7 +20,7 @@ settings.load_profile("default")
 # time, and none takes its first chunk seconds after the others.
 dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"})
 # What is not installed is passed over.
-PRELOADED = [*IMPORTED, "benchmarks.processes.forked", "dask_bacc.learn"]
+PRELOADED = [*IMPORTED, "benchmarks.processes.forked", "dask_bacc.learn.model"]
 get_mp_context().set_forkserver_preload(PRELOADED)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -23,7 +24,7 @@ FLOORS = (
     ("worker",),
     ("graphs",),
     ("runtime",),
-    ("_config", "stacked"),
+    ("_config", "_lazy", "stacked"),
     ("collection",),
     ("asked", "run"),
     ("rounds",),
@@ -152,6 +153,7 @@ def test_private_parts_of_the_engine_are_in_one_room(name):
         ("dask_bacc.commands", ("numpy", "distributed", "dask.array", "dask_bacc.coding")),
         ("dask_bacc.worker.task", ("dask.array", "dask_bacc.runtime")),
         ("dask_bacc.worker.blocks", ("dask.array", "dask_bacc.runtime")),
+        ("dask_bacc.learn.model", ("dask.array", "sklearn", "xarray")),
     ],
 )
 def test_schedulers_and_workers_import_what_they_need(module, without):
@@ -161,12 +163,14 @@ def test_schedulers_and_workers_import_what_they_need(module, without):
     assert done.stdout.strip() == b"[]"
 
 
-def test_what_is_imported_late_is_all_there():
-    for name in dask_bacc.__all__:
-        assert getattr(dask_bacc, name) is not None
-    assert set(dask_bacc.__all__) <= set(dir(dask_bacc))
-    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        dask_bacc.nothing  # noqa: B018
+@pytest.mark.parametrize("name", ["dask_bacc", "dask_bacc.learn"])
+def test_what_is_imported_late_is_all_there(name):
+    package = importlib.import_module(name)
+    for public in package.__all__:
+        assert getattr(package, public) is not None
+    assert set(package.__all__) <= set(dir(package))
+    with pytest.raises(AttributeError, match=f"'{name}' has no attribute 'nothing'"):
+        package.nothing  # noqa: B018
 
 
 def test_every_module_is_short():
