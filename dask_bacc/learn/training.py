@@ -123,7 +123,7 @@ class Training:
     def _step(self, gradients: Gradients, batch: int) -> None:
         """One round, and a step of the optimiser."""
         begin, policy = time.perf_counter(), POLICIES[self.policy]
-        rtol = self._rtol(gradients.unlike)
+        rtol = self._rtol(gradients)
         weights, turn, data = flat_weights(self.module), len(self.ledger), gradients.data(policy)
         chances = self._chances(policy, data.k)
         total, report = gradients.of(batch, policy, rtol, chances, weights, self.model, turn)
@@ -155,13 +155,13 @@ class Training:
             oldest=max(remembered, default=0),
         )
 
-    def _rtol(self, unlike: float) -> float:
+    def _rtol(self, gradients: Gradients) -> float:
         """Error of a gradient that is good enough, by its own sampling noise.
 
         Where blocks are unlike, what is missing is no random sample: its error is the same in
-        round after round, and not noise.
+        round after round, and not noise. There is none where every round takes all rows.
         """
-        if unlike > UNLIKE:
+        if gradients.unlike > UNLIKE or gradients.batches == 1:
             return self.gradient_rtol
         return max(self.gradient_rtol, min(OF_NOISE * self.noise, MOST))
 

@@ -95,6 +95,14 @@ def test_sorted_blocks_are_unlike(client):
     assert set(found.history.policy.values) == {"rounds"}
 
 
+def test_gradients_of_minibatches_may_be_off_by_half_of_their_noise(client):
+    whole = trainer(client, policy="rounds", max_epochs=3).fit(*TRAIN).history
+    assert (whole.gradient_rtol == 0.1).all()
+    parts = trainer(client, policy="rounds", batches=6, max_epochs=3).fit(*TRAIN).history
+    assert parts.gradient_rtol[0] == 0.1
+    assert 0.15 < parts.gradient_rtol[-1] <= 0.5
+
+
 def test_data_of_all_kinds_train_alike(client):
     x, y = TRAIN
     options = {"policy": "wait", "shuffle": False, "max_epochs": 3, "batches": 2}
