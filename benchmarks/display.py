@@ -11,7 +11,7 @@ import time
 import numpy as np
 
 from dask_bacc.display.html import run_html
-from dask_bacc.progress import NOTEBOOK_INTERVAL, PER_CHUNK
+from dask_bacc.progressbar import NOTEBOOK_INTERVAL, PER_CHUNK
 from dask_bacc.records.state import RunState
 
 

@@ -71,7 +71,11 @@ class Fit:
 
     def results_covariance(self, geometry: Geometry) -> FloatArray:
         """Covariance of results, which have the nugget."""
-        return _with_nugget(self.covariance(geometry), np.exp(self.parameters[4]))
+        return self.of_results(self.covariance(geometry))
+
+    def of_results(self, covariance: FloatArray) -> FloatArray:
+        """Covariance of results at points where function values have this one."""
+        return _with_nugget(covariance, np.exp(self.parameters[4]))
 
     def nugget(self, geometry: Geometry) -> float:
         """Variance of what differs from one result to the next for no reason."""

@@ -55,21 +55,28 @@ class Outlook:
         return replace(self, space=replace(self.space, chunks=generator))
 
     @cached_property
-    def _geometry(self) -> Geometry:
-        return self.space.geometry(np.arange(len(self.space.chunks)))
+    def _first_alike(self) -> IndexArray:
+        """For every chunk the first that is the same."""
+        _, first, place = np.unique(
+            self.space.chunks, axis=0, return_index=True, return_inverse=True
+        )
+        return first[place.ravel()]
+
+    @cached_property
+    def _covariances(self) -> list[FloatArray]:
+        """``(k + n, k + n)`` of every part: those of any chunks are in them."""
+        geometry = self.space.geometry(np.arange(len(self.space.chunks)))
+        return [part.fit.covariance(geometry) for _, part in self.parts]
 
     def variance(self, chunks: IndexArray) -> FloatArray:
         """``(k,)`` variances of the blocks, given results of these chunks; means over outputs."""
-        k, geometry = len(self.space.blocks), self._geometry
+        k = len(self.space.blocks)
         # Copies of a chunk say nothing more.
-        _, first = np.unique(self.space.chunks[chunks], axis=0, return_index=True)
-        blocks, points = np.arange(k), k + np.asarray(chunks)[np.sort(first)]
-        among, cross = geometry.among(points), geometry.between(blocks, points)
-        there = geometry.among(blocks)
+        points = k + np.unique(self._first_alike[chunks])
         variance = np.zeros(k)
-        for share, part in self.parts:
-            factor = factorised(part.fit.results_covariance(among))
-            half, _ = lapack.dtrtrs(factor, part.fit.covariance(cross).T, lower=1)
-            left = np.diag(part.fit.covariance(there)) - np.einsum("ij,ij->j", half, half)
+        for (share, part), covariance in zip(self.parts, self._covariances, strict=True):
+            factor = factorised(part.fit.of_results(covariance[np.ix_(points, points)]))
+            half, _ = lapack.dtrtrs(factor, covariance[points, :k], lower=1)
+            left = np.diag(covariance)[:k] - np.einsum("ij,ij->j", half, half)
             variance += share * part.scale * np.maximum(left, 0.0)
         return widening(len(points), k) * variance
