@@ -29,8 +29,13 @@ CONFIG = {
 ANSWER_WITHIN = 2.0
 
 
-def until(condition: Callable[[], object], timeout: float, what: str | Callable[[], str]) -> None:
-    """Poll until the condition holds.
+def until(
+    condition: Callable[[], object],
+    timeout: float,
+    what: str | Callable[[], str],
+    every: float = 0.01,
+) -> None:
+    """Poll until the condition holds; `every` so many seconds, for it may cost something.
 
     Raises
     ------
@@ -41,7 +46,7 @@ def until(condition: Callable[[], object], timeout: float, what: str | Callable[
     while not condition():
         if time.monotonic() > end:
             raise TimeoutError(f"after {timeout:g} s: {what() if callable(what) else what}")
-        time.sleep(0.01)
+        time.sleep(every)
 
 
 class Cluster:

@@ -29,6 +29,8 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.ipynb"))
 THEMES = "@jupyterlab/apputils-extension/themes.jupyterlab-settings"
 #: Seconds for the example's slowest cell.
 LONG = 120_000
+#: Seconds between two looks at a page, which take processors from what is run in it.
+ASKED = 0.3
 
 
 class Lab:
@@ -106,12 +108,12 @@ def saved(request: pytest.FixtureRequest, lab: Lab, page: Page) -> Path:
     page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=LONG)
     prompts = page.locator(".jp-CodeCell .jp-InputPrompt").all_inner_texts
     until(lambda: begins(page), 60, "no cell runs")
-    until(lambda: prompts()[-1].strip("[]:*").isdigit(), LONG / 1e3, lambda: str(prompts()))
+    until(lambda: prompts()[-1].strip("[]:*").isdigit(), LONG / 1e3, lambda: str(prompts()), ASKED)
     assert page.locator(".jp-OutputArea-output[data-mime-type*=error]").count() == 0, shown(page)
     page.keyboard.press("Control+s")
     kept = lab.folder / "saved" / path.name
     kept.parent.mkdir(exist_ok=True)
-    until(lambda: is_kept(path, kept), 30, "it is not saved")
+    until(lambda: is_kept(path, kept), 30, "it is not saved", ASKED)
     if folder := os.environ.get("BACC_OUTPUTS"):
         for cell, done in zip(code_cells(notebook), cells_of(kept), strict=True):
             cell.outputs, cell.execution_count = done.outputs, done.execution_count
@@ -175,7 +177,7 @@ def are_drawn(page: Page, path: Path) -> bool:
 
 
 def test_an_example_runs_and_says_what_its_saved_outputs_say(saved, page):
-    until(lambda: are_drawn(page, saved), LONG / 1e3, "pictures are missing")
+    until(lambda: are_drawn(page, saved), LONG / 1e3, "pictures are missing", ASKED)
     done, known = cells_of(saved), cells_of(ROOT / "examples" / saved.name)
     assert any("assert" in cell.source for cell in known)
     assert list(map(kinds, done)) == list(map(kinds, known)), shown(page)
@@ -193,7 +195,7 @@ def test_without_trust_all_is_there_in_both_themes(lab, saved, page, theme, dark
     nbformat.write(notebook, copy)
     lab.theme(theme)
     lab.open(page, copy.name)
-    until(lambda: are_drawn(page, saved), LONG / 1e3, "pictures are missing")
+    until(lambda: are_drawn(page, saved), LONG / 1e3, "pictures are missing", ASKED)
     assert page.locator("body[data-jp-theme-light=false]").count() == int(dark)
     # Cells of the grids of runs are drawn with a colour of their own, and their text with another.
     cells = page.locator('.jp-OutputArea-output div[title^="chunk 0"]')
