@@ -19,6 +19,8 @@ settings.load_profile("default")
 # Workers are forked from a process that has imported everything: they start in a fraction of the
 # time, and none takes its first chunk seconds after the others.
 dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"})
+# Those that have nothing to do look at themselves a hundred times a second, beside what is tested.
+dask.config.set({"distributed.worker.profile.enabled": False})
 # What is not installed is passed over.
 PRELOADED = [*IMPORTED, "benchmarks.processes.forked", "dask_bacc.learn.model"]
 get_mp_context().set_forkserver_preload(PRELOADED)
