@@ -64,22 +64,24 @@ def test_what_serves_only_parity_gives_way_unless_it_takes_no_time(
     np.testing.assert_array_equal(run.result(), -X)
 
 
-def test_parity_waits_where_every_thread_has_many_blocks(client, gate):
+def test_parity_waits_where_every_thread_has_many_blocks(client, gate, other_gate):
     """Four threads would come to it last, if at all; with one block late it is needed."""
     blocks = np.arange(256.0).reshape(128, 2)
-    coded = dask_bacc.encode(blocks, n=160)
+    coded = dask_bacc.encode(blocks, k=128, n=160)
     options = {"rtol": np.inf, "enough": 128}
-    run = coded.map(doubled, gate, late=-1, **options)
-    np.testing.assert_array_equal(run.result(), 2 * blocks)
-    assert {record.state for record in run.report.chunks[128:]} == {"spare"}
-    run = coded.map(doubled, gate, late=3, **options)
+    run = coded.map(doubled, other_gate, late=range(128), **options)
+    held_back = [chunk for chunk, r in enumerate(run.report.chunks) if r.state == "spare"]
+    assert held_back == np.flatnonzero(coded.code.own_blocks < 0).tolist()
+    Event(other_gate).set()
     np.testing.assert_allclose(run.result(timeout=30), 2 * blocks, rtol=1e-6)
-    assert run.report.missing == (3,)
+    run = coded.map(doubled, gate, late=[3], **options)
+    np.testing.assert_allclose(run.result(timeout=30), 2 * blocks, rtol=1e-6)
+    assert 3 in run.report.missing
 
 
 def doubled(block, gate, late):
-    """Linear; one block waits at the gate."""
-    if block[0, 0] == 2 * late:
+    """Linear; some blocks wait at the gate."""
+    if block[0, 0] / 2 in late:
         Event(gate).wait()
     return 2 * block
 
