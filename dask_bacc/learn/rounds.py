@@ -23,7 +23,7 @@ from dask_bacc.run import CodedRun
 
 #: Rounds that have no limit, and times the usual seconds of a round, and seconds at least, that
 #: later ones have: who waits longer waits for a worker that hangs.
-FIRST, TIMES, LEAST = 3, 5.0, 5.0
+FIRST, TIMES, LEAST = 3, 5.0, 10.0
 #: What runs warn of, and trainings go on with: the step is shorter for one, the ledger has it.
 GOES_ON = "decoded from|the estimate is above|results of chunks .* look"
 
