@@ -22,7 +22,7 @@ dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"})
 # Those that have nothing to do look at themselves a hundred times a second, beside what is tested.
 dask.config.set({"distributed.worker.profile.enabled": False})
 # What is not installed is passed over.
-PRELOADED = [*IMPORTED, "benchmarks.processes.forked", "dask_bacc.learn.model"]
+PRELOADED = [*IMPORTED, "benchmarks.processes.forked", "dask_bacc.learn"]
 get_mp_context().set_forkserver_preload(PRELOADED)
 
 

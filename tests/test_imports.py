@@ -153,7 +153,6 @@ def test_private_parts_of_the_engine_are_in_one_room(name):
         ("dask_bacc.commands", ("numpy", "distributed", "dask.array", "dask_bacc.coding")),
         ("dask_bacc.worker.task", ("dask.array", "dask_bacc.runtime")),
         ("dask_bacc.worker.blocks", ("dask.array", "dask_bacc.runtime")),
-        ("dask_bacc.learn.model", ("dask.array", "sklearn", "xarray")),
     ],
 )
 def test_schedulers_and_workers_import_what_they_need(module, without):
@@ -163,7 +162,7 @@ def test_schedulers_and_workers_import_what_they_need(module, without):
     assert done.stdout.strip() == b"[]"
 
 
-@pytest.mark.parametrize("name", ["dask_bacc", "dask_bacc.learn"])
+@pytest.mark.parametrize("name", ["dask_bacc"])
 def test_what_is_imported_late_is_all_there(name):
     package = importlib.import_module(name)
     for public in package.__all__:

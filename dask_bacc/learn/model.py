@@ -7,7 +7,7 @@ import copy
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +16,9 @@ from torch import nn
 
 from dask_bacc.coding._typing import AnyArray
 from dask_bacc.worker.task import should_stop
+
+#: Numbers that come after the gradient's: the loss.
+EXTRA = 1
 
 
 @dataclass(frozen=True)
@@ -107,8 +110,8 @@ def pieces(module: nn.Module, flat: AnyArray) -> Iterator[tuple[nn.Parameter, An
         start += size
 
 
-#: Share of these numbers beside the gradient. Of mixed rows the loss is far from smooth, and with
-#: all of it covariances and bars would be those of the loss.
+#: Share of the loss beside the gradient. Of mixed rows the loss is far from smooth, and with all
+#: of it covariances and bars would be those of the loss.
 BESIDE = 1e-4
 #: Modules hold weights and gradients, so that every thread has its own.
 _own = threading.local()
@@ -156,23 +159,6 @@ def row_losses(criterion: nn.Module, predicted: Any, wanted: Any) -> Any:
     return losses if losses.ndim <= 1 else losses.flatten(1).mean(dim=1)
 
 
-class Sums(NamedTuple):
-    """What blocks' gradients add up to."""
-
-    #: ``(p,)``
-    gradient: AnyArray
-    #: of all rows
-    loss: float
-    #: of the squared norms of the blocks' gradients, each over the block's rows
-    squares: float
-
-    @classmethod
-    def of(cls, total: AnyArray) -> Sums:
-        """From the sum of what `summed_gradient` returns."""
-        loss, squares = (total[-2:] / BESIDE).tolist()
-        return cls(total[:-2], loss, squares)
-
-
 def weighed_gradient(
     x: AnyArray, y: AnyArray, factors: AnyArray, weights: AnyArray, model: Model, turn: str
 ) -> AnyArray:
@@ -183,7 +169,7 @@ def weighed_gradient(
 def summed_gradient(
     x: AnyArray, y: AnyArray, weights: AnyArray, model: Model, turn: str
 ) -> AnyArray:
-    """The gradient of the rows' losses, summed, and after it `BESIDE` of two numbers: see `Sums`.
+    """The gradient of the rows' losses, summed, and after it `BESIDE` of the sum of the losses.
 
     Parameters
     ----------
@@ -196,7 +182,7 @@ def summed_gradient(
 
     Returns
     -------
-    (p + 2,) ndarray
+    (p + 1,) ndarray
     """
     return _gradient(x, y, weights, model, turn)
 
@@ -227,6 +213,4 @@ def _gradient(
         np.zeros(p.numel(), np.float32) if p.grad is None else p.grad.numpy().ravel()
         for p in trained(module)
     ]
-    square = sum(float(part @ part) for part in parts) / len(x)
-    beside = [BESIDE * loss.item(), BESIDE * square]
-    return np.concatenate([*parts, beside]).astype(np.float32)
+    return np.concatenate([*parts, [BESIDE * loss.item()]]).astype(np.float32)

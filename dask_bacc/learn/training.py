@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from dask_bacc.coding._typing import AnyArray
 from dask_bacc.learn.advice import (
     UNLIKE,
     Advice,
@@ -24,7 +25,7 @@ from dask_bacc.learn.advice import (
     to_begin_with,
 )
 from dask_bacc.learn.ledger import Ledger
-from dask_bacc.learn.model import Model, Sums, flat_weights, set_gradient, trained
+from dask_bacc.learn.model import BESIDE, Model, flat_weights, set_gradient, trained
 from dask_bacc.learn.policies import POLICIES, Policy, waited_for
 from dask_bacc.learn.rounds import Gradients
 from dask_bacc.records.report import RunReport
@@ -33,7 +34,7 @@ from dask_bacc.records.report import RunReport
 ADVISED, TRIED = "advised", 12
 #: Share of a gradient's own sampling noise that its error may be, and the most that it may be.
 OF_NOISE, MOST = 0.5, 0.5
-#: How much of what is known of that noise the next round leaves.
+#: How much of what is known of that noise the next minibatch leaves.
 KEPT = 0.8
 
 
@@ -55,8 +56,9 @@ class Training:
     ledger: Ledger = field(default_factory=Ledger)
     advice: Advice | None = None
     epochs: int = 0
-    #: RMS of a gradient's sampling noise, over its size
+    #: RMS by which gradients of minibatches differ, over their size
     noise: float = 0.0
+    last: AnyArray | None = None
 
     def __post_init__(self) -> None:
         self.policy = self.asked
@@ -123,18 +125,15 @@ class Training:
     def _step(self, gradients: Gradients, batch: int) -> None:
         """One round, and a step of the optimiser."""
         begin, policy = time.perf_counter(), POLICIES[self.policy]
-        rtol = self._rtol(gradients)
+        rtol = self._rtol(gradients.unlike)
         weights, turn, data = flat_weights(self.module), len(self.ledger), gradients.data(policy)
         chances = self._chances(policy, data.k)
         total, report = gradients.of(batch, policy, rtol, chances, weights, self.model, turn)
         rows = data.k * data.rows
-        sums = Sums.of(total)
-        gradient = sums.gradient / rows
+        gradient, loss = total[:-1] / rows, float(total[-1]) / (BESIDE * rows)
         error = math.nan if report.error is None else report.error
         step = min(1.0, rtol / error) if error > rtol else 1.0
-        if policy.estimates:
-            now = sampling_noise(sums, data.k, data.rows)
-            self.noise = KEPT * self.noise + (1 - KEPT) * now if self.noise else now
+        self._observe(gradient)
         if self.clip is not None and (size := float(np.linalg.norm(gradient))) > self.clip:
             gradient = gradient * (self.clip / size)
         set_gradient(self.module, step * gradient)
@@ -143,7 +142,7 @@ class Training:
         self.ledger.add(
             policy.name,
             report,
-            loss=sums.loss / rows,
+            loss=loss,
             gradient_error=error,
             gradient_rtol=rtol,
             step=step,
@@ -155,15 +154,24 @@ class Training:
             oldest=max(remembered, default=0),
         )
 
-    def _rtol(self, gradients: Gradients) -> float:
-        """Error of a gradient that is good enough, by its own sampling noise.
+    def _rtol(self, unlike: float) -> float:
+        """Error of a gradient that is good enough, by how much minibatches differ.
 
         Where blocks are unlike, what is missing is no random sample: its error is the same in
-        round after round, and not noise. There is none where every round takes all rows.
+        round after round, and not noise.
         """
-        if gradients.unlike > UNLIKE or gradients.batches == 1:
+        if unlike > UNLIKE:
             return self.gradient_rtol
         return max(self.gradient_rtol, min(OF_NOISE * self.noise, MOST))
+
+    def _observe(self, gradient: AnyArray) -> None:
+        """Minibatches that follow on each other tell how much they differ."""
+        if self.last is not None:
+            size = float(gradient @ gradient + self.last @ self.last) / 2
+            differ = float(((gradient - self.last) ** 2).sum()) / 2
+            now = math.sqrt(differ / size) if size > 0 else 0.0
+            self.noise = KEPT * self.noise + (1 - KEPT) * now if self.noise else now
+        self.last = gradient
 
     def _chances(self, policy: Policy, k: int) -> tuple[float, ...]:
         """How often blocks have returned so far, as if in one more round all had."""
@@ -174,30 +182,6 @@ class Training:
         return tuple(((counts + 1) / (len(who) + 1)).tolist())
 
 
-def sampling_noise(sums: Sums, blocks: int, rows: int) -> float:
-    """RMS by which the gradient would differ with other rows, over its size.
-
-    Blocks whose rows are mixed are samples of their own: their gradients differ by as much, and
-    unlike those of rounds that follow on each other they are gradients of the same weights.
-
-    Parameters
-    ----------
-    sums : Sums
-    blocks, rows : int
-        Number of blocks, and of rows in each.
-
-    Examples
-    --------
-    Two blocks, of one row each, with gradients 3 and 5:
-
-    >>> sampling_noise(Sums(np.array([8.0]), 0.0, squares=9.0 + 25.0), blocks=2, rows=1)
-    0.25
-    """
-    size = float(sums.gradient @ sums.gradient)
-    among = (sums.squares * rows - size / blocks) / (blocks - 1) if blocks > 1 else 0.0
-    return math.sqrt(max(blocks * among, 0.0) / size) if size > 0 else 0.0
-
-
 def _effective(report: RunReport) -> int:
     """Blocks whose own results are in the sum, as far as is known."""
     if report.error is None:
@@ -206,4 +190,4 @@ def _effective(report: RunReport) -> int:
 
 
 #: What is kept of a training beside its weights.
-REST = ("policy", "ledger", "advice", "epochs", "noise")
+REST = ("policy", "ledger", "advice", "epochs", "noise", "last")
