@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.ipynb"))
 THEMES = "@jupyterlab/apputils-extension/themes.jupyterlab-settings"
 #: Seconds for the example's slowest cell.
-LONG = 200_000
+LONG = 120_000
 #: Seconds between two looks at a page, which take processors from what is run in it.
 ASKED = 0.3
 
