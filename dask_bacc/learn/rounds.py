@@ -16,6 +16,7 @@ from dask_bacc.learn.advice import unlikeness
 from dask_bacc.learn.data import Batches
 from dask_bacc.learn.model import Model, summed_gradient, weighed_gradient
 from dask_bacc.learn.policies import Policy
+from dask_bacc.records.errors import DecodeError
 from dask_bacc.records.events import Stop
 from dask_bacc.records.report import RunReport
 from dask_bacc.results.memory import RoundsMemory
@@ -99,14 +100,34 @@ class Gradients:
         model : Model
         turn : int
             Number of the round.
+
+        Raises
+        ------
+        DecodeError
+            If too little returned, and not only for a limit that nobody asked for.
         """
-        data = self.data(policy)
-        coded = data.coded(batch, policy, self._n, self._client)
-        options = policy.options(data.k, rtol, chances) | {
-            "deadline": self._patience(policy),
-            "client": self._client,
-        }
+        data, patience = self.data(policy), self._patience(policy)
+        options = policy.options(data.k, rtol, chances)
         arguments = (weights, model, str(turn))
+        try:
+            total, report = self._mapped(batch, policy, arguments, deadline=patience, **options)
+        except DecodeError:
+            if patience == self._deadline:
+                raise
+            # All that came late was waiting for one worker.
+            data.forget()
+            total, report = self._mapped(batch, policy, arguments, deadline=None, **options)
+        self._seconds.append(report.seconds)
+        if report.stopped is Stop.DEADLINE:
+            data.forget()
+        return total, report
+
+    def _mapped(
+        self, batch: int, policy: Policy, arguments: tuple[Any, ...], **options: Any
+    ) -> tuple[AnyArray, RunReport]:
+        """The sum of what the chunks of a minibatch give."""
+        coded = self.data(policy).coded(batch, policy, self._n, self._client)
+        options["client"] = self._client
         run: CodedRun[Any]
         if policy.remembers:
             memory = self._memories.get(batch)
@@ -118,11 +139,7 @@ class Gradients:
             run = coded.map(func, *arguments, combine="sum", kwargs={}, **options)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", GOES_ON)
-            total, report = run.result(), run.report
-        self._seconds.append(report.seconds)
-        if report.stopped is Stop.DEADLINE:
-            data.forget()
-        return total, report
+            return run.result(), run.report
 
     def _patience(self, policy: Policy) -> float | None:
         """Seconds of a round at most: where estimates decide, some times what rounds take."""

@@ -29,8 +29,12 @@ def attempt_here() -> int:
     return int("-again-" in name)
 
 
-def rough(block, gate: Path, slow: int, copy_raises=False, first_raises=False, started=None):
+def rough(
+    block, gate: Path, slow: int, copy_raises=False, first_raises=False, started=None, known=None
+):
     """The first attempt at one block waits at the gate, and does not hear that it is cancelled."""
+    while known is not None and attempt_here() and not known.exists():
+        time.sleep(0.005)
     if get_worker().get_current_task()[1] == slow:
         if attempt_here():
             if copy_raises:
@@ -57,6 +61,12 @@ def no_key_left(client):
     baseline = Baseline.of(client)
     yield
     baseline.check_keys(client)
+
+
+def let_copies_end(run, chunk, known: Path):
+    """Once it is known here who runs the first attempt; its word may be late."""
+    until(lambda: run.report.chunks[chunk].worker is not None, 30, "the block did not start")
+    known.touch()
 
 
 def wait_until_over(run):
@@ -94,10 +104,13 @@ SOURCES = {
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("launch", ["eager", "backup"])
 @pytest.mark.parametrize("how", ENCODINGS)
-def test_a_block_that_waits_is_run_once_more(client, gate, how, launch, source):
+def test_a_block_that_waits_is_run_once_more(client, gate, tmp_path, how, launch, source):
+    known = tmp_path / "known"
+    options = {"known": known, "copies": True, "rtol": 0, "launch": launch, "client": client}
     with no_key_left(client):
         coded = dask_bacc.encode(SOURCES[source](X), **ENCODINGS[how])
-        run = coded.map(rough, gate, 2, copies=True, rtol=0, launch=launch, client=client)
+        run = coded.map(rough, gate, 2, **options)
+        let_copies_end(run, 2, known)
         np.testing.assert_array_equal(run.result(timeout=60), TRUTH)
         report = run.report
         chunk = report.chunks[2]
@@ -117,9 +130,11 @@ def test_a_block_that_waits_is_run_once_more(client, gate, how, launch, source):
         del run, report, coded
 
 
-def test_the_next_run_keeps_off_the_worker_that_is_still_at_it(client, gate):
+def test_the_next_run_keeps_off_the_worker_that_is_still_at_it(client, gate, tmp_path):
+    known = tmp_path / "known"
     coded = dask_bacc.encode(X, **ENCODINGS["no parity"])
-    run = coded.map(rough, gate, 2, copies=True, client=client)
+    run = coded.map(rough, gate, 2, known=known, copies=True, client=client)
+    let_copies_end(run, 2, known)
     run.result(timeout=60)
     (busy,) = run.report.still_running.values()
     again = coded.map(np.tanh, client=client)

@@ -50,6 +50,12 @@ def by_torch(epochs=15, lr=0.5):
     return module
 
 
+def right(module):
+    """Share of other digits that it knows."""
+    with torch.no_grad():
+        return (module(torch.from_numpy(TEST[0])).argmax(1).numpy() == TEST[1]).mean()
+
+
 def weights_of(module):
     return np.concatenate([p.detach().numpy().ravel() for p in module.parameters()])
 
@@ -64,11 +70,18 @@ def test_exact_policies_train_as_pytorch_does(client, policy):
 def test_every_policy_learns(client, policy):
     """As many digits are right as by PyTorch, but for a few points where things are left out."""
     found = trainer(client, policy=policy).fit(*TRAIN)
-    module = by_torch()
-    with torch.no_grad():
-        right = (module(torch.from_numpy(TEST[0])).argmax(1).numpy() == TEST[1]).mean()
-    assert found.score(*TEST) > right - 0.06
+    assert found.score(*TEST) > right(by_torch()) - 0.06
     assert found.history.sizes == {"round": 15, "chunk": 12}
+
+
+def test_a_round_that_its_own_limit_leaves_without_results_is_run_again(client, monkeypatch):
+    """Nobody asked for the limit; what somebody did ask for is kept."""
+    for name, value in {"FIRST": 1, "TIMES": 1e-6, "LEAST": 1e-6}.items():
+        monkeypatch.setattr(f"dask_bacc.learn.rounds.{name}", value)
+    found = trainer(client, policy="rounds", max_epochs=4).fit(*TRAIN)
+    assert found.score(*TEST) > right(by_torch(epochs=4)) - 0.06
+    with pytest.raises(dask_bacc.DecodeError):
+        trainer(client, policy="rounds", deadline=1e-6).fit(*TRAIN)
 
 
 def test_the_module_that_is_given_stays_as_it_is(client):
