@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from dask_bacc.coding import Code, Decoder
+from dask_bacc.policy.first import is_long, without_room
 from dask_bacc.policy.lateness import Patience
 from dask_bacc.policy.schedule import next_step
 from dask_bacc.policy.situation import Rules, Situation
@@ -70,7 +71,8 @@ def simulate(
     enough : int
         Results that are needed.
     patience : Patience, optional
-        When parity chunks are launched; by default all chunks are launched at once.
+        When parity chunks are launched; by default all chunks are launched at once, unless the run
+        `is_long`.
     copies : Patience, optional
         When blocks are run once more on idle workers; by default they are not.
     exact : bool
@@ -105,7 +107,7 @@ def simulate(
     """
     times = _Times(seconds, workers, hung)
     state = RunState(code.k, code.n, decoder.name, clock=lambda: times.now)
-    started = first or (range(code.n) if patience is None else code.first_copies)
+    started = first or (_at_once(code, workers) if patience is None else code.first_copies)
     state.spare(set(range(code.n)).difference(started))
     times.queue.extend((chunk, 0) for chunk in started)
     rules = Rules(
@@ -116,7 +118,7 @@ def simulate(
         rtol=rtol,
         deadline=math.inf,
         patience=patience or copies or Patience(0.5, 1.5, 0.1),
-        parity=patience is not None,
+        parity=patience is not None or (first is None and len(started) < code.n),
         copies=copies is not None,
         exact=exact,
         timing=timing,
@@ -163,6 +165,15 @@ def simulate(
                 if math.isinf(times.now):
                     break
     return _ended(state.records, times.now, times.now + overhead)
+
+
+def _at_once(code: Code, workers: int) -> Sequence[int]:
+    """Chunks that a run launches at once for whom parity is no matter of patience."""
+    chunks = range(code.n)
+    if not is_long(code.k, workers):
+        return chunks
+    late = set(without_room(code, chunks, workers))
+    return [chunk for chunk in chunks if chunk not in late]
 
 
 def _with_more(error: Error, returned: Sequence[int], more: Collection[int]) -> float:

@@ -105,6 +105,26 @@ def test_a_run_waits_until_the_estimate_is_small_enough():
     assert run.seconds == 7.0
 
 
+def late_once(late, workers):
+    """A run of 64 blocks of a second each but one, and 8 parity chunks."""
+    return simulate(
+        SYSTEMATIC(64, 72),
+        coding.Kriging(),
+        lambda chunk, *_: late if chunk == 40 else 1.0,
+        workers=workers,
+        enough=64,
+    )
+
+
+def test_parity_of_a_long_run_is_launched_once_a_block_is_late():
+    assert late_once(1.0, workers=2).worker_seconds == 64
+    assert late_once(1.0, workers=3).worker_seconds > 64
+    # The late block has one worker for itself, and the other takes those that are left.
+    run = late_once(1000.0, workers=2)
+    assert run.seconds < 70
+    assert sum(record.state == "returned" for record in run.records[64:]) == 1
+
+
 def test_few_workers_take_turns():
     times = np.ones(6)
     code = coding.Uncoded(6, 6)
