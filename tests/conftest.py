@@ -20,7 +20,14 @@ settings.load_profile("default")
 # time, and none takes its first chunk seconds after the others.
 dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"})
 # Those that have nothing to do look at themselves a hundred times a second, beside what is tested.
-dask.config.set({"distributed.worker.profile.enabled": False})
+dask.config.set(
+    {
+        "distributed.worker.profile.enabled": False,
+        "distributed.worker.memory.monitor-interval": "1s",
+        "distributed.admin.tick.interval": "500ms",
+        "distributed.admin.system-monitor.interval": "10s",
+    }
+)
 # What is not installed is passed over.
 PRELOADED = [*IMPORTED, "benchmarks.processes.forked", "dask_bacc.learn"]
 get_mp_context().set_forkserver_preload(PRELOADED)

@@ -79,10 +79,13 @@ def test_array_larger_than_the_memory_of_all_workers(tmp_path):
     for first in range(0, rows, 100):
         stored[first : first + 100] = x[first : first + 100] + np.arange(columns) / columns
     assert stored.nbytes > 2 * limit
-    # What a process has by being forked from one that has imported everything is no user's.
-    alone = {"distributed.worker.multiprocessing-method": "spawn"}
+    # Memory as users' workers have it: what they are forked from has imported everything.
+    as_users = {
+        "distributed.worker.multiprocessing-method": "spawn",
+        "distributed.worker.memory.monitor-interval": "100ms",
+    }
     with (
-        dask.config.set({"bacc.encode.memory": "64 MiB", **alone}),
+        dask.config.set({"bacc.encode.memory": "64 MiB", **as_users}),
         local_cluster(2, memory_limit=limit, local_directory=str(tmp_path)) as cluster,
         Client(cluster) as client,
     ):
