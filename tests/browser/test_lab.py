@@ -26,7 +26,6 @@ from tests.shared import QUICK
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.ipynb"))
-THEMES = "@jupyterlab/apputils-extension/themes.jupyterlab-settings"
 #: Seconds for the example's slowest cell.
 LONG = 120_000
 #: Seconds between two looks at a page, which take processors from what is run in it.
@@ -38,28 +37,21 @@ class Lab:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.settings = folder / "settings"
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         self._api = f"http://127.0.0.1:{self.port}/api"
         options = [f"--port={self.port}", "--ServerApp.token=", "--no-browser", "--allow-root"]
-        # Kernels are ended from outside the page.
-        options.append("--ServerApp.disable_check_xsrf=True")
+        # Kernels are ended from outside the page, and themes changed.
+        options += ["--ServerApp.disable_check_xsrf=True", "--LabApp.expose_app_in_browser=True"]
         with (folder / "lab.log").open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "jupyterlab", *options, f"--notebook-dir={folder}"],
-                env={**os.environ, **QUICK, "JUPYTERLAB_SETTINGS_DIR": str(self.settings)},
+                env={**os.environ, **QUICK, "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings")},
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
         until(self._answers, 60, "JupyterLab did not start")
-
-    def theme(self, name: str) -> None:
-        """Of pages that are opened from now on."""
-        path = self.settings / THEMES
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f'{{"theme": "JupyterLab {name}"}}')
 
     def open(self, page: Page, name: str) -> None:
         """Open a notebook, and wait until it is shown."""
@@ -103,7 +95,6 @@ def saved(request: pytest.FixtureRequest, lab: Lab, page: Page) -> Path:
     for cell in code_cells(notebook):
         cell.outputs, cell.execution_count = [], None
     nbformat.write(notebook, path)
-    lab.theme("Light")
     lab.open(page, path.name)
     # Idle is also a notebook whose kernel is still to be started, and running it opens a dialog.
     page.wait_for_selector('.jp-Toolbar-kernelName:has-text("Python")', timeout=LONG)
@@ -193,17 +184,30 @@ def test_an_example_runs_and_says_what_its_saved_outputs_say(saved, page):
         assert place not in text
 
 
-@pytest.mark.parametrize(("theme", "dark"), [("Light", False), ("Dark", True)])
-def test_without_trust_all_is_there_in_both_themes(lab, saved, page, theme, dark):
+@pytest.fixture(scope="module")
+def untrusted(lab: Lab, saved: Path, page: Page) -> Path:
+    """What was saved, opened as by somebody else."""
     notebook = nbformat.read(saved, as_version=4)
     # What is signed is what was run here; this is another notebook.
-    notebook.cells[0].source += f"\n\nOpened in {theme}."
-    copy = lab.folder / f"{saved.stem}-{theme.lower()}.ipynb"
+    notebook.cells[0].source += "\n\nOpened again."
+    copy = lab.folder / f"{saved.stem}-again.ipynb"
     nbformat.write(notebook, copy)
-    lab.theme(theme)
     lab.open(page, copy.name)
-    until(lambda: are_drawn(page, saved), LONG / 1e3, "pictures are missing", ASKED)
-    assert page.locator("body[data-jp-theme-light=false]").count() == int(dark)
+    return saved
+
+
+def set_theme(page: Page, name: str, light: str) -> None:
+    """Change it in the page."""
+    change = "name => jupyterapp.commands.execute('apputils:change-theme', {theme: name})"
+    page.evaluate(change, f"JupyterLab {name}")
+    body = f"body[data-jp-theme-light={light}]"
+    page.wait_for_selector(body, state="attached", timeout=LONG)
+
+
+@pytest.mark.parametrize(("theme", "light"), [("Light", "true"), ("Dark", "false")])
+def test_without_trust_all_is_there_in_both_themes(untrusted, page, theme, light):
+    set_theme(page, theme, light)
+    until(lambda: are_drawn(page, untrusted), LONG / 1e3, "pictures are missing", ASKED)
     # Cells of the grids of runs are drawn with a colour of their own, and their text with another.
     cells = page.locator('.jp-OutputArea-output div[title^="chunk 0"]')
     for cell in cells.all():
@@ -213,7 +217,8 @@ def test_without_trust_all_is_there_in_both_themes(lab, saved, page, theme, dark
         )
         assert fill != text
     if folder := os.environ.get("BACC_SCREENSHOTS"):
-        page.locator(".jp-Notebook").screenshot(path=Path(folder) / f"{copy.stem}.png")
+        name = f"{untrusted.stem}-{theme.lower()}"
+        page.locator(".jp-Notebook").screenshot(path=Path(folder) / f"{name}.png")
         runs = page.locator(".jp-OutputArea-output", has_text="CodedRun")
         for run in runs.all()[:1]:
-            run.screenshot(path=Path(folder) / f"{copy.stem}-run.png")
+            run.screenshot(path=Path(folder) / f"{name}-run.png")
