@@ -16,6 +16,10 @@ from dask_bacc.coding.kriging.kernels import centred
 from dask_bacc.coding.kriging.outlook import Outlook, Space
 from dask_bacc.coding.kriging.rows.by_rows import ByRows, krige_rows
 
+#: Errors of left-out results, over the noise that is seen where blocks are the points, up to which
+#: rows say that there is none: no result is predicted better than its own noise lets it be.
+OF_NOISE = 0.5
+
 
 @dataclass(frozen=True)
 class Kriging(Decoder):
@@ -38,7 +42,8 @@ class Kriging(Decoder):
     twice the share that is not known. Results that are alike say little of others
     (`dask_bacc.coding.kriging.alike`). Given as `rows`, the rows of blocks are points where every
     result is predicted clearly better from the others so; the name of the kernel then ends in
-    "of rows".
+    "of rows". Noise that is seen where blocks are the points is none where rows predict results
+    better than it lets them be.
 
     References
     ----------
@@ -97,18 +102,16 @@ class Kriging(Decoder):
             evidence.values,
         )
         found = _beyond_doubt(evidence, fitted, unknown, blur)
+        found, by_rows = _with_rows(evidence, found, unknown, blur)
         fitted, weights, variance = found.fitted, found.weights, found.variance
         evidence.memory[self.name] = fitted.ensemble
         # What differs where blocks are the same is noise, or blocks differ by less than rounding.
-        scatter = fitted.returned.scatter(fitted.merging)
+        scatter = fitted.scatter
         noise = np.sqrt(max(fitted.conditioned.noise_variance(), scatter))
         kernel = fitted.ensemble.best.family.name
         unforeseen = fitted.unforeseen_variance(evidence.square)
         variance = np.maximum(variance, unforeseen)
         variance = variance + evidence.rounding**2 / 4 * _square_of_rounded(weights, evidence)
-        by_rows = None
-        if not noise > 0 and not found.doubt.any():
-            by_rows = _by_rows(evidence, fitted, blur)
         if by_rows is not None:
             assert evidence.rows is not None
             # The results' inner products may be of sketches that have fewer and larger numbers.
@@ -167,6 +170,20 @@ def _beyond_doubt(
     return _Estimates(fitted, weights, variance, nobody if skewed else suspects, doubt)
 
 
+def _with_rows(
+    evidence: Evidence, found: _Estimates, unknown: FloatArray, blur: FloatArray
+) -> tuple[_Estimates, ByRows | None]:
+    """Answers by rows too, if these are better points than blocks."""
+    if found.doubt.any() or found.fitted.scatter > 0:
+        return found, None
+    by_rows = _by_rows(evidence, found.fitted, blur)
+    if by_rows is None or not found.fitted.conditioned.noise_variance() > 0:
+        return found, by_rows
+    # What rows tell of each other is no noise, and only looks like it where blocks are the points.
+    quiet = _beyond_doubt(evidence, found.fitted.without_noise(), unknown, blur)
+    return (found, None) if quiet.doubt.any() else (quiet, by_rows)
+
+
 def _by_rows(evidence: Evidence, fitted: Fitted, blur: FloatArray) -> ByRows | None:
     """Answers for the blocks that have not returned, if rows are better points than blocks."""
     rows, own = evidence.rows, evidence.code.own_blocks[evidence.chunks]
@@ -179,12 +196,14 @@ def _by_rows(evidence: Evidence, fitted: Fitted, blur: FloatArray) -> ByRows | N
     lost = np.setdiff1d(np.arange(evidence.code.k), own[fitted.merging.any(axis=0)])
     if not len(lost):
         return None
-    memory = evidence.memory
+    memory, to_beat = evidence.memory, fitted.left_out()
+    if (noise := fitted.conditioned.noise_variance()) > 0:
+        to_beat = np.minimum(to_beat, OF_NOISE**2 * noise * evidence.outputs)
     found = krige_rows(
         rows.among(np.arange(evidence.code.k), used),
         evidence.code.generator[evidence.chunks[used]],
         lost,
-        fitted.left_out(),
+        to_beat,
         blur[lost],
         evidence.rounding,
         memory.get("rows"),

@@ -85,6 +85,8 @@ def fit_ensemble(
     observations: Observations,
     families: Sequence[Family] = FAMILIES,
     previous: Ensemble | None = None,
+    *,
+    noise: bool = True,
 ) -> Ensemble:
     """Fit the families to results at points that differ.
 
@@ -94,6 +96,8 @@ def fit_ensemble(
     families : sequence of Family
     previous : Ensemble, optional
         Fitted to fewer results of the same function; makes fitting faster.
+    noise : bool
+        Whether the function may be noisy.
     """
     count = float(observations.outputs)
     fitted_all = observations.count
@@ -120,10 +124,11 @@ def fit_ensemble(
     if effective < count / 2:
         # Outputs that move together say less than their number; the prior then has more to say.
         fits = _fit_all(observations, effective, {f.family: f.parameters for f in fits})
-    fits = _with_noise(fits, observations, effective) or [
-        *fits,
-        *_maybe_noisy(fits, observations, effective),
-    ]
+    if noise:
+        fits = _with_noise(fits, observations, effective) or [
+            *fits,
+            *_maybe_noisy(fits, observations, effective),
+        ]
     costs = np.array([fit.cost for fit in fits])
     shares = np.exp(-effective * (costs - costs.min()))
     shares[shares < SMALLEST_SHARE * shares.sum()] = 0

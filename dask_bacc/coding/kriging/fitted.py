@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -87,6 +87,11 @@ class Fitted:
         ensemble = fit_ensemble(observations.among(observations.telling), families, previous)
         return cls(geometry, k, returned, merging, families, ensemble)
 
+    def without_noise(self) -> Fitted:
+        """Fitted to the same results as exact ones."""
+        learnt = self.observations.among(self.observations.telling)
+        return replace(self, ensemble=fit_ensemble(learnt, self.families, noise=False))
+
     def without(self, aside: IndexArray) -> Fitted:
         """Fitted to the results at all other points."""
         merging = np.delete(self.merging, aside, axis=0)
@@ -96,6 +101,11 @@ class Fitted:
     def observations(self) -> Observations:
         """One result for each point."""
         return self.returned.merged(self.merging)
+
+    @property
+    def scatter(self) -> float:
+        """Mean square of what differs between results at the same point."""
+        return self.returned.scatter(self.merging)
 
     @cached_property
     def conditioned(self) -> Conditioned:

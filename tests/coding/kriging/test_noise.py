@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 from dask_bacc import coding
 from dask_bacc.coding import decode
+from dask_bacc.coding.kriging.rows.sketch import sketch_rows
+from dask_bacc.demo.digits import jobs_of, load_digits
 from tests.strategies import SYSTEMATIC, sample
 
 
@@ -57,7 +61,43 @@ def test_results_that_are_pure_noise_have_a_bar_as_large_as_they_are(name, outpu
     assert np.mean(np.array(bars) < 3) >= 0.95
 
 
-def noisy_results(seed, level):
+#: Which leave two or three blocks, and look noisy where blocks of digits are the points.
+LOOKS_NOISY = [
+    (0, 1, 3, 6, 7, 8, 9, 11),
+    (0, 1, 4, 6, 7, 8, 10, 11),
+    (0, 1, 3, 5, 6, 7, 8, 9, 11),
+    (0, 1, 3, 4, 6, 7, 8, 9, 10, 11),
+]
+
+
+@pytest.mark.parametrize("returned", LOOKS_NOISY)
+def test_what_rows_explain_is_no_noise(returned):
+    images = load_digits()
+    smooth = jobs_of(images)[1].func
+    code, blocks = coding.get_code("systematic", 8, 12), np.stack(np.split(images, 8))
+    features = partial(smooth, cost=0.0)
+    results = {i: features(np.tensordot(code.generator[i], blocks, 1)) for i in returned}
+    sketches = np.stack([sketch_rows(block, 0) for block in blocks])
+    flat = sketches.reshape(8, -1)
+    assert decode(code, results, gram=flat @ flat.T).noise > 0
+    answer = decode(code, results, rows=sketches)
+    assert answer.noise == 0
+    off = np.array([features(b) for b in blocks]) - answer.blocks
+    off = np.sqrt(np.mean(off**2, axis=(1, 2)))
+    # The features are about one half.
+    assert 0 < off.max() < 0.012
+    assert (off <= 1.5 * answer.error).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_noise_that_rows_do_not_explain_stays(seed):
+    decoded, _, truth, size = noisy_results(seed, 0.1, by_rows=True)
+    off = np.sqrt(np.mean((decoded.blocks - truth) ** 2, axis=(1, 2)))
+    assert (off < 2 * decoded.error).all()
+    assert decoded.noise == pytest.approx(size, rel=0.3)
+
+
+def noisy_results(seed, level, by_rows=False):
     rng = np.random.default_rng(seed)
     blocks, functions = sample(seed, 8)
     code = SYSTEMATIC(8, 40)
@@ -66,7 +106,8 @@ def noisy_results(seed, level):
     flat = blocks.reshape(8, -1)
     noisy = results + size * rng.normal(size=results.shape)
     returned = {i: noisy[i] for i in rng.permutation(40)[:32].tolist()}
-    return decode(code, returned, gram=flat @ flat.T), returned, results[:8], size
+    known = {"rows": blocks} if by_rows else {"gram": flat @ flat.T}
+    return decode(code, returned, **known), returned, results[:8], size
 
 
 @pytest.mark.parametrize("seed", range(3))
