@@ -220,7 +220,8 @@ def _patterns(
 
 def _multiply(weights: FloatArray, arrays: list[AnyArray], out: list[AnyArray]) -> None:
     """Matrix products over pieces of the arrays, one after the other."""
-    dtype = mixed_dtype(out[0].dtype)
+    # Of single precision, sums in it would be off by several times what rounding them is.
+    dtype = np.result_type(out[0].dtype, np.float64)
     rows, columns = weights.shape
     size = max(_PRODUCT // (rows * columns), 64)
     stack = np.empty((columns, size), dtype)

@@ -32,6 +32,20 @@ def test_any_shape_and_dtype_against_a_plain_sum(rows, columns, shape, dtype, se
         assert values.dtype == dtype
 
 
+@pytest.mark.parametrize("dtype", ["float32", "complex64"])
+@pytest.mark.parametrize("columns", [2, 64])
+def test_sums_of_single_precision_are_rounded_once(dtype, columns):
+    """And weights are not rounded at all: what parity is off by is magnified where it decodes."""
+    arrays = list(random_blocks(0, columns, (5000,)).astype(dtype))
+    matrix = np.random.default_rng(0).normal(size=(3, columns))
+    out = [np.empty(5000, dtype) for _ in range(3)]
+    combine_rows(matrix, arrays, out)
+    for row, values in zip(matrix, out, strict=True):
+        exact = sum(g * array.astype(complex) for g, array in zip(row, arrays, strict=True))
+        for found, wanted in ((values.real, exact.real), (values.imag, exact.imag)):
+            assert (np.abs(found - wanted) <= 0.501 * np.spacing(np.abs(found))).all()
+
+
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_arrays_that_are_not_contiguous(order):
     """Blocks along another axis, and answers that are parts of a larger array."""
