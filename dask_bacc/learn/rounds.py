@@ -137,6 +137,8 @@ class Gradients:
         else:
             func = summed_gradient if policy.assignment is None else weighed_gradient
             run = coded.map(func, *arguments, combine="sum", kwargs={}, **options)
+        # The next minibatch is on workers when its round begins, and each chunk can have its own.
+        self.data(policy).coded((batch + 1) % self.batches, policy, self._n, self._client)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", GOES_ON)
             return run.result(), run.report

@@ -1,4 +1,4 @@
-"""Where blocks run whose data lies on workers, if some of these are kept off."""
+"""Where chunks run whose data lies on workers, if some of these are kept off."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from distributed import Client
 from dask_bacc.coding import Code
 from dask_bacc.engine.whereabouts import holders_of
 from dask_bacc.graphs.map import RunGraph
-from dask_bacc.policy.placing import placed
+from dask_bacc.policy.placing import near, placed, placed_beside
 
 
 def places(
@@ -20,10 +20,11 @@ def places(
     chunks: Iterable[int],
     threads: Mapping[str, int],
 ) -> dict[int, str]:
-    """A worker for each of these chunks that is a block; none if data is not on the cluster yet.
+    """A worker for each block among these chunks, and for parity as far as threads are left.
 
     The scheduler sends tasks only to workers that have some of what they need: what lies on those
-    that are kept off would have to wait behind others, while workers with parity are idle.
+    that are kept off would have to wait behind others, and blocks behind parity. Nothing has a
+    place if blocks' data is not on the cluster yet.
 
     Parameters
     ----------
@@ -34,18 +35,19 @@ def places(
     threads : mapping of str to int
         Of the workers that may run them.
     """
-    blocks = [chunk for chunk in chunks if code.own_blocks[chunk] >= 0]
-    if not (threads and blocks):
+    if not threads:
         return {}
-    data = {block: graph.data_of(block) for block in blocks}
+    data = {chunk: graph.data_of(chunk) for chunk in chunks}
     # What all have in common, as arguments, says nothing of where one is to run.
     common = set[Key]().union(*data.values()).intersection(*data.values())
     own = {chunk: keys - common for chunk, keys in data.items()}
-    if not all(own.values()):
+    blocks = [chunk for chunk in own if code.own_blocks[chunk] >= 0]
+    if not blocks or not all(own[block] for block in blocks):
         return {}
     by = holders_of(client, set[Key]().union(*own.values()))
-    holders = {
-        chunk: set[str].intersection(*(set(by.get(key, ())) for key in keys))
-        for chunk, keys in own.items()
-    }
-    return placed(holders, threads) if all(holders.values()) else {}
+    holders = {chunk: near([set(by.get(key, ())) for key in keys]) for chunk, keys in own.items()}
+    of_blocks = {block: holders.pop(block) for block in blocks}
+    if not all(of_blocks.values()):
+        return {}
+    where = placed(of_blocks, threads)
+    return where | placed_beside(where, holders, threads)

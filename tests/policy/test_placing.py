@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
-from dask_bacc.policy.placing import placed
+from dask_bacc.policy.placing import placed, placed_beside
 
 WORKERS = "abcdef"
 homes = st.lists(st.sets(st.sampled_from(WORKERS + "xy"), min_size=1), min_size=1, max_size=15)
@@ -22,6 +22,17 @@ def test_no_worker_has_two_turns_while_one_would_do(holders, threads):
     assert found.keys() == set(range(len(holders)))
     turns = -(-len(holders) // sum(threads.values()))
     assert all(count <= turns * threads[w] for w, count in Counter(found.values()).items())
+
+
+@given(homes, homes, threads)
+def test_others_have_threads_that_blocks_do_not_need(holders, of_others, threads):
+    blocks = placed(dict(enumerate(holders)), threads)
+    others = placed_beside(blocks, dict(enumerate(of_others, len(holders))), threads)
+    taken = Counter(blocks.values())
+    free = sum(max(count - taken[w], 0) for w, count in threads.items())
+    assert len(others) == min(free, len(of_others))
+    both = taken + Counter(others.values())
+    assert all(both[w] <= threads[w] for w in others.values())
 
 
 @given(st.permutations(WORKERS), st.sets(st.sampled_from(range(6)), max_size=3))
