@@ -107,7 +107,7 @@ class Gradients:
             If too little returned, and not only for a limit that nobody asked for.
         """
         data, patience = self.data(policy), self._patience(policy)
-        options = policy.options(data.k, rtol, chances)
+        options = policy.options(data.k, rtol, chances) | {"client": self._client}
         arguments = (weights, model, str(turn))
         try:
             total, report = self._mapped(batch, policy, arguments, deadline=patience, **options)
@@ -126,8 +126,8 @@ class Gradients:
         self, batch: int, policy: Policy, arguments: tuple[Any, ...], **options: Any
     ) -> tuple[AnyArray, RunReport]:
         """The sum of what the chunks of a minibatch give."""
-        coded = self.data(policy).coded(batch, policy, self._n, self._client)
-        options["client"] = self._client
+        data = self.data(policy)
+        coded = data.coded(batch, policy, self._n, self._client)
         run: CodedRun[Any]
         if policy.remembers:
             memory = self._memories.get(batch)
@@ -138,7 +138,7 @@ class Gradients:
             func = summed_gradient if policy.assignment is None else weighed_gradient
             run = coded.map(func, *arguments, combine="sum", kwargs={}, **options)
         # The next minibatch is on workers when its round begins, and each chunk can have its own.
-        self.data(policy).coded((batch + 1) % self.batches, policy, self._n, self._client)
+        data.coded((batch + 1) % self.batches, policy, self._n, self._client)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", GOES_ON)
             return run.result(), run.report

@@ -170,10 +170,8 @@ def simulate(
 def _at_once(code: Code, workers: int) -> Sequence[int]:
     """Chunks that a run launches at once for whom parity is no matter of patience."""
     chunks = range(code.n)
-    if not is_long(code.k, workers):
-        return chunks
-    late = set(without_room(code, chunks, workers))
-    return [chunk for chunk in chunks if chunk not in late]
+    late = without_room(code, chunks, workers) if is_long(code.k, workers) else []
+    return sorted(set(chunks).difference(late))
 
 
 def _with_more(error: Error, returned: Sequence[int], more: Collection[int]) -> float:

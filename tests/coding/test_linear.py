@@ -60,7 +60,7 @@ def test_arrays_that_are_not_contiguous(order):
 
 
 @pytest.mark.parametrize("convert", [np.asarray, on_gpu])
-def test_half_precision_is_summed_in_single(convert):
+def test_half_precision_is_not_summed_in_half(convert):
     arrays = [convert(np.full(70_000, 60_000, np.float16)) for _ in range(2)]
     (twice,) = combined_rows(np.array([[3.0, -2.0]]), arrays)
     assert twice.dtype == np.float16

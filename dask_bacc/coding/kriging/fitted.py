@@ -89,8 +89,7 @@ class Fitted:
 
     def without_noise(self) -> Fitted:
         """Fitted to the same results as exact ones."""
-        learnt = self.observations.among(self.observations.telling)
-        return replace(self, ensemble=fit_ensemble(learnt, self.families, noise=False))
+        return replace(self, ensemble=fit_ensemble(self.learnt, self.families, noise=False))
 
     def without(self, aside: IndexArray) -> Fitted:
         """Fitted to the results at all other points."""
@@ -102,7 +101,12 @@ class Fitted:
         """One result for each point."""
         return self.returned.merged(self.merging)
 
-    @property
+    @cached_property
+    def learnt(self) -> Observations:
+        """Those of them that the ensemble is fitted to."""
+        return self.observations.among(self.observations.telling)
+
+    @cached_property
     def scatter(self) -> float:
         """Mean square of what differs between results at the same point."""
         return self.returned.scatter(self.merging)
@@ -119,10 +123,8 @@ class Fitted:
 
     def outliers(self, most: int, *, trusting: bool) -> IndexArray:
         """Points whose results look corrupted, at most so many; see `find_outliers`."""
-        telling = self.observations.telling
-        learnt = self.observations.among(telling)
-        found = find_outliers(learnt, self.ensemble, most, self.families, trusting=trusting)
-        outliers: IndexArray = telling[found]
+        found = find_outliers(self.learnt, self.ensemble, most, self.families, trusting=trusting)
+        outliers: IndexArray = self.observations.telling[found]
         return outliers
 
     def may_be_skewed(self, aside: IndexArray) -> bool:
@@ -182,7 +184,7 @@ class Fitted:
         apart = ~self.geometry.between(blocks, self.points).coincident.any(axis=1)
         weights, variance = self._predict(blocks, blur * apart)
         variance = widening(observations.count, self.k) * variance
-        if observations.among(observations.telling).distinct < min(self.k, FEWEST):
+        if self.learnt.distinct < min(self.k, FEWEST):
             # They say no more of other points than how large results may be.
             far = ~observations.close(self.geometry.between(blocks, self.points)).any(axis=1)
             largest = np.diag(observations.gram).max() / observations.outputs
