@@ -92,7 +92,7 @@ from distributed import Client
 import dask_bacc
 
 if __name__ == "__main__":
-    with Client(processes=False, n_workers=1, dashboard_address=None):
+    with Client(processes=False, n_workers=1, dashboard_address="127.0.0.1:0"):
         dask_bacc.encode(np.ones(8), k=4).map(np.tanh).result()
     try:
         dask_bacc.encode(np.ones(8), k=4).map(np.tanh)
@@ -121,7 +121,7 @@ def long(block):
     return block
 
 if __name__ == "__main__":
-    client = Client(n_workers=2, threads_per_worker=1, dashboard_address=None)
+    client = Client(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0")
     run = dask_bacc.encode(np.ones(8), k=4).map(long)
     time.sleep(0.5)
 """

@@ -16,6 +16,7 @@ import dask_bacc
 import dask_bacc.dashboard
 from benchmarks.processes.cluster import pids, send, until
 from tests.faults.work import encoded, held, wide
+from tests.shared import local_cluster
 
 
 @pytest.fixture(scope="module")
@@ -111,9 +112,8 @@ def test_without_a_dashboard_it_says_so(monkeypatch, bokeh):
     said = "the scheduler has no dashboard" if bokeh else "needs bokeh where the scheduler runs"
     if not bokeh:
         monkeypatch.setitem(sys.modules, "dask_bacc.dashboard.page", None)
-    options = {"dashboard_address": None, "scheduler_kwargs": {"dashboard": False}}
     with (
-        LocalCluster(n_workers=1, processes=False, **options) as cluster,
+        local_cluster(1, processes=False) as cluster,
         Client(cluster, set_as_default=False) as client,
         pytest.raises((ImportError, ValueError), match=said),
     ):
