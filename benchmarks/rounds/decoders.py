@@ -103,7 +103,7 @@ def simple(kind: str, blocks: Iterator[tuple[list[Array], set[int], Array]]) -> 
 def compared(job: Job, k: int, n: int, kind: str, mixed: bool, rounds: int, seed: int) -> dict:
     """Relative errors of the sum in every round, by decoder, and bars of the remembering one."""
     order = (
-        np.random.default_rng(4).permutation(len(job.data))
+        np.random.default_rng(4 + seed).permutation(len(job.data))
         if mixed
         else np.argsort(job.order, kind="stable")
     )

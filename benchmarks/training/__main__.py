@@ -57,8 +57,20 @@ def main() -> None:
             for seed in args.seeds:
                 for policy, lines in curves.items():
                     lines.append(run(policy, law, blocks, seed, args))
+            over_seeds(curves)
             if args.figure is not None:
                 draw(curves, args.figure)
+
+
+def over_seeds(curves: dict[str, list[Curve]]) -> None:
+    """Where trainings ended, for each policy."""
+    for policy, lines in curves.items():
+        seconds, scores = np.array([line[-1] for line in lines]).T
+        print(
+            f"{policy:18} {len(lines)} seeds: {seconds.mean():.1f} s in the mean, "
+            f"{seconds.min():.1f} to {seconds.max():.1f}; score {scores.mean():.3f}, "
+            f"{scores.min():.3f} to {scores.max():.3f}"
+        )
 
 
 def draw(curves: dict[str, list[Curve]], path: str) -> None:

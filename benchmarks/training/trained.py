@@ -9,10 +9,13 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+import dask
 import numpy as np
 import torch
 from distributed import Client, LocalCluster
+from distributed.utils import get_mp_context
 
+from benchmarks.processes.forked import IMPORTED
 from benchmarks.training.checked import Checked
 from benchmarks.training.jobs import JOBS, Job, Rows, arranged
 from benchmarks.training.laws import WORKERS, Delayed, first_of
@@ -129,6 +132,9 @@ def aim_of(args: argparse.Namespace) -> float:
 
 @contextmanager
 def cluster(law: str) -> Iterator[Client]:
+    # Workers have imported what they need before a training begins, and are there in seconds.
+    dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"})
+    get_mp_context().set_forkserver_preload([*IMPORTED, "torch.nn", "dask_bacc.learn"])
     with (
         LocalCluster(
             n_workers=WORKERS,

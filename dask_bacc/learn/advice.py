@@ -17,8 +17,9 @@ UNLIKE = 3.0
 PERSISTENT = 3.0
 #: Times the usual seconds of a chunk, above which its worker is late.
 LONG = 1.5
-#: First rounds of a training, in which workers import what they need, and processors are busy.
-COLD = 4
+#: First rounds of a training, in which workers import what they need and whose seconds say little,
+#: and rounds until there is advice.
+COLD, TRIED = 4, 8
 #: Times as many rounds that trainings took which left a third of the rows out: 1.06 and 1.27
 #: (docs/training.md). By theory it is 1 where sampling noise does not matter, and 3/2 where
 #: nothing else does (McCandlish et al., arXiv:1812.06162, eq. 2.7).
@@ -160,18 +161,21 @@ def time_ignoring(seconds: Sequence[float], saved: Sequence[float]) -> float:
     return MORE_ROUNDS * (1 - sum(saved[COLD:]) / max(sum(seconds[COLD:]), 1e-9))
 
 
-def to_begin_with(unlike: float) -> str:
-    """The policy as long as it is not known how stragglers are: exact, or nearly so.
+def to_begin_with(unlike: float, rounds: int) -> str:
+    """The policy after so many rounds, as long as it is not known how stragglers are.
 
-    Where blocks are mixed, copies; rounds have nothing to remember in the first epoch, and weights
-    that set out in a poor direction took a tenth more rounds in the end.
+    Where blocks are mixed, those that are late are ignored as long as nothing can be learnt from
+    them, and then copied: what a round saves that ignores them is seen in rounds that wait. Rounds
+    that remember have nothing to remember in the first epoch.
 
     Examples
     --------
-    >>> to_begin_with(1.0), to_begin_with(40.0)
-    ('backup', 'rounds')
+    >>> to_begin_with(1.0, 0), to_begin_with(1.0, 4), to_begin_with(40.0, 0)
+    ('ignore', 'backup', 'rounds')
     """
-    return "rounds" if unlike > UNLIKE else "backup"
+    if unlike > UNLIKE:
+        return "rounds"
+    return "ignore" if rounds < COLD else "backup"
 
 
 def recommend(unlike: float, persistent: float, late: float, ignoring: float) -> Advice:

@@ -15,6 +15,8 @@ from torch import nn
 
 from dask_bacc.coding._typing import AnyArray
 from dask_bacc.learn.advice import (
+    COLD,
+    TRIED,
     UNLIKE,
     Advice,
     late_in_a_round,
@@ -30,8 +32,8 @@ from dask_bacc.learn.policies import POLICIES, Policy, waited_for
 from dask_bacc.learn.rounds import Gradients
 from dask_bacc.records.report import RunReport
 
-#: Policy that is chosen from how the first rounds went, and their number.
-ADVISED, TRIED = "advised", 12
+#: Policy that is chosen from how the first rounds went.
+ADVISED = "advised"
 #: Share of a gradient's own sampling noise that its error may be, and the most that it may be.
 OF_NOISE, MOST = 0.5, 0.5
 #: How much of what is known of that noise the next minibatch leaves.
@@ -113,10 +115,10 @@ class Training:
         """Choose the policy by the blocks, and anew once it is known how the first rounds went."""
         if self.asked != ADVISED or self.advice is not None:
             return
-        if not len(self.ledger):
-            self.policy = to_begin_with(gradients.unlike)
-        elif len(self.ledger) >= TRIED:
-            late, numbers = self.ledger.late, self.ledger.numbers
+        if (rounds := len(self.ledger)) < TRIED:
+            self.policy = to_begin_with(gradients.unlike, rounds)
+        else:
+            late, numbers = self.ledger.late[COLD:], self.ledger.numbers
             ignoring = time_ignoring(numbers["seconds"], numbers["saved"])
             persistent = persistence(late)
             self.advice = recommend(gradients.unlike, persistent, late_in_a_round(late), ignoring)

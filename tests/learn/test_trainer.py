@@ -95,7 +95,8 @@ def test_the_recommended_policy_follows_what_happened(client):
     """Of mixed blocks what is missing may be left out, or copied where hardly anybody is late."""
     found = trainer(client, max_epochs=14).fit(*TRAIN)
     policies = found.history.policy.values
-    assert policies[0] == "backup"
+    assert set(policies[:4]) == {"ignore"}
+    assert set(policies[4:8]) == {"backup"}
     assert policies[-1] == found.advice_.policy
     assert found.advice_.unlike < 3
     assert str(found.advice_).startswith(found.advice_.policy)

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from dask_bacc import coding
-from dask_bacc.coding.kriging.kernels import Geometry
-from dask_bacc.coding.kriging.rounds_likelihood import shape_of
+from dask_bacc.coding.kriging.rounds_likelihood import Between
 from dask_bacc.coding.kriging.rounds_model import RoundsModel
 from dask_bacc.policy.iterated import simulate_rounds
 
@@ -24,9 +23,8 @@ def test_errors_are_those_of_a_gaussian_process():
     points = np.vstack([np.eye(K), CODE.generator[[chunk for chunk, _ in results]]])
     when = np.array([turn] * K + [t for _, t in results], dtype=float)
     unit = np.trace(MODEL.blocks_gram) / K
-    geometry = Geometry.of(points, MODEL.blocks_gram / unit)
     moved = np.abs(when[:, None] - when)
-    whole = shape_of(MODEL.parameters, geometry, moved)
+    whole = Between.of(points, MODEL.blocks_gram / unit, moved).covariance(MODEL.parameters)
     among = whole[K:, K:] + 1e-10 * np.eye(len(results))
     left = whole[:K, :K] - whole[:K, K:] @ np.linalg.solve(among, whole[K:, :K])
     expected = np.sqrt(left.sum() / whole[:K, :K].sum())

@@ -18,8 +18,7 @@ from scipy.linalg import lapack
 from dask_bacc.coding._typing import BoolArray, FloatArray, IndexArray
 from dask_bacc.coding.kriging.cholesky import factorised, inverse_of
 from dask_bacc.coding.kriging.fit import JITTER
-from dask_bacc.coding.kriging.kernels import Geometry
-from dask_bacc.coding.kriging.rounds_likelihood import Likelihood, shape_of
+from dask_bacc.coding.kriging.rounds_likelihood import Between, Likelihood
 
 #: Results of this round that count as if they were foreseen as well as they should be.
 BELIEVED = 2.0
@@ -113,29 +112,21 @@ class Rounds:
         """Of hyper-parameters, given the results."""
         results = self.results
         outputs = float(min(self.count, MOST_OUTPUTS))
-        geometry, moved = self._between(results, results)
-        return Likelihood(geometry, moved, self.gram, outputs)
+        return Likelihood(self._between.among(results, results), self.gram, outputs)
 
     def covariance(
         self, parameters: FloatArray, left: IndexArray, right: IndexArray
     ) -> FloatArray:
         """Of the process at these places."""
-        return shape_of(parameters, *self._between(left, right))
-
-    def _between(self, left: IndexArray, right: IndexArray) -> tuple[Geometry, FloatArray]:
-        when = self._when
-        return self._geometry.between(left, right), self.steps[np.ix_(when[left], when[right])]
+        return self._between.among(left, right).covariance(parameters)
 
     @cached_property
-    def _geometry(self) -> Geometry:
-        points = np.vstack([np.eye(self.k), self.rows, self.generator])
-        return Geometry.of(points, self.blocks_gram)
-
-    @cached_property
-    def _when(self) -> IndexArray:
+    def _between(self) -> Between:
         now = len(self.steps) - 1
         n, k = self.generator.shape
-        return np.concatenate([np.full(k, now), self.rounds, np.full(n, now)])
+        points = np.vstack([np.eye(k), self.rows, self.generator])
+        when = np.concatenate([np.full(k, now), self.rounds, np.full(n, now)])
+        return Between.of(points, self.blocks_gram, self.steps[np.ix_(when, when)])
 
 
 def nugget(parameters: FloatArray, among: FloatArray) -> float:
@@ -189,7 +180,7 @@ def remember(
     Parameters
     ----------
     rounds : Rounds
-    start : (7,) ndarray, optional
+    start : (8,) ndarray, optional
         Hyper-parameters of the round before.
     search : bool
         Whether to look for likelier ones, where there are any to start from.

@@ -11,7 +11,7 @@ import numpy as np
 from dask_bacc.coding._typing import FloatArray
 from dask_bacc.coding.codes import Code
 from dask_bacc.coding.kriging.rounds import Rounds, RoundsOutlook
-from dask_bacc.coding.kriging.rounds_likelihood import FAMILY, USUAL_MEMORY
+from dask_bacc.coding.kriging.rounds_likelihood import USUAL, USUAL_MEMORY
 
 #: Of results of some chunks.
 Error = Callable[[Collection[int]], float]
@@ -56,7 +56,7 @@ class RoundsModel:
         alone : callable, optional
             As in the class.
         """
-        parameters = np.array([0.0, 0.0, 0.0, FAMILY.log_length, -25.0, memory, memory])
+        parameters = np.array([*USUAL[:5], memory, memory, *USUAL[7:]])
         return cls(code, blocks_gram, parameters, alone)
 
     def error(self, past: Sequence[tuple[int, int]], turn: int) -> Error:
