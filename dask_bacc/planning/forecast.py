@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,6 +12,7 @@ from dask_bacc.coding import Code, get_decoder
 from dask_bacc.coding._typing import FloatArray
 from dask_bacc.coding.kriging.rounds_model import RoundsModel
 from dask_bacc.planning.choices import Choice
+from dask_bacc.planning.smoothness import Foreseen, Foresight
 from dask_bacc.planning.times import Draw
 from dask_bacc.policy.iterated import simulate_rounds
 from dask_bacc.policy.lateness import Patience
@@ -31,8 +32,9 @@ class Forecast:
     """What a choice would cost."""
 
     choice: Choice
-    #: root of the mean square of the estimated error at which runs end
+    #: root of the mean square of the error that is likely, and of what runs will estimate
     error: float
+    bar: float
     #: median and 99th percentile of seconds to the answer
     p50: float
     p99: float
@@ -58,7 +60,7 @@ def forecast(
     choice: Choice,
     code: Code,
     draw: Draw,
-    error_of: Callable[[Collection[int]], float] | None,
+    error_of: Foresight | None,
     costs: Costs,
     rounds: int,
 ) -> Forecast:
@@ -77,7 +79,7 @@ def forecast(
     rounds : int
     """
     mixes = bool((code.own_blocks < 0).any())
-    error = error_of if mixes else None
+    foreseen = error_of if mixes else None
     seconds, errors, spent, usual = [], [], [], []
     for times in _rounds(draw, code.k, rounds, STARTING * costs.overhead):
         run = simulate(
@@ -89,19 +91,21 @@ def forecast(
             patience=costs.patience if choice.launch == "backup" else None,
             copies=costs.patience if choice.copies else None,
             exact=costs.rtol == 0,
-            error=error,
+            error=None if foreseen is None else partial(_bar, foreseen),
             rtol=costs.rtol,
         )
         returned = [i for i, record in enumerate(run.records) if record.state == "returned"]
         exact = is_complete(code, returned)
-        errors.append(0.0 if exact or error is None else error(returned))
+        errors.append(Foreseen(0.0, 0.0) if exact or foreseen is None else foreseen(returned))
         seconds.append(run.seconds + costs.overhead + (0.0 if exact else costs.fit))
         spent.append(run.worker_seconds)
         usual.append(times[0, : code.k].sum())
     p50, p99 = np.quantile(seconds, [0.5, 0.99])
+    bar, likely = np.sqrt(np.mean(np.square(errors), axis=0))
     return Forecast(
         choice,
-        float(np.sqrt(np.mean(np.square(errors)))),
+        float(likely),
+        float(bar),
         float(p50),
         float(p99),
         float(np.sum(spent) / np.sum(usual)),
@@ -138,13 +142,19 @@ def forecast_rounds(
     seconds = [one.run.seconds + (costs.fit if one.error else 0.0) for one in later]
     p50, p99 = np.quantile(seconds, [0.5, 0.99])
     usual = sum(float(times[0, : code.k].sum()) for times in drawn[SETTLED:])
+    error = float(np.sqrt(np.mean([one.error**2 for one in later])))
     return Forecast(
         choice,
-        float(np.sqrt(np.mean([one.error**2 for one in later]))),
+        error,
+        error,
         float(p50),
         float(p99),
         sum(one.run.worker_seconds for one in later) / usual,
     )
+
+
+def _bar(foreseen: Foresight, chunks: Collection[int]) -> float:
+    return foreseen(chunks).bar
 
 
 def _rounds(draw: Draw, k: int, rounds: int, stagger: float) -> Iterator[FloatArray]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from dask_bacc.engine.recorded import recorded_tasks
 from dask_bacc.planning.choices import Choice, choices
 from dask_bacc.planning.forecast import Costs, Forecast, forecast, forecast_rounds
 from dask_bacc.planning.shown import plan_html, plan_picture, plan_text
+from dask_bacc.planning.smoothness import Foresight
 from dask_bacc.planning.survey import Survey, survey
 from dask_bacc.planning.times import FEWEST, Lasted, drawn_from, lasted
 from dask_bacc.policy.lateness import Patience
@@ -222,7 +223,7 @@ def plan(
     )
 
     @cache
-    def coded_by(name: str, n: int) -> tuple[Code, Callable[[Collection[int]], float] | None]:
+    def coded_by(name: str, n: int) -> tuple[Code, Foresight | None]:
         """A code, with the error that results of some of its chunks leave."""
         code = get_code(name, blocks, n, group_size=group_size)
         return code, None if known.smoothness is None else known.smoothness.error_with(code)
@@ -231,7 +232,8 @@ def plan(
         code, error = coded_by(choice.code, choice.n)
         if choice.remembers:
             assert memory is not None
-            model = RoundsModel.usual(code, known.blocks_gram, math.log(memory), error)
+            alone = None if error is None else lambda chunks: error(chunks).bar
+            model = RoundsModel.usual(code, known.blocks_gram, math.log(memory), alone)
             return forecast_rounds(choice, code, draw, model, costs, rounds)
         return forecast(choice, code, draw, error, costs, rounds)
 
@@ -242,10 +244,9 @@ def plan(
     ]
     with one_thread():
         forecasts = foresee_all(considered, foresee, rtol)
-    called = func, args, kwargs or {}
-    best = best_of(forecasts, rtol)
+    best, call = best_of(forecasts, rtol), (func, args, kwargs or {})
     return Plan(
-        tuple(forecasts), best, rtol, blocks, threads, known, arrays, encoding, called, client
+        tuple(forecasts), best, rtol, blocks, threads, known, arrays, encoding, call, client
     )
 
 
@@ -291,7 +292,7 @@ def best_of(forecasts: Sequence[Forecast], rtol: float) -> Forecast:
 
     Median and 99th percentile count the same.
     """
-    good = [f for f in forecasts if f.error <= rtol and np.isfinite(f.p99)] or [forecasts[0]]
+    good = [f for f in forecasts if f.bar <= rtol and np.isfinite(f.p99)] or [forecasts[0]]
     soonest = min(map(_time, good))
     near = [f for f in good if _time(f) <= (1 + WORTH) * soonest]
     cheapest = min(f.work for f in near)

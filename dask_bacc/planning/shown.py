@@ -64,7 +64,7 @@ def plan_picture(
     if ax is None:
         _, ax = plt.subplots(figsize=(8, 0.4 * len(shown) + 1.4), layout="constrained")
     for row, f in enumerate(shown):
-        good = f.error <= rtol
+        good = f.bar <= rtol
         colour = "#D55E00" if f is best else "#0072B2" if good else "#999999"
         ax.plot([f.p50, f.p99], [row, row], color=colour, linewidth=3, solid_capstyle="round")
         ax.plot([f.p50], [row], "o", color=colour, markersize=7)

@@ -17,6 +17,7 @@ from dask_bacc.coding import Code
 from dask_bacc.coding._typing import AnyArray, FloatArray
 from dask_bacc.coding.decoders import Kriging
 from dask_bacc.coding.kriging.sketch import locate
+from dask_bacc.planning.held_out import shares_of_bars
 from dask_bacc.planning.smoothness import Smoothness
 from dask_bacc.results.joining import Cut, Joining
 from dask_bacc.results.solver import Solver
@@ -103,15 +104,18 @@ def fitted(
     cut: Cut,
 ) -> tuple[Smoothness | None, float]:
     """What the chunks that were tried tell of others, and seconds that a fit takes."""
-    solver = Solver(code, Kriging(), Joining("concat", (cut,)))
+    joining = Joining("concat", (cut,))
+    solver = Solver(code, Kriging(), joining)
     values = {i: one.result for i, one in tried.items() if one.result is not None}
     specs = {i: one.spec for i, one in tried.items()}
     begin = time.perf_counter()
     solved = solver.solve(specs, sketches, thorough=True)
     fit = time.perf_counter() - begin
+    shares: Mapping[int, float] = {}
     if len(values) == len(tried):
         solved = solver.solve(specs, sketches, values=values, thorough=True)
-    return Smoothness.of(code, solved), fit
+        shares = shares_of_bars(code, values, sketches, joining)
+    return Smoothness.of(code, solved, shares), fit
 
 
 def _spread(chunks: np.ndarray[Any, Any], count: int) -> list[int]:

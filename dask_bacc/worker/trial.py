@@ -47,5 +47,5 @@ def try_chunk(
     begin = time.perf_counter()
     value = func(*own, *args, **kwargs)
     seconds = time.perf_counter() - begin
-    result = flat_result(value)
+    result = flat_result(value, finite=False)
     return Tried(seconds, result.spec(), result if result.nbytes <= limit else None)

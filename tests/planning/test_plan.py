@@ -72,6 +72,22 @@ def test_copies_are_planned_where_nothing_tells_of_a_block(client):
     assert planned.best.error == 0
 
 
+@pytest.mark.parametrize("everywhere", [True, False])
+def test_functions_that_give_nan_are_planned_for(client, everywhere):
+    first = X[0, 0]
+
+    def gaps(block):
+        found = smooth(block)
+        found[0, 0] = np.nan if everywhere or block[0, 0] == first else 0.0
+        return found
+
+    planned = dask_bacc.plan(X, gaps, k=8, workers=12, times=HEAVY, client=client)
+    # What is lost where every result has a gap cannot be decoded.
+    assert (planned.best.choice.name == "copies") == everywhere
+    answer = planned.map().result(timeout=60)
+    assert np.isnan(answer).sum() == (8 if everywhere else 1)
+
+
 def test_plain_dask_is_planned_where_all_tasks_are_alike(client):
     planned = dask_bacc.plan(X, smooth, k=8, workers=8, times=[1.0], client=client)
     assert planned.best.choice.name == "plain Dask"
@@ -119,7 +135,7 @@ def test_the_error_is_what_estimates_will_be(client, func):
         results = {i: func(chunks[i]) for i in kept}
         decoded = dask_bacc.coding.decode(code, results, gram=gram)
         size = np.sqrt(np.mean(np.square(list(results.values()))))
-        ratios.append(foreseen(kept) / (np.sqrt(np.mean(decoded.error**2)) / size))
+        ratios.append(foreseen(kept).bar / (np.sqrt(np.mean(decoded.error**2)) / size))
     assert 0.4 < np.median(ratios) < 2.5
 
 
@@ -158,7 +174,7 @@ def test_bad_input(client, options, error, message):
 
 
 def made(name, error=0.0, p50=1.0, p99=2.0, work=1.0):
-    return Forecast(Choice(name, "uncoded", 8), error, p50, p99, work)
+    return Forecast(Choice(name, "uncoded", 8), error, error, p50, p99, work)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +199,7 @@ def test_those_that_may_be_best_are_simulated_with_care():
     def foresee(choice, rounds):
         asked.append((choice.name, rounds))
         p50 = 9.0 if choice.name.endswith("backup") else 1.0
-        return Forecast(choice, 0.0, p50, 2.0, 1.0)
+        return Forecast(choice, 0.0, 0.0, p50, 2.0, 1.0)
 
     found = foresee_all(choices(4), foresee, 1e-3)
     assert [f.choice for f in found] == choices(4)

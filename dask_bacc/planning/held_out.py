@@ -1,0 +1,110 @@
+"""By how much bars are too wide: answers for blocks that were tried, without their results."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+
+from dask_bacc.coding import Code, DecodingMatrix
+from dask_bacc.coding._typing import AnyArray
+from dask_bacc.coding.arrays import is_foreign
+from dask_bacc.coding.decoders import Kriging
+from dask_bacc.coding.kriging.fitted import FEWEST
+from dask_bacc.coding.linear import combine_rows, inexact_dtype
+from dask_bacc.results.combine import place_of_rows
+from dask_bacc.results.joining import Joining
+from dask_bacc.results.result import FlatResult
+from dask_bacc.results.solver import Solver
+
+#: Most blocks that are left out at a time, and sets of them of each size.
+MOST, SETS = 3, 6
+#: Seconds after which no further ones are looked at.
+ENOUGH = 2.0
+#: What errors may be over their bars, at the least: a few blocks say no more.
+LEAST = 0.1
+
+
+def shares_of_bars(
+    code: Code,
+    results: Mapping[int, FlatResult],
+    sketches: Mapping[int, Sequence[AnyArray]],
+    joining: Joining,
+) -> dict[int, float]:
+    """RMS errors over their estimates, by the number of results that they were made of.
+
+    Blocks whose results are known are left out, up to three at a time, and answered from the
+    other results as a run would. Numbers of results of which nothing was seen are not there.
+
+    Parameters
+    ----------
+    code : Code
+    results : mapping of int to FlatResult
+        Of chunks, own results and mixtures.
+    sketches : mapping of int to sequence of ndarrays
+        Of the blocks.
+    joining : Joining
+        How answers are put together.
+    """
+    if not all(
+        result.finite and not any(map(is_foreign, result.leaves)) for result in results.values()
+    ):
+        return {}
+    end = time.monotonic() + ENOUGH
+    sums: dict[int, tuple[float, float]] = {}
+    for left_out in _sets([i for i in results if code.own_blocks[i] >= 0]):
+        kept = {i: result for i, result in results.items() if i not in left_out}
+        if len(kept) < FEWEST or time.monotonic() > end:
+            break
+        solver = Solver(code, Kriging(), joining)
+        specs = {i: result.spec() for i, result in kept.items()}
+        solved = solver.solve(specs, sketches, values=kept, thorough=True)
+        off, bar = sums.get(len(kept), (0.0, 0.0))
+        found = [kept[i] for i in solved.chunks]
+        for number, (matrix, unit) in enumerate(zip(solved.matrices, solved.units, strict=True)):
+            for chunk in left_out:
+                block = int(code.own_blocks[chunk])
+                off += _square_off(number, matrix, block, found, results[chunk], joining)
+                bar += float(matrix.error[block] / unit) ** 2
+        sums[len(kept)] = off, bar
+    return {
+        count: max(math.sqrt(off / bar), LEAST)
+        for count, (off, bar) in sums.items()
+        if 0 < bar < math.inf
+    }
+
+
+def _sets(blocks: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """Some sets of each size, by turns."""
+    sizes = range(1, min(MOST, len(blocks)) + 1)
+    by_size = [list(combinations(blocks, size)) for size in sizes]
+    for turn in range(SETS):
+        for sets in by_size:
+            if turn < len(sets):
+                yield sets[turn * len(sets) // min(SETS, len(sets))]
+
+
+def _square_off(
+    number: int,
+    matrix: DecodingMatrix,
+    block: int,
+    found: Sequence[FlatResult],
+    own: FlatResult,
+    joining: Joining,
+) -> float:
+    """Mean square of what an answer is off, over that of the results, mean over members."""
+    arrays = [np.asarray(result.leaves[number]) for result in found]
+    answer = np.empty(arrays[0].shape, inexact_dtype(np.result_type(*arrays)))
+    combine_rows(matrix.weights[[block]], arrays, [answer])
+    for part in matrix.rows:
+        alone = part.without(part.blocks[part.blocks != block])
+        if len(alone.blocks):
+            place = place_of_rows(own.layout.leaves[number], part, joining)
+            alone.fill([answer], arrays, place)
+    over = tuple(range(1, answer.ndim))
+    off = np.mean(np.abs(answer - np.asarray(own.leaves[number])) ** 2, axis=over)
+    size = np.mean([np.mean(np.abs(array) ** 2, axis=over) for array in arrays], axis=0)
+    return float(np.mean(off / np.where(size > 0, size, 1.0)))
