@@ -50,8 +50,9 @@ class Plan:
     Attributes
     ----------
     forecasts : tuple of Forecast
-        One for every choice, with its expected error, the median and 99th percentile of seconds
-        to the answer, and its work over that of every block run once.
+        One for every choice, with the error that is likely and the one that runs will estimate
+        (``bar``), the median and 99th percentile of seconds to the answer, and its work over that
+        of every block run once.
     best : Forecast
         The one that is recommended.
     rtol : float
@@ -214,13 +215,7 @@ def plan(
     patience = configured(Patience, "bacc.backup")
     draw = drawn_from(times, known.seconds, _of_late(client, patience) if times is None else [])
     threads = sum(client.nthreads().values()) if workers is None else workers
-    costs = Costs(
-        workers=threads,
-        rtol=rtol,
-        overhead=known.overhead,
-        fit=known.fit,
-        patience=patience,
-    )
+    costs = Costs(threads, rtol, known.overhead, known.fit, patience)
 
     @cache
     def coded_by(name: str, n: int) -> tuple[Code, Foresight | None]:
