@@ -40,6 +40,9 @@ def main() -> None:
     parser.add_argument("--check", action="store_true", help="hold gradients against all rows'")
     parser.add_argument("--cost", action="store_true", help="what a round adds, and no more")
     parser.add_argument("--resume", action="store_true", help="a lost worker, then a lost client")
+    parser.add_argument(
+        "--quiet", action="store_true", help="workers do not watch themselves, as Dask's do"
+    )
     parser.add_argument("--figure", help="file for a picture of scores over time")
     args = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -91,12 +94,12 @@ def draw(curves: dict[str, list[Curve]], path: str) -> None:
 def run(policy: str, law: str, blocks: str, seed: int, args: argparse.Namespace) -> Curve:
     """Train once, and say what came of it."""
     if policy == PLAIN:
-        with cluster(law) as client:
+        with cluster(law, quiet=args.quiet) as client:
             curve, seconds_of_rounds = plainly(law, blocks, seed, args, client)
         tell(policy, curve, aim_of(args), seconds_of_rounds)
         print()
         return curve
-    with cluster(law) as client:
+    with cluster(law, quiet=args.quiet) as client:
         found, curve, checked = trained(policy, law, blocks, seed, args, client)
         if law != "hung":
             settle(client)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
 
 from dask_bacc.coding import Code, DecodingMatrix
-from dask_bacc.coding._typing import AnyArray
+from dask_bacc.coding._typing import AnyArray, FloatArray
 from dask_bacc.coding.arrays import is_foreign
 from dask_bacc.coding.decoders import Kriging
 from dask_bacc.coding.kriging.fitted import FEWEST
@@ -54,25 +55,26 @@ def shares_of_bars(
     ):
         return {}
     end = time.monotonic() + ENOUGH
-    sums: dict[int, tuple[float, float]] = {}
+    specs = {i: result.spec() for i, result in results.items()}
+    squares: defaultdict[int, FloatArray] = defaultdict(lambda: np.zeros(2))
     for left_out in _sets([i for i in results if code.own_blocks[i] >= 0]):
         kept = {i: result for i, result in results.items() if i not in left_out}
-        if len(kept) < FEWEST or time.monotonic() > end:
+        if time.monotonic() > end:
             break
+        if len(kept) < FEWEST:
+            continue
         solver = Solver(code, Kriging(), joining)
-        specs = {i: result.spec() for i, result in kept.items()}
-        solved = solver.solve(specs, sketches, values=kept, thorough=True)
-        off, bar = sums.get(len(kept), (0.0, 0.0))
-        found = [kept[i] for i in solved.chunks]
+        known = {i: specs[i] for i in kept}
+        solved = solver.solve(known, sketches, values=kept, thorough=True)
+        used = [kept[i] for i in solved.chunks]
         for number, (matrix, unit) in enumerate(zip(solved.matrices, solved.units, strict=True)):
             for chunk in left_out:
                 block = int(code.own_blocks[chunk])
-                off += _square_off(number, matrix, block, found, results[chunk], joining)
-                bar += float(matrix.error[block] / unit) ** 2
-        sums[len(kept)] = off, bar
+                off = _square_off(number, matrix, block, used, results[chunk], joining)
+                squares[len(kept)] += off, (matrix.error[block] / unit) ** 2
     return {
         count: max(math.sqrt(off / bar), LEAST)
-        for count, (off, bar) in sums.items()
+        for count, (off, bar) in squares.items()
         if 0 < bar < math.inf
     }
 
@@ -91,12 +93,12 @@ def _square_off(
     number: int,
     matrix: DecodingMatrix,
     block: int,
-    found: Sequence[FlatResult],
+    used: Sequence[FlatResult],
     own: FlatResult,
     joining: Joining,
 ) -> float:
     """Mean square of what an answer is off, over that of the results, mean over members."""
-    arrays = [np.asarray(result.leaves[number]) for result in found]
+    arrays = [np.asarray(result.leaves[number]) for result in used]
     answer = np.empty(arrays[0].shape, inexact_dtype(np.result_type(*arrays)))
     combine_rows(matrix.weights[[block]], arrays, [answer])
     for part in matrix.rows:
