@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -74,13 +75,16 @@ class CodedRounds:
         self._said = {"combine": combine} | {
             name: options.get(name, default) for name, default in CHOICES.items()
         }
-        decoder = checked(self._said).decoder
+        chosen = checked(self._said)
+        decoder = chosen.decoder
         if not (decoder.uses_gram and decoder.estimates_error):
             raise ValueError(
                 f"rounds remember by kriging, and decoder={decoder.name!r} is another; use "
                 "decoder='kriging', or map"
             )
         self._start, self._code, self._func = start, code, func
+        # Without an estimate nobody knows whether few results are enough.
+        self._may_be_few = options.get("enough") is None and math.isfinite(chosen.rtol)
         self._wishes = {name: options.get(name) for name in WISHES}
         self._client = options.get("client")
         self.memory = RoundsMemory(keep) if memory is None else memory
@@ -98,7 +102,7 @@ class CodedRounds:
         CodedRun
         """
         said = dict(self._said)
-        if said["enough"] is None and self.memory.has(range(self._code.n)):
+        if self._may_be_few and self.memory.has(range(self._code.n)):
             said["enough"] = few_of(self._code.k)
         call = Call(self._func, args, kwargs)
         return self._start(call, said, self._wishes, self._client, self.memory)

@@ -39,6 +39,8 @@ class Advice:
     late: float
     #: seconds that a training takes which ignores who is late, over those of exact rounds
     ignoring: float
+    #: whether all chunks of a round may run at the same time
+    at_once: bool
 
     def __str__(self) -> str:
         blocks = "unlike" if self.unlike > UNLIKE else "mixed"
@@ -46,7 +48,11 @@ class Advice:
         return (
             f"{self.policy}: blocks are {blocks} ({self.unlike:.1f}), "
             f"late chunks are {who} ({self.persistent:.1f}), {self.late:.1f} in a round; "
-            f"to ignore them takes {self.ignoring:.2f} times as long"
+            + (
+                f"to ignore them takes {self.ignoring:.2f} times as long"
+                if self.at_once
+                else "there are fewer threads than chunks, and the last ones wait for the first"
+            )
         )
 
 
@@ -161,7 +167,7 @@ def time_ignoring(seconds: Sequence[float], saved: Sequence[float]) -> float:
     return MORE_ROUNDS * (1 - sum(saved[COLD:]) / max(sum(seconds[COLD:]), 1e-9))
 
 
-def to_begin_with(unlike: float, rounds: int) -> str:
+def to_begin_with(unlike: float, rounds: int, *, at_once: bool) -> str:
     """The policy after so many rounds, as long as it is not known how stragglers are.
 
     Where blocks are mixed, those that are late are ignored as long as nothing can be learnt from
@@ -170,29 +176,38 @@ def to_begin_with(unlike: float, rounds: int) -> str:
 
     Examples
     --------
-    >>> to_begin_with(1.0, 0), to_begin_with(1.0, 4), to_begin_with(40.0, 0)
-    ('ignore', 'backup', 'rounds')
+    >>> [to_begin_with(1.0, rounds, at_once=True) for rounds in (0, 4)]
+    ['ignore', 'backup']
+    >>> to_begin_with(40.0, 0, at_once=True), to_begin_with(1.0, 0, at_once=False)
+    ('rounds', 'backup')
     """
     if unlike > UNLIKE:
         return "rounds"
-    return "ignore" if rounds < COLD else "backup"
+    return "ignore" if rounds < COLD and at_once else "backup"
 
 
-def recommend(unlike: float, persistent: float, late: float, ignoring: float) -> Advice:
+def recommend(
+    unlike: float, persistent: float, late: float, ignoring: float, *, at_once: bool
+) -> Advice:
     """The policy for blocks that are so unlike, and stragglers so persistent.
 
     Where blocks are mixed and stragglers take turns, what is missing is a random sample, and
     leaving it out costs nothing but a little noise: copies, which keep rounds exact, are for
-    trainings that take no longer by them. Else coded rounds keep what others lose.
+    trainings that take no longer by them. Chunks that wait for a thread are no random sample: the
+    last ones of every minibatch would never count. Else coded rounds keep what others lose.
 
     Examples
     --------
-    >>> recommend(1.0, 1.0, 3.0, 0.7).policy, recommend(40.0, 1.0, 3.0, 0.7).policy
-    ('ignore', 'rounds')
-    >>> recommend(1.0, 1.0, 0.3, 1.1).policy
+    >>> recommend(1.0, 1.0, 3.0, 0.7, at_once=True).policy
+    'ignore'
+    >>> recommend(40.0, 1.0, 3.0, 0.7, at_once=True).policy
+    'rounds'
+    >>> recommend(1.0, 1.0, 0.3, 1.1, at_once=True).policy
+    'backup'
+    >>> recommend(1.0, 1.0, 3.0, 0.7, at_once=False).policy
     'backup'
     """
     policy = "rounds"
     if unlike <= UNLIKE and persistent <= PERSISTENT:
-        policy = "ignore" if ignoring < 1 else "backup"
-    return Advice(policy, unlike, persistent, late, ignoring)
+        policy = "ignore" if ignoring < 1 and at_once else "backup"
+    return Advice(policy, unlike, persistent, late, ignoring, at_once)

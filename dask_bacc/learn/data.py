@@ -6,7 +6,7 @@ from typing import Any
 
 import dask.array as da
 import numpy as np
-from distributed import Client
+from distributed import Client, futures_of
 
 from dask_bacc.api import encode
 from dask_bacc.array import CodedArray
@@ -16,6 +16,7 @@ from dask_bacc.learn.assigned import Assigned, Assignment
 from dask_bacc.learn.policies import LOAD, Policy
 from dask_bacc.runtime.client import on_loop, resolve_client
 from dask_bacc.runtime.monitors import monitor_of
+from dask_bacc.runtime.restrict import persist_on
 
 #: Of the beta distribution of shares, where rows are mixed.
 MIXUP = 0.2
@@ -73,7 +74,9 @@ class Batches:
         """The chunks of a minibatch, on workers."""
         mixed = "mixup" if policy.mixup else policy.code
         key = (policy.name if policy.assignment is not None else mixed, n, batch)
-        if key not in self._coded:
+        # Those of a cluster that was restarted, or of a client that is closed, are gone.
+        known = self._coded.get(key)
+        if known is None or any(future.cancelled() for future in futures_of(known)):
             arrays = (self._slice(self._x, batch), self._slice(self._y, batch))
             coded: Any
             if policy.assignment is not None:
@@ -90,9 +93,12 @@ class Batches:
             on_loop(there, monitor.refresh(there)).result()
             workers = monitor.available()
             with large_graphs():
-                self._coded[key] = there.persist(coded, workers=workers or None)
-        found: CodedArray[Any] = self._coded[key]
-        return found
+                if workers:
+                    known = on_loop(there, persist_on(there, coded, workers)).result()
+                else:
+                    known = there.persist(coded)
+            self._coded[key] = known
+        return known
 
     def forget(self) -> None:
         """Chunks are made anew: what somebody waits for may be on a worker that hangs."""
@@ -128,7 +134,8 @@ class Batches:
 
     def targets(self) -> tuple[AnyArray, AnyArray]:
         """``(k, c)`` sums of what is wanted of the rows of each block, and of its squares."""
-        used = self._y[: self.k * self.batches * self.rows]
+        # Squares of small integers and of large offsets are not to be had in their own dtype.
+        used = self._y[: self.k * self.batches * self.rows].astype(np.float64)
         blocks = used.reshape(self.k, self.batches * self.rows, -1)
         sums, squares = blocks.sum(axis=1), (blocks * blocks).sum(axis=1)
         if isinstance(used, da.Array):

@@ -155,6 +155,9 @@ def draws(module: nn.Module) -> bool:
 
 def row_losses(criterion: nn.Module, predicted: Any, wanted: Any) -> Any:
     """One loss for each row."""
+    if wanted.shape != predicted.shape and wanted.numel() == predicted.numel():
+        # One number a row, with an axis of its own or without: PyTorch would take every pair.
+        wanted = wanted.reshape(predicted.shape)
     losses = criterion(predicted, wanted)
     return losses if losses.ndim <= 1 else losses.flatten(1).mean(dim=1)
 

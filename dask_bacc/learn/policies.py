@@ -22,10 +22,10 @@ def waited_for(k: int) -> int:
 
     Examples
     --------
-    >>> waited_for(12), waited_for(2)
-    (8, 1)
+    >>> waited_for(12), waited_for(2), waited_for(1)
+    (8, 1, 1)
     """
-    return k - max(1, round(IGNORED * k))
+    return max(1, k - max(1, round(IGNORED * k)))
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,12 @@ class Policy:
     def decoder_ignores(self) -> bool:
         """Whether what is missing is left out."""
         return isinstance(self.decoder, OfSum) and self.decoder.in_the_mean
+
+    @property
+    def leaves_out(self) -> bool:
+        """Whether rows of what is late count for nothing."""
+        exact = self.waits or self.redundant or self.estimates
+        return not exact and (self.assignment is None or self.decoder_ignores)
 
     def options(self, k: int, gradient_rtol: float, chances: tuple[float, ...]) -> dict[str, Any]:
         """Options of a round.

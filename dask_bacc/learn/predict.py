@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from dask_bacc.coding._typing import AnyArray
-from dask_bacc.learn.data import plain
+from dask_bacc.learn.data import one_hot, plain
 
 #: Rows that are predicted at once.
 ROWS = 4096
@@ -50,6 +50,35 @@ def outputs_of(module: nn.Module, x: Any) -> Any:
     )
 
 
+def classes_wanted(module: nn.Module, x: Any, y: Any) -> Any:
+    """Classes of rows as rows of chances, as many as the module gives.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+    x : (r, ...) array
+    y : (r,) array
+
+    Raises
+    ------
+    TypeError
+        If classes are no integers.
+    ValueError
+        If the module has no output for one.
+    """
+    if y.dtype.kind not in "iu":
+        raise TypeError(f"classes must be integers, got {y.dtype}")
+    count = outputs_of(module, plain(x)[:1]).shape[1]
+    ends = [y.min(), y.max()]
+    least, largest = map(int, da.compute(*ends) if isinstance(y, da.Array) else ends)
+    if least < 0 or largest >= count:
+        raise ValueError(
+            f"classes must be 0 to {count - 1}, for the module gives {count} numbers a row; got "
+            f"{least} to {largest}"
+        )
+    return one_hot(y, count)
+
+
 def chances_of(outputs: Any) -> Any:
     """Chances of classes, from the scores that a module gives.
 
@@ -73,5 +102,5 @@ def score_of(predicted: Any, wanted: Any, *, classes: bool) -> float:
     if classes:
         wanted = wanted if wanted.ndim == 1 else wanted.argmax(axis=1)
         return float((predicted == wanted).mean())
-    off = ((predicted - wanted) ** 2).sum()
+    off = ((predicted.reshape(wanted.shape) - wanted) ** 2).sum()
     return float(1 - off / ((wanted - wanted.mean(axis=0)) ** 2).sum())

@@ -21,6 +21,7 @@ from dask_bacc.records.events import Stop
 from dask_bacc.records.report import RunReport
 from dask_bacc.results.memory import RoundsMemory
 from dask_bacc.run import CodedRun
+from dask_bacc.runtime.client import resolve_client
 
 #: Rounds that have no limit, and times the usual seconds of a round, and seconds at least, that
 #: later ones have: who waits longer waits for a worker that hangs.
@@ -57,7 +58,7 @@ class Gradients:
         self._known = {k: cut(k)}
         self.batches = self._known[k].batches
         self._deadline = deadline
-        self._client = client
+        self.client = client
         #: what rounds have left, by minibatch
         self._memories: dict[int, RoundsMemory] = {}
         #: that the last rounds took
@@ -68,6 +69,12 @@ class Gradients:
         """How unlike the blocks are, as `unlikeness` has it."""
         data = self._known[self._k]
         return unlikeness(*data.targets(), data.rows * self.batches)
+
+    @property
+    def at_once(self) -> bool:
+        """Whether the cluster has a thread for every chunk of a round."""
+        threads: dict[str, int] = resolve_client(self.client).nthreads()
+        return sum(threads.values()) >= self._n
 
     def data(self, policy: Policy) -> Batches:
         """The minibatches as a policy has them."""
@@ -107,7 +114,7 @@ class Gradients:
             If too little returned, and not only for a limit that nobody asked for.
         """
         data, patience = self.data(policy), self._patience(policy)
-        options = policy.options(data.k, rtol, chances) | {"client": self._client}
+        options = policy.options(data.k, rtol, chances) | {"client": self.client}
         arguments = (weights, model, str(turn))
         try:
             total, report = self._mapped(batch, policy, arguments, deadline=patience, **options)
@@ -127,7 +134,7 @@ class Gradients:
     ) -> tuple[AnyArray, RunReport]:
         """The sum of what the chunks of a minibatch give."""
         data = self.data(policy)
-        coded = data.coded(batch, policy, self._n, self._client)
+        coded = data.coded(batch, policy, self._n, self.client)
         run: CodedRun[Any]
         if policy.remembers:
             memory = self._memories.get(batch)
@@ -138,7 +145,7 @@ class Gradients:
             func = summed_gradient if policy.assignment is None else weighed_gradient
             run = coded.map(func, *arguments, combine="sum", kwargs={}, **options)
         # The next minibatch is on workers when its round begins, and each chunk can have its own.
-        data.coded((batch + 1) % self.batches, policy, self._n, self._client)
+        data.coded((batch + 1) % self.batches, policy, self._n, self.client)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", GOES_ON)
             return run.result(), run.report

@@ -16,10 +16,10 @@ from sklearn.base import BaseEstimator
 from torch import nn
 
 from dask_bacc.learn.advice import Advice
-from dask_bacc.learn.data import Batches, one_hot, plain
-from dask_bacc.learn.model import check_module
+from dask_bacc.learn.data import Batches, plain
+from dask_bacc.learn.model import Model, check_module
 from dask_bacc.learn.policies import POLICIES
-from dask_bacc.learn.predict import chances_of, outputs_of, score_of
+from dask_bacc.learn.predict import chances_of, classes_wanted, outputs_of, score_of
 from dask_bacc.learn.rounds import Gradients
 from dask_bacc.learn.training import ADVISED, Training
 
@@ -162,7 +162,8 @@ class CodedTrainer(BaseEstimator):  # type: ignore[misc]
         if not hasattr(self, "training_"):
             self._begin()
         # Who goes on with the same data has it on the workers, with what rounds remember.
-        if self._known is None or self._known[0] is not x or self._known[1] is not y:
+        same = self._known is not None and self._known[0] is x and self._known[1] is y
+        if self._known is None or not same or self._known[2].client is not self.client:
             self._known = x, y, self._encoded(x, y)
         for _ in range(epochs):
             begin = time.perf_counter()
@@ -175,7 +176,7 @@ class CodedTrainer(BaseEstimator):  # type: ignore[misc]
         order = None
         if self.shuffle and not isinstance(plain(x), da.Array):
             order = np.random.default_rng(self.seed).permutation(len(plain(x)))
-        wanted, n = self._wanted(plain(y)), self.n or math.ceil(1.5 * self.k)
+        wanted, n = self._wanted(x, plain(y)), self.n or math.ceil(1.5 * self.k)
 
         def cut(count: int) -> Batches:
             return Batches(x, wanted, count, self.batches, order, self.seed)
@@ -221,7 +222,10 @@ class CodedTrainer(BaseEstimator):  # type: ignore[misc]
     def load(self, path: str | Path) -> Self:
         """Go on from what `save` has written, with `partial_fit`; it unpickles the file."""
         self._begin()
-        self.training_.restore(torch.load(path, weights_only=False))
+        training = self.training_
+        training.restore(torch.load(path, weights_only=False))
+        # Workers get the buffers and the frozen parameters of the file, too.
+        training.model = Model.of(training.module, self._criterion, self.seed)
         return self
 
     @property
@@ -253,15 +257,11 @@ class CodedTrainer(BaseEstimator):  # type: ignore[misc]
         )
         self._writer = self._known = None
 
-    def _wanted(self, y: Any) -> Any:
+    def _wanted(self, x: Any, y: Any) -> Any:
         """Rows of chances, where classes are given."""
         if not self._classifies or y.ndim > 1:
             return y
-        if y.dtype.kind not in "iu":
-            raise TypeError(f"classes must be integers, got {y.dtype}")
-        largest = int(y.max().compute() if isinstance(y, da.Array) else y.max())
-        widths = [m.out_features for m in self.module.modules() if isinstance(m, nn.Linear)]
-        return one_hot(y, max(largest + 1, *widths[-1:], 1))
+        return classes_wanted(self.module, x, y)
 
     def _tell(self, seconds: float) -> None:
         """Say how the epoch went."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,6 +35,11 @@ from dask_bacc.records.report import RunReport
 
 #: Policy that is chosen from how the first rounds went.
 ADVISED = "advised"
+#: What is said where policies leave out what has to wait.
+LAST_ONES = (
+    "policy={!r} leaves out blocks that are late, and where there are fewer threads than chunks "
+    "these are always the same rows; make n smaller, or use policy='backup'"
+)
 #: Share of a gradient's own sampling noise that its error may be, and the most that it may be.
 OF_NOISE, MOST = 0.5, 0.5
 #: How much of what is known of that noise the next minibatch leaves.
@@ -84,6 +90,8 @@ class Training:
 
     def epoch(self, gradients: Gradients, on_round: Callable[[int], Any] | None = None) -> None:
         """One step for each minibatch, each followed by a call with the number of rounds."""
+        if self.asked != ADVISED and POLICIES[self.asked].leaves_out and not gradients.at_once:
+            warnings.warn(LAST_ONES.format(self.asked), RuntimeWarning, stacklevel=3)
         for batch in range(gradients.batches):
             self._advise(gradients)
             self._step(gradients, batch)
@@ -110,18 +118,27 @@ class Training:
             self.schedule.load_state_dict(state["schedule"])
         for name, value in state["rest"].items():
             setattr(self, name, value)
+        # What was asked for now counts, and not what was when the file was written.
+        if self.asked != ADVISED:
+            self.policy = self.asked
 
     def _advise(self, gradients: Gradients) -> None:
         """Choose the policy by the blocks, and anew once it is known how the first rounds went."""
         if self.asked != ADVISED or self.advice is not None:
             return
         if (rounds := len(self.ledger)) < TRIED:
-            self.policy = to_begin_with(gradients.unlike, rounds)
+            self.policy = to_begin_with(gradients.unlike, rounds, at_once=gradients.at_once)
         else:
             late, numbers = self.ledger.late[COLD:], self.ledger.numbers
             ignoring = time_ignoring(numbers["seconds"], numbers["saved"])
             persistent = persistence(late)
-            self.advice = recommend(gradients.unlike, persistent, late_in_a_round(late), ignoring)
+            self.advice = recommend(
+                gradients.unlike,
+                persistent,
+                late_in_a_round(late),
+                ignoring,
+                at_once=gradients.at_once,
+            )
             self.policy = self.advice.policy
 
     def _step(self, gradients: Gradients, batch: int) -> None:

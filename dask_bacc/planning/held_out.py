@@ -15,7 +15,8 @@ from dask_bacc.coding._typing import AnyArray, FloatArray
 from dask_bacc.coding.arrays import is_foreign
 from dask_bacc.coding.decoders import Kriging
 from dask_bacc.coding.kriging.fitted import FEWEST
-from dask_bacc.coding.linear import combine_rows, inexact_dtype
+from dask_bacc.coding.linear import combine_rows
+from dask_bacc.coding.rows import as_rows
 from dask_bacc.results.combine import place_of_rows
 from dask_bacc.results.joining import Joining
 from dask_bacc.results.result import FlatResult
@@ -50,9 +51,7 @@ def shares_of_bars(
     joining : Joining
         How answers are put together.
     """
-    if not all(
-        result.finite and not any(map(is_foreign, result.leaves)) for result in results.values()
-    ):
+    if any(is_foreign(leaf) for result in results.values() for leaf in result.leaves):
         return {}
     end = time.monotonic() + ENOUGH
     specs = {i: result.spec() for i, result in results.items()}
@@ -98,15 +97,19 @@ def _square_off(
     joining: Joining,
 ) -> float:
     """Mean square of what an answer is off, over that of the results, mean over members."""
-    arrays = [np.asarray(result.leaves[number]) for result in used]
-    answer = np.empty(arrays[0].shape, inexact_dtype(np.result_type(*arrays)))
+    known = [*used, own]
+    wide = np.result_type(np.float64, *(result.leaves[number] for result in known))
+    *arrays, truth = (np.asarray(result.leaves[number], wide) for result in known)
+    answer = np.empty(truth.shape, wide)
     combine_rows(matrix.weights[[block]], arrays, [answer])
     for part in matrix.rows:
         alone = part.without(part.blocks[part.blocks != block])
         if len(alone.blocks):
             place = place_of_rows(own.layout.leaves[number], part, joining)
             alone.fill([answer], arrays, place)
-    over = tuple(range(1, answer.ndim))
-    off = np.mean(np.abs(answer - np.asarray(own.leaves[number])) ** 2, axis=over)
-    size = np.mean([np.mean(np.abs(array) ** 2, axis=over) for array in arrays], axis=0)
+    members = [as_rows(array, 0) for array in (*arrays, truth)]
+    largest = np.max([np.abs(rows).max(axis=1) for rows in members], axis=0)
+    unit = np.where(largest > 0, largest, 1.0)[:, None]
+    size = np.mean([((rows / unit) ** 2).mean(axis=1) for rows in members], axis=0)
+    off = ((as_rows(answer - truth, 0) / unit) ** 2).mean(axis=1)
     return float(np.mean(off / np.where(size > 0, size, 1.0)))

@@ -291,5 +291,5 @@ def best_of(forecasts: Sequence[Forecast], rtol: float) -> Forecast:
     soonest = min(map(_time, good))
     near = [f for f in good if _time(f) <= (1 + WORTH) * soonest]
     cheapest = min(f.work for f in near)
-    # Those that are simpler come first.
-    return next(f for f in near if f.work <= (1 + WORTH) * cheapest)
+    # Those that are simpler come first. Work is NaN of tasks that may never end.
+    return next(f for f in near if not f.work > (1 + WORTH) * cheapest)

@@ -16,6 +16,7 @@ from dask_bacc.array import CodedArray
 from dask_bacc.coding import Code
 from dask_bacc.coding._typing import AnyArray, FloatArray
 from dask_bacc.coding.decoders import Kriging
+from dask_bacc.coding.kriging.fitted import FEWEST
 from dask_bacc.coding.kriging.sketch import locate
 from dask_bacc.planning.held_out import shares_of_bars
 from dask_bacc.planning.smoothness import Smoothness
@@ -104,15 +105,20 @@ def fitted(
     cut: Cut,
 ) -> tuple[Smoothness | None, float]:
     """What the chunks that were tried tell of others, and seconds that a fit takes."""
+    finite = {i: one for i, one in tried.items() if one.spec.finite}
+    mixed = [i for i in tried if code.own_blocks[i] < 0]
+    # Runs refuse mixtures that are NaN, and a block's NaN tells nothing of others.
+    if len(finite) < FEWEST or not finite.keys() >= set(mixed):
+        return None, 0.0
     joining = Joining("concat", (cut,))
     solver = Solver(code, Kriging(), joining)
-    values = {i: one.result for i, one in tried.items() if one.result is not None}
-    specs = {i: one.spec for i, one in tried.items()}
+    values = {i: one.result for i, one in finite.items() if one.result is not None}
+    specs = {i: one.spec for i, one in finite.items()}
     begin = time.perf_counter()
     solved = solver.solve(specs, sketches, thorough=True)
     fit = time.perf_counter() - begin
     shares: Mapping[int, float] = {}
-    if len(values) == len(tried):
+    if len(values) == len(finite):
         solved = solver.solve(specs, sketches, values=values, thorough=True)
         shares = shares_of_bars(code, values, sketches, joining)
     return Smoothness.of(code, solved, shares), fit

@@ -140,8 +140,10 @@ class RoundsMemory:
         """Keep what a round has brought, and let go of what is older than the last few."""
         with self._lock:
             for new in come:
-                before = [p for p in self._past.get(new.chunk, ()) if p.spec.matches(new.spec)]
-                kept = sorted([*before, new], key=_turn)
+                before = self._past.get(new.chunk, ())
+                # A round whose results were fetched after it was decided comes twice.
+                kept = [p for p in before if p.turn != new.turn and p.spec.matches(new.spec)]
+                kept = sorted([*kept, new], key=_turn)
                 self._past[new.chunk] = tuple(kept[-self._keep :])
             self._parameters |= parameters
 

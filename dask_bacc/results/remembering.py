@@ -166,7 +166,13 @@ class Remembering:
         *,
         search: bool,
     ) -> SolvedLeaf:
-        """The leaf by results of all rounds, if its error is smaller so."""
+        """The leaf by results of all rounds, if its error is smaller so.
+
+        That results of all rounds are alike says no more of the next one than that those of one
+        are.
+        """
+        if leaf.matrix.alike > 0:
+            return leaf
         m, p = len(chunks), len(self.past)
         place = {chunk: p + row for row, chunk in enumerate(self._taken)}
         order = [*(place[chunk] for chunk in chunks), *range(p)]
@@ -244,7 +250,7 @@ class Remembering:
         rounds = np.array([len(turns)] * fresh + [number[p.turn] for p in self.past])
         arguments = [self._earlier.arguments.get(turn) for turn in number]
         shapes = {None if a is None else tuple(x.shape for x in a) for a in arguments}
-        known = [a for a in arguments if a is not None]
+        known = [a for a in arguments if a is not None and all(np.isfinite(x).all() for x in a)]
         if len(known) == len(arguments) and len(shapes) == 1:
             return rounds, steps_of_arguments(known)
         return rounds, steps_of_results(chunks, rounds, gram)

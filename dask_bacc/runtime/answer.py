@@ -179,12 +179,13 @@ class Answer:
 
     async def _fetch_here(self) -> Decided:
         run, decided = self.run, self.decided.result()
-        if run.decider.adds_up_there:
-            if (summed := await self._added_up(decided)) is not None:
-                await release(run, "cancel")
-                run.forget_results()
-                run.notify()
-                return summed
+        if run.decider.adds_up_there and (summed := await self._added_up(decided)) is not None:
+            await release(run, "cancel")
+            run.forget_results()
+            run.notify()
+            return summed
+        if run.decider.adds_up_there or any(p.result is None for p in decided.solved.earlier):
+            # What earlier rounds have left on workers does not come here.
             run.decider.forget_earlier()
         run.wanted_here = True
         return await fetch_and_decode(run)

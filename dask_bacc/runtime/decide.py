@@ -123,10 +123,12 @@ class Decider:
 
     @property
     def adds_up_there(self) -> bool:
-        """Whether results that workers hold are added up there, and only sums come here."""
+        """Whether results that workers hold are combined there, and only the answer comes here.
+
+        Labels are put on and gaps filled here, and by this round's results alone.
+        """
         encoded = self._encoded
-        plain = encoded.label is None and encoded.gaps is None
-        return self._earlier is not None and self.joining.reduces and plain
+        return self._earlier is not None and encoded.label is None and encoded.gaps is None
 
     def forget_earlier(self) -> None:
         """What earlier rounds have left cannot be had."""

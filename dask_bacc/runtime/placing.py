@@ -12,6 +12,9 @@ from dask_bacc.engine.whereabouts import holders_of
 from dask_bacc.graphs.map import RunGraph
 from dask_bacc.policy.placing import near, placed, placed_beside
 
+#: Blocks to a thread from which on it matters little where each of them runs.
+MANY = 8
+
 
 def places(
     client: Client,
@@ -42,7 +45,9 @@ def places(
     common = set[Key]().union(*data.values()).intersection(*data.values())
     own = {chunk: keys - common for chunk, keys in data.items()}
     blocks = [chunk for chunk in own if code.own_blocks[chunk] >= 0]
-    if not blocks or not all(own[block] for block in blocks):
+    if not 0 < len(blocks) <= MANY * sum(threads.values()):
+        return {}
+    if not all(own[block] for block in blocks):
         return {}
     by = holders_of(client, set[Key]().union(*own.values()))
     holders = {chunk: near([set(by.get(key, ())) for key in keys]) for chunk, keys in own.items()}

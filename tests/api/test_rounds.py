@@ -6,9 +6,10 @@ import pickle
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import dask_bacc
-from tests.shared import chunk_here
+from tests.shared import chunk_here, wait_until
 
 K, N, COLUMNS = 8, 12, 5
 DATA = np.random.default_rng(0).normal(size=(K * 6, COLUMNS))
@@ -212,3 +213,74 @@ def test_what_cannot_be_is_said_before_the_first_round(coded, options, error, sa
 def test_a_function_has_to_be_callable(coded):
     with pytest.raises(TypeError, match="func must be callable, got int"):
         coded.rounds(3)
+
+
+@pytest.mark.parametrize("labelled", [False, True])
+@pytest.mark.parametrize("combine", ["stack", "sum"])
+def test_rounds_whose_results_stay_on_workers_have_answers(client, configure, labelled, combine):
+    """Nobody has fetched what the first round left; a later one is decoded by it all the same."""
+    configure({"bacc.gather-limit": "10 B"})
+    data = xr.DataArray(DATA, dims=("row", "column")) if labelled else DATA
+    coded = dask_bacc.encode(data, k=K, n=N).persist()
+    rounds = coded.rounds(plain_gradient, rtol=np.inf, enough=K, combine=combine)
+    rounds(weights_in(0))
+    first = rounds(weights_in(1))
+    wait_until(first.done)
+    run = rounds(weights_in(2), LOST[2])
+    exact = truth(2) if combine == "stack" else truth(2).sum(axis=0)
+    assert off(np.asarray(run.result()), exact) < 3 * run.report.error
+
+
+def plain_gradient(block, weights, lost=""):
+    return gradient(np.asarray(block), weights, lost)
+
+
+@pytest.mark.parametrize("value", [0.0, 10.0])
+def test_results_that_are_alike_in_all_rounds_say_little(coded, value):
+    """The first event may be in a block that is late."""
+
+    def events(block, turn, lost=""):
+        if chunk_here() in map(int, lost.split()):
+            raise RuntimeError("lost")
+        return np.full(3, value)
+
+    rounds = coded.rounds(events, rtol=np.inf, enough=K, combine="stack", copies=False)
+    rounds(1.0).result()
+    run = rounds(2.0, LOST[1])
+    run.result()
+    alone = coded.map(events, 2.0, LOST[1], rtol=np.inf, enough=K, combine="stack", copies=False)
+    alone.result()
+    assert run.report.error > 0.01
+    assert run.report.error >= 0.9 * alone.report.error
+
+
+def test_rounds_in_groups_launch_few_chunks(client, configure):
+    """Of some groups nothing is launched at first."""
+    configure({"bacc.group-size": 4})
+    coded = dask_bacc.encode(DATA, k=K, n=N).persist()
+    rounds = coded.rounds(gradient, rtol=0.5, enough=3, launch="backup", copies=False)
+    for turn in range(3):
+        run = rounds(weights_in(turn))
+        error = off(run.result(), truth(turn).sum(axis=0))
+        assert error < max(3 * run.report.error, 1e-12)
+
+
+def of_best(block, weights, best, lost=""):
+    return gradient(block, weights, lost)
+
+
+@pytest.mark.parametrize("odd", [np.inf, np.nan])
+def test_arguments_may_begin_as_infinity(coded, odd):
+    rounds = coded.rounds(of_best, rtol=np.inf, enough=K)
+    rounds(weights_in(0), odd).result()
+    for turn in (1, 2):
+        run = rounds(weights_in(turn), 1.0 / turn, LOST[turn])
+        assert off(run.result(), truth(turn).sum(axis=0)) < 3 * run.report.error
+
+
+def test_without_an_estimate_rounds_wait_for_as_many_results_as_blocks(coded):
+    rounds = coded.rounds(gradient, rtol=np.inf)
+    for turn in range(4):
+        run = rounds(weights_in(turn))
+        run.result()
+    assert len(run.report.returned) >= K

