@@ -96,6 +96,8 @@ def _trained(
         optimizer_params={"momentum": 0.9},
         policy=policy,
         k=WORKERS,
+        # Without code, a block for each worker.
+        n=None if policy == "rounds" else WORKERS,
         shuffle=False,
         max_epochs=1,
         valid=test,
