@@ -166,19 +166,15 @@ class Remembering:
         *,
         search: bool,
     ) -> SolvedLeaf:
-        """The leaf by results of all rounds, if its error is smaller so.
-
-        That results of all rounds are alike says no more of the next one than that those of one
-        are.
-        """
-        if leaf.matrix.alike > 0:
-            return leaf
+        """The leaf by results of all rounds, if its error is smaller so."""
         m, p = len(chunks), len(self.past)
         place = {chunk: p + row for row, chunk in enumerate(self._taken)}
         order = [*(place[chunk] for chunk in chunks), *range(p)]
         gram = self._grams[number].matrix[np.ix_(order, order)]
         outputs = count_outputs(results[chunks[0]].sketches[number])
         unit = rms(gram[:m, :m], outputs)
+        # That results of all rounds are alike says no more than that those of one are.
+        alike = leaf.matrix.alike * (unit / leaf.unit)
         weights = np.zeros((self._code.k, m + p))
         error = leaf.matrix.error * (unit / leaf.unit)
         outlooks, variance = [], 0.0
@@ -192,8 +188,10 @@ class Remembering:
             weights[np.ix_(blocks, columns)] = found.weights
             # What blocks have returned themselves is as good as it was.
             kept = np.where(found.returned, error[blocks], 0.0)
-            error[blocks] = kept + np.sqrt(np.diag(found.covariance))
-            variance += found.variance(np.ones(len(blocks))) + float(kept.sum()) ** 2
+            least = np.where(found.returned, 0.0, alike)
+            error[blocks] = kept + np.maximum(np.sqrt(np.diag(found.covariance)), least)
+            off = found.variance(np.ones(len(blocks)))
+            variance += max(off, float(least.sum()) ** 2) + float(kept.sum()) ** 2
             outlooks.append(GroupOutlook(blocks, group.chunks, found.outlook))
         matrix = DecodingMatrix(
             weights,
@@ -201,6 +199,7 @@ class Remembering:
             kernels=(NAME,),
             noise=leaf.matrix.noise * (unit / leaf.unit),
             suspects=leaf.matrix.suspects,
+            alike=alike,
             outlooks=tuple(outlooks),
         )
         row = weights.sum(axis=0)

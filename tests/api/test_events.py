@@ -131,7 +131,8 @@ def test_the_log_has_a_line_for_every_event(client, gate, caplog):
     assert line.endswith("OSError: <i>no such file</i>")
 
 
-def test_a_chunk_whose_worker_is_killed_is_lost_and_starts_again(patient):
+@pytest.mark.usefixtures("patient", "no_copies")
+def test_a_chunk_whose_worker_is_killed_is_lost_and_starts_again():
     with local_cluster(2) as cluster, Client(cluster) as client, closed_gate(client) as gate:
         pids = client.run(os.getpid)
         run = dask_bacc.encode(X, k=8, n=8, code="uncoded").map(work, gate, held={3})
