@@ -220,7 +220,7 @@ class CodedArray(CodedChunks, Generic[A]):
             Of rounds before, ``rounds.memory``, which may be pickled.
         **options
             As in `map`, but for `kwargs`. By default `enough` is half of `k` from the
-            second round on: the estimate decides.
+            second round on: the estimate decides. With ``rtol=inf``, which has none, it is `k`.
 
         Returns
         -------
