@@ -6,31 +6,18 @@ from collections.abc import Callable, Iterator
 import dask
 import pytest
 from distributed import Client, LocalCluster
-from distributed.utils import get_mp_context
 from hypothesis import settings
 
-from benchmarks.processes.forked import IMPORTED
+from benchmarks.processes.forked import QUIET, fork_workers
 from tests.shared import closed_gate, local_cluster
 
 settings.register_profile("default", deadline=None, max_examples=50)
 settings.load_profile("default")
 
 
-# Workers are forked from a process that has imported everything: they start in a fraction of the
-# time, and none takes its first chunk seconds after the others.
-dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"})
-# Those that have nothing to do look at themselves a hundred times a second, beside what is tested.
-dask.config.set(
-    {
-        "distributed.worker.profile.enabled": False,
-        "distributed.worker.memory.monitor-interval": "1s",
-        "distributed.admin.tick.interval": "500ms",
-        "distributed.admin.system-monitor.interval": "10s",
-    }
-)
-# What is not installed is passed over.
-PRELOADED = [*IMPORTED, "benchmarks.processes.forked", "dask_bacc.learn"]
-get_mp_context().set_forkserver_preload(PRELOADED)
+fork_workers("benchmarks.processes.forked", "dask_bacc.learn")
+# Those that have nothing to do would look at themselves beside what is tested.
+dask.config.set(QUIET)
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import dask
 import threadpoolctl
+from distributed.utils import get_mp_context
 
 #: What schedulers and workers need.
 IMPORTED = [
@@ -22,6 +23,23 @@ IMPORTED = [
     *("distributed.cli.dask_scheduler", "dask.array", "scipy.linalg", "dask_bacc.api"),
 ]
 CONTEXT = multiprocessing.get_context("forkserver")
+#: Configuration of workers that look at themselves less than a hundred times a second.
+QUIET = {
+    "distributed.worker.profile.enabled": False,
+    "distributed.worker.memory.monitor-interval": "1s",
+    "distributed.admin.tick.interval": "500ms",
+    "distributed.admin.system-monitor.interval": "10s",
+}
+
+
+def fork_workers(*modules: str) -> None:
+    """From now on Dask's worker processes are forks of one that has imported these modules, too.
+
+    They start in a fraction of the time, and none takes its first chunk seconds after the others.
+    What is not installed is passed over.
+    """
+    dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"})
+    get_mp_context().set_forkserver_preload([*IMPORTED, *modules])
 
 
 class Forked:

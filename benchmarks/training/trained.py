@@ -13,9 +13,8 @@ import dask
 import numpy as np
 import torch
 from distributed import Client, LocalCluster
-from distributed.utils import get_mp_context
 
-from benchmarks.processes.forked import IMPORTED
+from benchmarks.processes.forked import QUIET, fork_workers
 from benchmarks.training.checked import Checked
 from benchmarks.training.jobs import JOBS, Job, Rows, arranged
 from benchmarks.training.laws import WORKERS, Delayed, first_of
@@ -130,21 +129,10 @@ def aim_of(args: argparse.Namespace) -> float:
     return float(JOBS[args.job].aim if args.aim is None else args.aim)
 
 
-#: Twelve workers that look at themselves a hundred times a second have two cores half busy.
-QUIET = {
-    "distributed.worker.profile.enabled": False,
-    "distributed.worker.memory.monitor-interval": "1s",
-    "distributed.admin.tick.interval": "500ms",
-    "distributed.admin.system-monitor.interval": "10s",
-}
-
-
 @contextmanager
 def cluster(law: str, *, quiet: bool = False) -> Iterator[Client]:
     dask.config.set(QUIET if quiet else {})
-    # Workers have imported what they need before a training begins, and are there in seconds.
-    dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"})
-    get_mp_context().set_forkserver_preload([*IMPORTED, "torch.nn", "dask_bacc.learn"])
+    fork_workers("torch.nn", "dask_bacc.learn")
     with (
         LocalCluster(
             n_workers=WORKERS,

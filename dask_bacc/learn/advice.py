@@ -45,14 +45,12 @@ class Advice:
     def __str__(self) -> str:
         blocks = "unlike" if self.unlike > UNLIKE else "mixed"
         who = "the same" if self.persistent > PERSISTENT else "by turns"
+        then = f"to ignore them takes {self.ignoring:.2f} times as long"
+        if not self.at_once:
+            then = "there are fewer threads than chunks, and the last ones wait for the first"
         return (
             f"{self.policy}: blocks are {blocks} ({self.unlike:.1f}), "
-            f"late chunks are {who} ({self.persistent:.1f}), {self.late:.1f} in a round; "
-            + (
-                f"to ignore them takes {self.ignoring:.2f} times as long"
-                if self.at_once
-                else "there are fewer threads than chunks, and the last ones wait for the first"
-            )
+            f"late chunks are {who} ({self.persistent:.1f}), {self.late:.1f} in a round; {then}"
         )
 
 

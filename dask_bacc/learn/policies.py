@@ -64,8 +64,9 @@ class Policy:
     @property
     def leaves_out(self) -> bool:
         """Whether rows of what is late count for nothing."""
-        exact = self.waits or self.redundant or self.estimates
-        return not exact and (self.assignment is None or self.decoder_ignores)
+        if self.waits or self.redundant or self.estimates:
+            return False
+        return self.assignment is None or self.decoder_ignores
 
     def options(self, k: int, gradient_rtol: float, chances: tuple[float, ...]) -> dict[str, Any]:
         """Options of a round.

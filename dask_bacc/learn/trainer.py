@@ -162,12 +162,17 @@ class CodedTrainer(BaseEstimator):  # type: ignore[misc]
         if not hasattr(self, "training_"):
             self._begin()
         # Who goes on with the same data has it on the workers, with what rounds remember.
-        same = self._known is not None and self._known[0] is x and self._known[1] is y
-        if self._known is None or not same or self._known[2].client is not self.client:
-            self._known = x, y, self._encoded(x, y)
+        known = self._known
+        if (
+            known is None
+            or known[0] is not x
+            or known[1] is not y
+            or known[2].client is not self.client
+        ):
+            known = self._known = x, y, self._encoded(x, y)
         for _ in range(epochs):
             begin = time.perf_counter()
-            self.training_.epoch(self._known[2], self.on_round)
+            self.training_.epoch(known[2], self.on_round)
             self._tell(time.perf_counter() - begin)
         return self
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,7 +12,7 @@ from dask_bacc.coding import Code, get_decoder
 from dask_bacc.coding._typing import FloatArray
 from dask_bacc.coding.kriging.rounds_model import RoundsModel
 from dask_bacc.planning.choices import Choice
-from dask_bacc.planning.smoothness import Foreseen, Foresight
+from dask_bacc.planning.smoothness import Foreseen, Foresight, bars_of
 from dask_bacc.planning.times import Draw
 from dask_bacc.policy.iterated import simulate_rounds
 from dask_bacc.policy.lateness import Patience
@@ -91,7 +91,7 @@ def forecast(
             patience=costs.patience if choice.launch == "backup" else None,
             copies=costs.patience if choice.copies else None,
             exact=costs.rtol == 0,
-            error=None if foreseen is None else partial(_bar, foreseen),
+            error=bars_of(foreseen),
             rtol=costs.rtol,
         )
         returned = [i for i, record in enumerate(run.records) if record.state == "returned"]
@@ -151,10 +151,6 @@ def forecast_rounds(
         float(p99),
         sum(one.run.worker_seconds for one in later) / usual,
     )
-
-
-def _bar(foreseen: Foresight, chunks: Collection[int]) -> float:
-    return foreseen(chunks).bar
 
 
 def _rounds(draw: Draw, k: int, rounds: int, stagger: float) -> Iterator[FloatArray]:

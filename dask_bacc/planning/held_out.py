@@ -19,7 +19,7 @@ from dask_bacc.coding.linear import combine_rows
 from dask_bacc.coding.rows import as_rows
 from dask_bacc.results.combine import place_of_rows
 from dask_bacc.results.joining import Joining
-from dask_bacc.results.result import FlatResult
+from dask_bacc.results.result import FlatResult, ResultSpec
 from dask_bacc.results.solver import Solver
 
 #: Most blocks that are left out at a time, and sets of them of each size.
@@ -32,7 +32,7 @@ LEAST = 0.1
 
 def shares_of_bars(
     code: Code,
-    results: Mapping[int, FlatResult],
+    tried: Mapping[int, tuple[ResultSpec, FlatResult]],
     sketches: Mapping[int, Sequence[AnyArray]],
     joining: Joining,
 ) -> dict[int, float]:
@@ -44,32 +44,31 @@ def shares_of_bars(
     Parameters
     ----------
     code : Code
-    results : mapping of int to FlatResult
-        Of chunks, own results and mixtures.
+    tried : mapping of int to pairs of ResultSpec and FlatResult
+        Results of chunks, of blocks and of mixtures.
     sketches : mapping of int to sequence of ndarrays
         Of the blocks.
     joining : Joining
         How answers are put together.
     """
-    if any(is_foreign(leaf) for result in results.values() for leaf in result.leaves):
+    if any(is_foreign(leaf) for _, result in tried.values() for leaf in result.leaves):
         return {}
     end = time.monotonic() + ENOUGH
-    specs = {i: result.spec() for i, result in results.items()}
     squares: defaultdict[int, FloatArray] = defaultdict(lambda: np.zeros(2))
-    for left_out in _sets([i for i in results if code.own_blocks[i] >= 0]):
-        kept = {i: result for i, result in results.items() if i not in left_out}
+    for left_out in _sets([i for i in tried if code.own_blocks[i] >= 0]):
+        kept = {i: result for i, (_, result) in tried.items() if i not in left_out}
         if time.monotonic() > end:
             break
         if len(kept) < FEWEST:
             continue
         solver = Solver(code, Kriging(), joining)
-        known = {i: specs[i] for i in kept}
-        solved = solver.solve(known, sketches, values=kept, thorough=True)
+        specs = {i: tried[i][0] for i in kept}
+        solved = solver.solve(specs, sketches, values=kept, thorough=True)
         used = [kept[i] for i in solved.chunks]
         for number, (matrix, unit) in enumerate(zip(solved.matrices, solved.units, strict=True)):
             for chunk in left_out:
                 block = int(code.own_blocks[chunk])
-                off = _square_off(number, matrix, block, used, results[chunk], joining)
+                off = _square_off(number, matrix, block, used, tried[chunk][1], joining)
                 squares[len(kept)] += off, (matrix.error[block] / unit) ** 2
     return {
         count: max(math.sqrt(off / bar), LEAST)

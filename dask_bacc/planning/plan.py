@@ -22,7 +22,7 @@ from dask_bacc.engine.recorded import recorded_tasks
 from dask_bacc.planning.choices import Choice, choices
 from dask_bacc.planning.forecast import Costs, Forecast, forecast, forecast_rounds
 from dask_bacc.planning.shown import plan_html, plan_picture, plan_text
-from dask_bacc.planning.smoothness import Foresight
+from dask_bacc.planning.smoothness import Foresight, bars_of
 from dask_bacc.planning.survey import Survey, survey
 from dask_bacc.planning.times import FEWEST, Lasted, drawn_from, lasted
 from dask_bacc.policy.lateness import Patience
@@ -227,7 +227,7 @@ def plan(
         code, error = coded_by(choice.code, choice.n)
         if choice.remembers:
             assert memory is not None
-            alone = None if error is None else lambda chunks: error(chunks).bar
+            alone = bars_of(error)
             model = RoundsModel.usual(code, known.blocks_gram, math.log(memory), alone)
             return forecast_rounds(choice, code, draw, model, costs, rounds)
         return forecast(choice, code, draw, error, costs, rounds)

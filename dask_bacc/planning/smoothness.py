@@ -28,6 +28,11 @@ class Foreseen(NamedTuple):
 Foresight = Callable[[Collection[int]], Foreseen]
 
 
+def bars_of(foresight: Foresight | None) -> Callable[[Collection[int]], float] | None:
+    """What runs will estimate, by which they stop; None where nothing is foreseen."""
+    return None if foresight is None else lambda chunks: foresight(chunks).bar
+
+
 @dataclass(frozen=True, eq=False)
 class Smoothness:
     """How well blocks are known from others, up to the first group of a code.

@@ -120,7 +120,8 @@ def fitted(
     shares: Mapping[int, float] = {}
     if len(values) == len(finite):
         solved = solver.solve(specs, sketches, values=values, thorough=True)
-        shares = shares_of_bars(code, values, sketches, joining)
+        pairs = {i: (specs[i], value) for i, value in values.items()}
+        shares = shares_of_bars(code, pairs, sketches, joining)
     return Smoothness.of(code, solved, shares), fit
 
 

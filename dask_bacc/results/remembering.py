@@ -173,10 +173,11 @@ class Remembering:
         gram = self._grams[number].matrix[np.ix_(order, order)]
         outputs = count_outputs(results[chunks[0]].sketches[number])
         unit = rms(gram[:m, :m], outputs)
+        in_unit = unit / leaf.unit
         # That results of all rounds are alike says no more than that those of one are.
-        alike = leaf.matrix.alike * (unit / leaf.unit)
+        alike = leaf.matrix.alike * in_unit
         weights = np.zeros((self._code.k, m + p))
-        error = leaf.matrix.error * (unit / leaf.unit)
+        error = leaf.matrix.error * in_unit
         outlooks, variance = [], 0.0
         for which, (group, columns, rounds) in enumerate(
             self._rounds(chunks, gram, located, outputs)
@@ -197,7 +198,7 @@ class Remembering:
             weights,
             error,
             kernels=(NAME,),
-            noise=leaf.matrix.noise * (unit / leaf.unit),
+            noise=leaf.matrix.noise * in_unit,
             suspects=leaf.matrix.suspects,
             alike=alike,
             outlooks=tuple(outlooks),

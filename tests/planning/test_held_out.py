@@ -64,7 +64,8 @@ def test_answers_are_held_against_results_of_all_kinds():
         }
 
     results = {i: flat_result(several(CHUNKS[i])) for i in pick(CODE)}
-    shares = shares_of_bars(CODE, results, SKETCHES, Joining("concat", (CUT,)))
+    pairs = {i: (result.spec(), result) for i, result in results.items()}
+    shares = shares_of_bars(CODE, pairs, SKETCHES, Joining("concat", (CUT,)))
     assert set(shares) == {6, 7, 8}
     assert all(0.1 < share < 3 for share in shares.values())
 

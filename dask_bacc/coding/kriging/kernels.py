@@ -82,6 +82,20 @@ class Geometry:
         return self.between(points, points)
 
 
+def off_mean(gram: FloatArray) -> FloatArray:
+    """Inner products of blocks whose mean is taken off them.
+
+    Examples
+    --------
+    >>> off_mean(np.array([[4.0, 2.0], [2.0, 1.0]]))
+    array([[ 0.25, -0.25],
+           [-0.25,  0.25]])
+    """
+    mean = gram.mean(axis=0)
+    found: FloatArray = gram - mean[:, None] - mean + float(mean.mean())
+    return found
+
+
 def centred(gram: FloatArray) -> FloatArray:
     """Inner products of blocks whose mean is taken off them if they are far from the origin.
 
@@ -95,12 +109,9 @@ def centred(gram: FloatArray) -> FloatArray:
     array([[ 0.25, -0.25],
            [-0.25,  0.25]])
     """
-    mean = gram.mean(axis=0)
-    square = float(mean.mean())
+    square = float(gram.mean(axis=0).mean())
     spread = float(np.trace(gram)) / len(gram) - square
-    if is_far(square, spread):
-        gram = gram - mean[:, None] - mean + square
-    return gram
+    return off_mean(gram) if is_far(square, spread) else gram
 
 
 def is_far(square: float, spread: float) -> bool:

@@ -23,7 +23,7 @@ from dask_bacc.coding.kriging.fit import (
     SHORTEST,
     SPREADS,
 )
-from dask_bacc.coding.kriging.kernels import Family, Geometry, matern_3_2
+from dask_bacc.coding.kriging.kernels import Family, Geometry, matern_3_2, off_mean
 from dask_bacc.coding.kriging.search import descend
 
 #: Rounds over which results stay alike, in steps of the arguments: the logarithm of what is usual,
@@ -69,10 +69,9 @@ class Between:
         moved : (a, a) ndarray
             As in the class.
         """
-        mean = blocks_gram.mean(axis=0)
-        off_mean = blocks_gram - mean[:, None] - mean + mean.mean()
-        unit = float(np.trace(off_mean)) / len(off_mean) or 1.0
-        outward = np.einsum("ij,jk,ik->i", points, off_mean, points) / unit
+        inner = off_mean(blocks_gram)
+        unit = float(np.trace(inner)) / len(inner) or 1.0
+        outward = np.einsum("ij,jk,ik->i", points, inner, points) / unit
         return cls(Geometry.of(points, blocks_gram), np.outer(outward, outward), moved)
 
     def among(self, left: IndexArray, right: IndexArray) -> Between:
