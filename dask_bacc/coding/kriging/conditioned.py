@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import lapack
 
-from dask_bacc.coding._typing import FloatArray
+from dask_bacc.coding._typing import BoolArray, FloatArray
 from dask_bacc.coding.kriging.ensemble import Ensemble
 from dask_bacc.coding.kriging.explained import Explained
 from dask_bacc.coding.kriging.fit import Fit
@@ -67,7 +67,11 @@ class Conditioned:
         """
         outputs = self.ensemble.effective_outputs
         among = self.observations.geometry
-        predictions = [_predict(part, among, cross, there, outputs) for _, part in self.parts]
+        least = steepness_outside(cross, there, among)
+        known: BoolArray = np.any(cross.coincident, axis=1)
+        predictions = [
+            _predict(part, cross, there, known, least, outputs) for _, part in self.parts
+        ]
         weights = np.zeros(cross.inner.shape)
         for (share, _), (matrix, _) in zip(self.parts, predictions, strict=True):
             weights += share * matrix
@@ -109,9 +113,24 @@ class Conditioned:
 
 
 def _predict(
-    part: Explained, among: Geometry, cross: Geometry, there: Geometry, outputs: float
+    part: Explained,
+    cross: Geometry,
+    there: Geometry,
+    known: BoolArray,
+    least: FloatArray,
+    outputs: float,
 ) -> tuple[FloatArray, FloatArray]:
-    """Weights of one family's fit and its variance for every point."""
+    """Weights of one family's fit and its variance for every point.
+
+    Parameters
+    ----------
+    part, cross, there, outputs
+        As in `Conditioned.predict`.
+    known : (a,) ndarray of bool
+        Where a result is.
+    least : (a, m) ndarray
+        As `steepness_outside` gives it.
+    """
     covariance = part.fit.covariance(cross)
     solved, _ = lapack.dpotrs(part.factor, covariance.T, lower=1)
     weights: FloatArray = solved.T
@@ -120,9 +139,9 @@ def _predict(
     # Nobody knows more than rounding of the inner products leaves, but where a result is there.
     moved = float(np.mean(there.left_size)) / max(float(np.mean(there.left)), TINY)
     rounding = float(np.finfo(float).eps) * moved
-    left = np.where(cross.coincident.any(axis=1), left, np.maximum(left, rounding * prior))
+    left = np.where(known, left, np.maximum(left, rounding * prior))
     local = local_variance(weights, part.residuals, outputs)
-    local = np.maximum(local, steepness_outside(cross, there, among, part.residuals))
+    local = np.maximum(local, least @ part.residuals)
     return weights, np.maximum(local * part.scale * left, 0.0)
 
 
@@ -176,20 +195,17 @@ def local_variance(
     return np.maximum(local, least)
 
 
-def steepness_outside(
-    cross: Geometry, there: Geometry, among: Geometry, squared: FloatArray
-) -> FloatArray:
-    """Least variances over the common one of points that lie outside of all results.
+def steepness_outside(cross: Geometry, there: Geometry, among: Geometry) -> FloatArray:
+    """``(a, m)`` weights of squared leave-one-out residuals in the least variances of points.
 
-    Extrapolating is interpolating with weights of hundreds, most of them far inside, where results
-    predict each other best. What counts is how well they do so next to where they end.
+    They are those of points outside of all results, over the common variance. Extrapolating is
+    interpolating with weights of hundreds, most of them far inside, where results predict each
+    other best. What counts is how well they do so next to where they end.
 
     Parameters
     ----------
     cross, there, among : Geometry
         Of the points to the results, of the points, and of the results.
-    squared : (m,) ndarray
-        Leave-one-out residuals of the results, squared, in units of their variances.
     """
     distance = cross.squared_distance
     nearest = np.argmin(distance, axis=1)
@@ -204,6 +220,6 @@ def steepness_outside(
     cosine = (turned / np.maximum(lengths, TINY)).min(axis=1)
     outside = np.clip((cosine - OUTSIDE) / (1 - OUTSIDE), 0.0, 1.0)
     closeness = (distance.min(axis=1, keepdims=True) / np.maximum(distance, TINY)) ** 2
-    near = (closeness @ squared) / np.maximum(closeness.sum(axis=1), TINY)
-    least: FloatArray = PAID * outside * near
+    near = closeness / np.maximum(closeness.sum(axis=1, keepdims=True), TINY)
+    least: FloatArray = PAID * outside[:, None] * near
     return least

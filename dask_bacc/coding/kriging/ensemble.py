@@ -111,9 +111,7 @@ def fit_ensemble(
         # One family tells how much outputs say; the others are searched but once.
         first = _fit_all(observations, count, {families[0]: None})[0]
         count = min(count, effective_outputs(first, observations))
-        starts: dict[Family, FloatArray | None] = dict.fromkeys(families)
-        starts[first.family] = first.parameters
-        fits = _fit_all(observations, count, starts)
+        fits = _fit_all(observations, count, {f: first.start_for(f) for f in families})
     else:
         count, fitted_all = previous.effective_outputs, previous.fitted_all
         considered = previous.families

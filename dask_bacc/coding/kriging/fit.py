@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import exp, log
+from functools import cached_property
+from math import exp
 
 import numpy as np
-from scipy.linalg import lapack
 
 from dask_bacc.coding._typing import FloatArray
-from dask_bacc.coding.kriging.cholesky import diagonal, inverse_of
+from dask_bacc.coding.kriging.cholesky import diagonal
 from dask_bacc.coding.kriging.kernels import Family, Geometry
+from dask_bacc.coding.kriging.likelihood import JITTER, Prior, profiled
 from dask_bacc.coding.kriging.observations import Observations
-from dask_bacc.coding.kriging.search import descend
+from dask_bacc.coding.kriging.search import Cost, descend
 from dask_bacc.coding.patience import out_of_time
 
 #: Logarithms of the weights of the terms and of the nugget stay within these.
 LOWEST, HIGHEST = -34.0, 6.0
 #: The same of the length scale.
 SHORTEST, LONGEST = -4.0, 5.0
-#: Share of the mean variance that is always added, so that factorising succeeds.
-JITTER = 1e-14
 #: Logarithm of the nugget while fitting a function without noise: it keeps covariances regular.
 NO_NOISE = -25.0
 #: Loss in the log posterior for which even that nugget is given up.
 EXACT_EVIDENCE = 0.5
+#: Logarithm of a term's share below which a search of another family would not find it again.
+VANISHED = 8.0
 #: Logarithm of the nugget from which the search for noise starts, and the gain in the log
 #: posterior from which noise is believed in.
 NOISE_START, NOISE_EVIDENCE = -6.0, 3.0
@@ -37,13 +37,12 @@ LAST_GAIN = 0.1
 HOPELESS, TOO_MANY = 20.0, 8.0
 #: Most results that hyper-parameters are searched on.
 LARGEST = 128
-#: Cost where rounding leaves no positive definite covariance; the search turns back from it.
-IMPOSSIBLE = 1e10
 #: Standard deviations of the prior: of the logarithms of the constant's and the linear term's
 #: weights over the curved one's, and of the length scale over the family's usual one. With as many
 #: results as blocks nothing but this tells a linear function from a curved one; with many outputs
 #: it has no say.
 SPREADS = (4.0, 4.0, 1.5)
+BELIEFS = np.array([[1.0, 0, -1, 0, 0], [0, 1, -1, 0, 0], [0, 0, 0, 1, 0]])
 
 
 @dataclass(frozen=True)
@@ -61,6 +60,13 @@ class Fit:
     def noisy(self) -> bool:
         """Whether the nugget is more than what keeps covariances regular."""
         return bool(self.parameters[4] > NO_NOISE)
+
+    def start_for(self, family: Family) -> FloatArray:
+        """``(5,)`` parameters from which a search starts that may end at another family."""
+        start = self.parameters.copy()
+        start[:3] = np.maximum(start[:3], start[:3].max() - VANISHED)
+        start[3] += family.log_length - self.family.log_length
+        return start
 
     def covariance(self, geometry: Geometry) -> FloatArray:
         """Covariance of function values, without the nugget."""
@@ -92,61 +98,25 @@ class Posterior:
     #: independent outputs; the prior counts once, the likelihood as often as there are outputs
     outputs: float
 
-    def cost(self, parameters: Sequence[float] | FloatArray) -> tuple[float, list[float]]:
-        """Value and gradient; the scale of the covariance is profiled out.
+    def cost(self, parameters: FloatArray) -> Cost:
+        """Value, gradient and information; the scale of the covariance is profiled out."""
+        geometry = self.observations.geometry
+        # Every line here counts: a search comes by forty times.
+        constant, linear, weight, length, nugget = parameters.tolist()
+        value, by_length = self.family.shape(geometry, length)
+        parts = np.empty((5, *value.shape))
+        parts[0] = exp(constant)
+        np.multiply(geometry.inner, exp(linear), out=parts[1])
+        np.multiply(value, exp(weight), out=parts[2])
+        np.multiply(by_length, exp(weight), out=parts[3])
+        parts[4] = 0.0
+        likelihood = profiled(parts[:3].sum(axis=0), parts, exp(nugget), self.observations.gram)
+        return self._prior.added_to(likelihood, parameters)
 
-        References
-        ----------
-        Rasmussen and Williams, "Gaussian Processes for Machine Learning" (2006), eqs. 5.8, 5.9.
-        """
-        geometry, gram = self.observations.geometry, self.observations.gram
-        m = len(gram)
-        # Every line here counts: a search comes by a hundred times.
-        constant, linear, weight = map(exp, parameters[:3])
-        # In units of the rest, or a fit without noise would shrink the rest to have some.
-        nugget = exp(parameters[4])
-        value, by_length = self.family.shape(geometry, parameters[3])
-        covariance = weight * value
-        covariance += linear * geometry.inner
-        covariance += constant
-        variances = diagonal(covariance)
-        variance = float(variances.sum())
-        variances += (nugget + JITTER) * variance / m
-        # It is symmetric, so that its transpose, which LAPACK need not copy, is the same.
-        factor, failed = lapack.dpotrf(covariance.T, lower=1, overwrite_a=1)
-        if failed:
-            return IMPOSSIBLE, [0.0] * 5
-        log_determinant = 2 * float(np.log(np.diag(factor)).sum())
-        inverse = inverse_of(factor, overwrite=True)
-        explained = inverse @ gram
-        trace = float(diagonal(explained).sum())
-        if not trace > 0:
-            return IMPOSSIBLE, [0.0] * 5
-        # Summed against a derivative of the covariance, this gives the derivative of the cost.
-        pull = explained @ inverse
-        pull *= -m / trace
-        pull += inverse
-        pull *= 0.5
-        by_variance = diagonal(pull)
-        by_mean_variance = nugget * float(by_variance.sum()) / m
-        by_variance += by_mean_variance
-        prior, slope = self._prior(parameters)
-        gradient = [
-            constant * float(pull.sum()) + slope[0],
-            linear * float(np.vdot(geometry.inner, pull)) + slope[1],
-            weight * float(np.vdot(value, pull)) + slope[2],
-            weight * float(np.vdot(by_length, pull)) + slope[3],
-            by_mean_variance * variance,
-        ]
-        return 0.5 * (m * log(trace / m) + log_determinant) + prior, gradient
-
-    def _prior(self, parameters: Sequence[float] | FloatArray) -> tuple[float, list[float]]:
-        """Its part of the cost, and of the gradient by the first four parameters."""
-        constant, linear, weight, length = parameters[:4]
-        away = (constant - weight, linear - weight, length - self.family.log_length)
-        pulls = [a / (s * s * self.outputs) for a, s in zip(away, SPREADS, strict=True)]
-        cost = 0.5 * sum(a * pull for a, pull in zip(away, pulls, strict=True))
-        return cost, [pulls[0], pulls[1], -pulls[0] - pulls[1], pulls[2]]
+    @cached_property
+    def _prior(self) -> Prior:
+        means = np.array([0.0, 0.0, self.family.log_length])
+        return Prior(BELIEFS, means, np.array(SPREADS) * math.sqrt(self.outputs))
 
     def minimise(
         self, start: FloatArray, noise: tuple[float, float], lowest: float = math.inf
@@ -156,16 +126,16 @@ class Posterior:
         A search that is far from the lowest cost of other families, and comes no nearer, is ended.
         """
         if out_of_time():
-            return Fit(self.family, start, self.cost(start)[0])
+            return Fit(self.family, start, self.cost(start).value)
 
         def enough(gain: float, cost: float) -> bool:
             behind = cost - lowest
             hopeless = self.outputs * behind > HOPELESS and TOO_MANY * gain < behind
             return self.outputs * gain < LAST_GAIN or hopeless or out_of_time()
 
-        box = [(LOWEST, HIGHEST)] * 3 + [(SHORTEST, LONGEST), noise]
-        found, cost = descend(self.cost, start.tolist(), box, enough)
-        return Fit(self.family, np.array(found), cost)
+        low = np.array([*[LOWEST] * 3, SHORTEST, noise[0]])
+        high = np.array([*[HIGHEST] * 3, LONGEST, noise[1]])
+        return Fit(self.family, *descend(self.cost, start, low, high, enough))
 
 
 def fit_family(
@@ -194,7 +164,7 @@ def fit_family(
         start = np.array([0.0, 0.0, 0.0, family.log_length, NO_NOISE])
     found = _search(whole, np.append(start[:4], NO_NOISE), (NO_NOISE, NO_NOISE), lowest)
     exact = np.append(found.parameters[:4], LOWEST)
-    without = whole.cost(exact)[0]
+    without = whole.cost(exact).value
     # Even a trace of noise would cost exact functions their digits.
     if without <= found.cost + EXACT_EVIDENCE / outputs:
         return Fit(family, exact, without)
@@ -235,11 +205,11 @@ def _search(
     # A handful of parameters need not all of the results; they are judged on all.
     some = observations.among(np.linspace(0, observations.count - 1, LARGEST).astype(np.intp))
     found = replace(whole, observations=some).minimise(start, noise)
-    return replace(found, cost=whole.cost(found.parameters)[0])
+    return replace(found, cost=whole.cost(found.parameters).value)
 
 
 def _with_nugget(covariance: FloatArray, share: float) -> FloatArray:
-    mean_variance = float(np.trace(covariance)) / len(covariance)
-    sum_of_both = covariance.copy()
-    sum_of_both[np.diag_indices(len(covariance))] += (share + JITTER) * mean_variance
+    sum_of_both = np.array(covariance)
+    variances = diagonal(sum_of_both)
+    variances += (share + JITTER) * float(variances.sum()) / len(covariance)
     return sum_of_both

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from math import exp, log
+from functools import cached_property
+from math import exp
 
 import numpy as np
-from scipy.linalg import lapack
 
 from dask_bacc.coding._typing import FloatArray, IndexArray
-from dask_bacc.coding.kriging.cholesky import diagonal, inverse_of
 from dask_bacc.coding.kriging.fit import (
     HIGHEST,
-    IMPOSSIBLE,
-    JITTER,
     LAST_GAIN,
     LONGEST,
     LOWEST,
@@ -24,7 +20,8 @@ from dask_bacc.coding.kriging.fit import (
     SPREADS,
 )
 from dask_bacc.coding.kriging.kernels import Family, Geometry, matern_3_2, off_mean
-from dask_bacc.coding.kriging.search import descend
+from dask_bacc.coding.kriging.likelihood import Prior, profiled
+from dask_bacc.coding.kriging.search import Cost, descend
 
 #: Rounds over which results stay alike, in steps of the arguments: the logarithm of what is usual,
 #: how far it may be off, and bounds. Of an iteration that converges they stay so for very long.
@@ -41,9 +38,14 @@ FAMILY = Family("Matérn 3/2", matern_3_2, 1.0)
 
 #: Hyper-parameters of a function of which nothing is known.
 USUAL = (
-    *(0.0, 0.0, 0.0, FAMILY.log_length, NO_NOISE),
-    *(USUAL_MEMORY, USUAL_MEMORY, USUAL_OUTWARD),
+    *(0.0, 0.0, 0.0, FAMILY.log_length),
+    *(USUAL_MEMORY, USUAL_MEMORY, USUAL_OUTWARD, NO_NOISE),
 )
+#: What the prior knows of: weights over the curved term's, its length, memories, and the outward
+#: weight.
+BELIEFS = np.zeros((6, 8))
+BELIEFS[[0, 1, 2, 3, 4, 5], [0, 1, 3, 4, 5, 6]] = 1.0
+BELIEFS[[0, 1, 5], 2] = -1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,9 +85,9 @@ class Between:
         """Of the process, by its hyper-parameters."""
         constant, linear, weight = np.exp(parameters[:3])
         value, _ = FAMILY.shape(self.geometry, parameters[3])
-        common, _ = _alike(self.moved, parameters[5])
-        own, _ = _alike(self.moved, parameters[6])
-        outward = exp(parameters[7]) * self.outward
+        common, _ = _alike(self.moved, parameters[4])
+        own, _ = _alike(self.moved, parameters[5])
+        outward = exp(parameters[6]) * self.outward
         found: FloatArray = constant * common
         found += (linear * self.geometry.inner + weight * value + outward) * own
         return found
@@ -96,8 +98,8 @@ class Likelihood:
     """The negative log posterior of the hyper-parameters, per output.
 
     Logarithms of the weights of the constant, the linear and the curved term, of the curved one's
-    length, of the nugget in units of the mean variance, of the memory of the constant term and of
-    the others, in steps, and of the weight of the outward term.
+    length, of the memory of the constant term and of the others, in steps, of the weight of the
+    outward term, and of the nugget in units of the mean variance.
     """
 
     #: of the results
@@ -109,74 +111,46 @@ class Likelihood:
 
     def search(self, start: FloatArray | None) -> FloatArray:
         """The likeliest parameters."""
-        begin = [*USUAL[:4], NO_NOISE / 2, *USUAL[5:7], OUTWARD_START]
-        if start is not None:
-            begin = start.tolist()
-        weight, memory = (LOWEST, HIGHEST), (SHORTEST_MEMORY, LONGEST_MEMORY)
-        box = [weight] * 3 + [(SHORTEST, LONGEST), (NO_NOISE, NOISIEST), memory, memory, weight]
+        begin = np.array([*USUAL[:6], OUTWARD_START, NO_NOISE / 2]) if start is None else start
+        low = [*[LOWEST] * 3, SHORTEST, *[SHORTEST_MEMORY] * 2, LOWEST, NO_NOISE]
+        high = [*[HIGHEST] * 3, LONGEST, *[LONGEST_MEMORY] * 2, HIGHEST, NOISIEST]
         outputs = self.outputs
-        found, _ = descend(self.cost, begin, box, lambda gain, _: outputs * gain < LAST_GAIN)
-        return np.array(found)
-
-    def cost(self, parameters: Sequence[float]) -> tuple[float, list[float]]:
-        """Value and gradient; the scale of the covariance is profiled out."""
-        between, gram = self.between, self.gram
-        geometry, m = between.geometry, len(gram)
-        constant, linear, weight = map(exp, parameters[:3])
-        nugget = exp(parameters[4])
-        value, by_length = FAMILY.shape(geometry, parameters[3])
-        common, by_common = _alike(between.moved, parameters[5])
-        own, by_own = _alike(between.moved, parameters[6])
-        outward = exp(parameters[7]) * between.outward
-        shape = linear * geometry.inner + weight * value + outward
-        covariance = constant * common + shape * own
-        variance = float(np.trace(covariance))
-        covariance[np.diag_indices(m)] += (nugget + JITTER) * variance / m
-        factor, failed = lapack.dpotrf(covariance.T, lower=1, overwrite_a=1)
-        if failed:
-            return IMPOSSIBLE, [0.0] * len(parameters)
-        log_determinant = 2 * float(np.log(np.diag(factor)).sum())
-        inverse = inverse_of(factor, overwrite=True)
-        explained = inverse @ gram
-        trace = float(np.trace(explained))
-        if not trace > 0:
-            return IMPOSSIBLE, [0.0] * len(parameters)
-        pull = 0.5 * (inverse - (m / trace) * explained @ inverse)
-        by_variance = diagonal(pull)
-        by_mean_variance = nugget * float(by_variance.sum()) / m
-        by_variance += by_mean_variance
-        prior, slope = self._prior(parameters)
-        pulled = pull * own
-        gradient = [
-            constant * float(np.vdot(common, pull)),
-            linear * float(np.vdot(geometry.inner, pulled)),
-            weight * float(np.vdot(value, pulled)),
-            weight * float(np.vdot(by_length, pulled)),
-            by_mean_variance * variance,
-            constant * float(np.vdot(by_common, pull)),
-            float(np.vdot(shape * by_own, pull)),
-            float(np.vdot(outward, pulled)),
-        ]
-        total = [a + b for a, b in zip(gradient, slope, strict=True)]
-        return 0.5 * (m * log(trace / m) + log_determinant) + prior, total
-
-    def _prior(self, parameters: Sequence[float]) -> tuple[float, list[float]]:
-        """Its part of the cost and of the gradient."""
-        constant, linear, weight, length, _, common, own, outward = parameters
-        away = (
-            constant - weight,
-            linear - weight,
-            length - FAMILY.log_length,
-            common - USUAL_MEMORY,
-            own - USUAL_MEMORY,
-            outward - weight - USUAL_OUTWARD,
+        found, _ = descend(
+            self.cost,
+            begin,
+            np.array(low),
+            np.array(high),
+            lambda gain, _: outputs * gain < LAST_GAIN,
         )
-        spreads = (*SPREADS, MEMORY_SPREAD, MEMORY_SPREAD, OUTWARD_SPREAD)
-        outputs = self.outputs
-        pulls = [a / (s * s * outputs) for a, s in zip(away, spreads, strict=True)]
-        cost = 0.5 * sum(a * pull for a, pull in zip(away, pulls, strict=True))
-        of_weight = -pulls[0] - pulls[1] - pulls[5]
-        return cost, [*pulls[:2], of_weight, pulls[2], 0.0, *pulls[3:]]
+        return found
+
+    def cost(self, parameters: FloatArray) -> Cost:
+        """Value, gradient and information; the scale of the covariance is profiled out."""
+        between = self.between
+        constant, linear, weight, length, common, own, outward, nugget = parameters.tolist()
+        value, by_length = FAMILY.shape(between.geometry, length)
+        steady, by_common = _alike(between.moved, common)
+        alike, by_own = _alike(between.moved, own)
+        parts = np.empty((8, *value.shape))
+        parts[0] = exp(constant) * steady
+        parts[1] = exp(linear) * between.geometry.inner
+        parts[2] = exp(weight) * value
+        parts[3] = exp(weight) * by_length * alike
+        parts[4] = exp(constant) * by_common
+        parts[6] = exp(outward) * between.outward
+        parts[5] = (parts[1] + parts[2] + parts[6]) * by_own
+        parts[[1, 2, 6]] *= alike
+        parts[7] = 0.0
+        covariance = parts[[0, 1, 2, 6]].sum(axis=0)
+        return self._prior.added_to(
+            profiled(covariance, parts, exp(nugget), self.gram), parameters
+        )
+
+    @cached_property
+    def _prior(self) -> Prior:
+        means = [0.0, 0.0, FAMILY.log_length, USUAL_MEMORY, USUAL_MEMORY, USUAL_OUTWARD]
+        spreads = [*SPREADS, MEMORY_SPREAD, MEMORY_SPREAD, OUTWARD_SPREAD]
+        return Prior(BELIEFS, np.array(means), np.array(spreads) * math.sqrt(self.outputs))
 
 
 def _alike(moved: FloatArray, log_memory: float) -> tuple[FloatArray, FloatArray]:

@@ -56,7 +56,7 @@ class RoundsModel:
         alone : callable, optional
             As in the class.
         """
-        parameters = np.array([*USUAL[:5], memory, memory, *USUAL[7:]])
+        parameters = np.array([*USUAL[:4], memory, memory, *USUAL[6:]])
         return cls(code, blocks_gram, parameters, alone)
 
     def error(self, past: Sequence[tuple[int, int]], turn: int) -> Error:

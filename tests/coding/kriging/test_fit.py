@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import check_grad, minimize
 
-from dask_bacc.coding.kriging.fit import HIGHEST, LOWEST, NO_NOISE, Posterior
+from dask_bacc.coding.kriging.fit import HIGHEST, LOWEST, NO_NOISE, Fit, Posterior
 from dask_bacc.coding.kriging.kernels import AFFINE, FAMILIES, Geometry
 from dask_bacc.coding.kriging.observations import Observations
 from tests.strategies import four_outputs
@@ -20,9 +20,25 @@ def test_gradients_of_the_posterior_are_those_of_differences(family):
     posterior = Posterior(family, Observations(geometry, results @ results.T, 9), 9.0)
     for parameters in ([0.3, -0.2, 0.5, 0.4, -1.0], [-2.0, 1.0, 0.0, 0.0, -8.0]):
         difference = check_grad(
-            lambda x: posterior.cost(x)[0], lambda x: posterior.cost(x)[1], parameters
+            lambda x: posterior.cost(x).value, lambda x: posterior.cost(x).slope, parameters
         )
         assert difference < 1e-4
+
+
+@pytest.mark.parametrize("family", [*FAMILIES, AFFINE], ids=lambda family: family.name)
+def test_the_information_is_the_second_derivative_where_the_parameters_are_true(family):
+    """Results whose inner products are as the covariance has them."""
+    geometry = Geometry.of(np.random.default_rng(0).normal(size=(6, 4)), np.eye(4))
+    true = np.array([0.3, -0.2, 0.5, 0.4, -1.0])
+    gram = 7 * Fit(family, true, 0.0).results_covariance(geometry)
+    # With so many outputs the prior has no say.
+    posterior = Posterior(family, Observations(geometry, gram, 9), 1e9)
+    steps = 1e-5 * np.eye(5)
+    second = [
+        (posterior.cost(true + step).slope - posterior.cost(true - step).slope) / 2e-5
+        for step in steps
+    ]
+    np.testing.assert_allclose(posterior.cost(true).information, second, atol=1e-6)
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
@@ -36,8 +52,14 @@ def test_searches_end_as_low_as_those_of_scipy(family):
         posterior = Posterior(family, Observations(geometry, values @ values.T, 4), 4.0)
         start = np.array([0.0, 0.0, 0.0, family.log_length, NO_NOISE])
         bounds = [(LOWEST, HIGHEST)] * 3 + [(-4.0, 5.0), (NO_NOISE, NO_NOISE)]
-        theirs = minimize(posterior.cost, start, jac=True, method="L-BFGS-B", bounds=bounds)
+        theirs = minimize(
+            lambda x, posterior=posterior: posterior.cost(x)[:2],
+            start,
+            jac=True,
+            method="L-BFGS-B",
+            bounds=bounds,
+        )
         ours = posterior.minimise(start, (NO_NOISE, NO_NOISE))
-        # In nats; the search ends with the step that gains less than a tenth of one.
+        # In nats; the search ends before a step that would gain less than a tenth of one.
         worse += 4 * (ours.cost - theirs.fun) > 0.5
     assert worse <= 2

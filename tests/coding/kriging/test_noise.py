@@ -61,12 +61,11 @@ def test_results_that_are_pure_noise_have_a_bar_as_large_as_they_are(name, outpu
     assert np.mean(np.array(bars) < 3) >= 0.95
 
 
-#: Which leave two or three blocks, and look noisy where blocks of digits are the points.
+#: Which leave three or four blocks, and look noisy where blocks of digits are the points.
 LOOKS_NOISY = [
-    (0, 1, 3, 6, 7, 8, 9, 11),
-    (0, 1, 4, 6, 7, 8, 10, 11),
-    (0, 1, 3, 5, 6, 7, 8, 9, 11),
-    (0, 1, 3, 4, 6, 7, 8, 9, 10, 11),
+    (0, 1, 3, 6, 8, 9, 10, 11),
+    (0, 2, 4, 5, 7, 8, 10, 11),
+    (1, 4, 6, 7, 8, 9, 10, 11),
 ]
 
 

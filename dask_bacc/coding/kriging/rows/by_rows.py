@@ -133,10 +133,9 @@ def krige_rows(
             geometry.between(there, given),
             geometry.among(there),
             geometry.among(given),
-            unforeseen,
         )
         rounded = rounding**2 / 4 * float((values**2).mean())
-        left = np.maximum(local, outside) * found.variance
+        left = np.maximum(local, outside @ unforeseen) * found.variance
         left += rounded * (1 + (found.weights**2).sum(axis=1)) + found.moved
         variance[:, part] = left.reshape(-1, size)
         batches.append((part, found.weights))

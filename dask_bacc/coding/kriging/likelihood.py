@@ -1,0 +1,114 @@
+"""How likely results are by a covariance whose scale is profiled out, and a prior."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from math import log
+
+import numpy as np
+from scipy.linalg import lapack
+
+from dask_bacc.coding._typing import FloatArray
+from dask_bacc.coding.kriging.cholesky import diagonal, inverse_of
+from dask_bacc.coding.kriging.search import Cost
+
+#: Share of the mean variance that is always added, so that factorising succeeds.
+JITTER = 1e-14
+#: Cost where rounding leaves no positive definite covariance; the search turns back from it.
+IMPOSSIBLE = 1e10
+
+
+def profiled(
+    covariance: FloatArray, derivatives: FloatArray, nugget: float, gram: FloatArray
+) -> Cost:
+    """Negative log likelihood per output by parameters of a covariance and of its nugget.
+
+    Parameters
+    ----------
+    covariance : (m, m) ndarray
+        Of the function's values, in any unit; lost.
+    derivatives : (q + 1, m, m) ndarray
+        By the parameters, and room for that by the logarithm of the nugget; lost.
+    nugget : float
+        In units of the mean variance.
+    gram : (m, m) ndarray
+        Inner products of the results.
+
+    References
+    ----------
+    Rasmussen and Williams, "Gaussian Processes for Machine Learning" (2006), eqs. 5.8, 5.9; Mardia
+    and Marshall, "Maximum likelihood estimation of models for residual covariance in spatial
+    regression", Biometrika 71 (1984), for the information.
+
+    Examples
+    --------
+    >>> apart, alike = np.eye(3), np.ones((3, 3))
+    >>> room = np.stack([alike, np.zeros((3, 3))])
+    >>> round(profiled(apart + alike, room, 0.0, apart + alike).value, 6) == round(0.5 * log(4), 6)
+    True
+    """
+    m, q = len(gram), len(derivatives)
+    variances = diagonal(covariance)
+    variance = float(variances.sum()) / m
+    variances += (nugget + JITTER) * variance
+    # In units of the rest, or a fit without noise would shrink the rest to have some.
+    own = derivatives.reshape(q, m * m)[:, :: m + 1]
+    own[:-1] += nugget / m * own[:-1].sum(axis=1, keepdims=True)
+    own[-1] = nugget * variance
+    # It is symmetric, so that its transpose, which LAPACK need not copy, is the same.
+    factor, failed = lapack.dpotrf(covariance.T, lower=1, overwrite_a=1)
+    if failed:
+        return _impossible(q)
+    log_determinant = 2 * float(np.log(diagonal(factor)).sum())
+    inverse = inverse_of(factor, overwrite=True)
+    explained = inverse @ gram
+    trace = float(diagonal(explained).sum())
+    if not trace > 0:
+        return _impossible(q)
+    relative = inverse @ derivatives
+    flat = relative.reshape(q, m * m)
+    traces = flat[:, :: m + 1].sum(axis=1)
+    slope = 0.5 * (traces - (m / trace) * (flat @ explained.T.ravel()))
+    squares = flat @ relative.transpose(0, 2, 1).reshape(q, m * m).T
+    information = 0.5 * (squares - np.outer(traces, traces) / m)
+    return Cost(0.5 * (m * log(trace / m) + log_determinant), slope, information)
+
+
+def _impossible(parameters: int) -> Cost:
+    return Cost(IMPOSSIBLE, np.zeros(parameters), np.zeros((parameters, parameters)))
+
+
+@dataclass(frozen=True, eq=False)
+class Prior:
+    """Normal distributions of sums of parameters, each by itself.
+
+    Examples
+    --------
+    >>> beliefs = Prior(np.array([[1.0, -1.0]]), np.array([0.0]), np.array([2.0]))
+    >>> beliefs.added_to(Cost(0.0, np.zeros(2), np.zeros((2, 2))), np.array([4.0, 0.0])).slope
+    array([ 1., -1.])
+    """
+
+    #: ``(r, q)`` weights of the parameters in every sum
+    weights: FloatArray
+    #: ``(r,)`` means, and standard deviations
+    means: FloatArray
+    deviations: FloatArray
+
+    @cached_property
+    def _pulls(self) -> FloatArray:
+        return self.weights.T / self.deviations**2
+
+    @cached_property
+    def _information(self) -> FloatArray:
+        information: FloatArray = self._pulls @ self.weights
+        return information
+
+    def added_to(self, cost: Cost, parameters: FloatArray) -> Cost:
+        """The cost with the prior's part."""
+        away = self.weights @ parameters - self.means
+        slope = self._pulls @ away
+        # Quadratic in what it pulls at.
+        value = 0.5 * float(((away / self.deviations) ** 2).sum())
+        return Cost(cost.value + value, cost.slope + slope, cost.information + self._information)
