@@ -21,6 +21,10 @@ from dask_bacc.runtime.collect import collect, fetcher_of
 from dask_bacc.runtime.intake import take_message, take_outcome
 from dask_bacc.runtime.release import release, tell_how_it_ended
 
+#: Seconds for which the cluster is left as it is while results decode: workers that let go of them
+#: take the processor from it, if they share one.
+HEAD_START = 0.05
+
 
 @dataclass(frozen=True, eq=False)
 class Decided:
@@ -46,19 +50,25 @@ async def run_to_answer(run: ActiveRun) -> Decided:
     run.began = True
     state, options = run.state, run.options
     going_on = on_workers = False
+    deciding: asyncio.Task[Decided] | None = None
     try:
         try:
             state.stopped = await collect(run, run.launcher.futures, options.deadline)
             if state.stopped is Stop.DEADLINE:
                 _restore(run)
             going_on = options.cancel == "keep" and state.stopped is not Stop.COMPLETE
+            if state.stopped is Stop.ENOUGH:
+                deciding = asyncio.create_task(_decide(run))
+                await asyncio.wait({deciding}, timeout=HEAD_START)
         finally:
             if not going_on:
                 await release(run, options.cancel, keep=_kept(run))
-        decided = await _decide(run)
+        decided = await (deciding or _decide(run))
         on_workers = decided.on_workers
         return decided
     except BaseException as error:
+        if deciding is not None:
+            deciding.cancel()
         if isinstance(error, DecodeError) and not error.results:
             error.results = run.store.values()
         if going_on:

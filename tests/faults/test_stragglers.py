@@ -173,6 +173,8 @@ def test_blocks_do_not_wait_for_each_other_where_workers_are_kept_off(cluster, g
     wait(coded)
     first = coded.map(waits, gate_file, rtol=np.inf, enough=5, copies=False)
     first.result(timeout=60)
+    # The others may be through before its worker has said that it began.
+    wait_until(lambda: still_running(cluster))
     (stuck,) = {worker for worker, *_ in still_running(cluster).values()}
     cluster.replicate(futures_of(coded), workers=[w for w in workers if w != stuck][:1], n=2)
     wait_until(lambda: monitor_of(cluster).available(patient=True))
