@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import weakref
 from collections.abc import (
     AsyncIterator,
     Callable,
@@ -33,6 +34,11 @@ ANSWER_WITHIN = 2.0
 
 #: Heartbeats that a worker may be behind the others before it counts as unresponsive.
 HEARTBEATS = 3
+
+#: The connection over which a client has subscribed, and its handler.
+_subscriptions: weakref.WeakKeyDictionary[
+    Client, tuple[weakref.ref[object], Callable[[str, bytes], None]]
+] = weakref.WeakKeyDictionary()
 
 #: The event loop keeps only weak references to tasks.
 _tasks: set[asyncio.Task[None]] = set()
@@ -115,9 +121,15 @@ def subscribe(client: Client, handler: Callable[[str, bytes], None]) -> str:
         message = event[1]
         handler(message["worker"], message["bacc"])
 
-    # Each time: a scheduler that was started anew knows of no subscription.
-    client.subscribe_topic(topic_of(client), on_event)
-    return topic_of(client)
+    topic, comm = topic_of(client), client.scheduler_comm
+    # A scheduler that was started anew knows of no subscription, and has a new connection. What
+    # follows a message waits for ten milliseconds.
+    known = None if comm is None else (weakref.ref(comm), handler)
+    if known is None or _subscriptions.get(client) != known:
+        client.subscribe_topic(topic, on_event)
+    if known is not None:
+        _subscriptions[client] = known
+    return topic
 
 
 async def log_event(client: Client, topic: str, message: object) -> None:

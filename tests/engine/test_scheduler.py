@@ -7,16 +7,21 @@ changed the part, and `dask_bacc.engine` is the only place to mend.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import subprocess
+import sys
 import time
 
 import numpy as np
 import pytest
 from dask.delayed import delayed
 from distributed import Client, Event
+from distributed.utils import open_port
 
 import dask_bacc
 from dask_bacc.engine import scheduler, whereabouts
 from dask_bacc.engine.worker import fetched_from, get_worker, is_wanted, publish
+from dask_bacc.runtime.monitors import monitor_of
 from tests.shared import X, wait_until
 
 
@@ -155,12 +160,56 @@ def test_a_closed_client_is_not_asked(processes):
     assert asyncio.run(scheduler.workers_of(closed)) == {}
 
 
-def test_a_scheduler_that_was_started_anew_is_asked_for_messages_again(client, patient):
-    dask_bacc.encode(X, k=8, n=12).map(np.tanh).result(timeout=60)
-    client.unsubscribe_topic(scheduler.topic_of(client))
-    run = dask_bacc.encode(X, k=8, n=12).map(np.tanh, enough=12)
-    run.result(timeout=60)
-    assert all(run.report.chunks[chunk].worker for chunk in run.report.returned)
+@contextlib.contextmanager
+def program(name, *arguments):
+    """A process of one of distributed's programs."""
+    process = subprocess.Popen([sys.executable, "-m", f"distributed.cli.{name}", *arguments])
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@contextlib.contextmanager
+def small_cluster(port):
+    with (
+        program("dask_scheduler", f"--port={port}", "--no-dashboard"),
+        program("dask_worker", f"tcp://127.0.0.1:{port}", "--nthreads=4", "--no-dashboard"),
+    ):
+        yield
+
+
+def test_a_scheduler_that_was_started_anew_is_asked_for_messages_again(patient):
+    """It knows of no subscription, and the client connects to it by itself."""
+
+    def who_ran(client):
+        client.wait_for_workers(1, timeout=60)
+        run = dask_bacc.encode(X, k=8, n=12).map(np.tanh, enough=12, client=client)
+        run.result(timeout=60)
+        return {run.report.chunks[chunk].worker for chunk in run.report.returned}
+
+    port = open_port()
+    with contextlib.ExitStack() as stack:
+        with small_cluster(port):
+            client = stack.enter_context(Client(f"tcp://127.0.0.1:{port}", timeout=60))
+            (before,) = who_ran(client)
+        wait_until(lambda: client.status != "running")
+        with small_cluster(port):
+            wait_until(lambda: client.status == "running", timeout=60)
+            (after,) = who_ran(client)
+            assert after not in (before, None)
+            stack.close()
+
+
+def test_a_client_asks_for_messages_once(client):
+    """Whatever it says holds up by ten milliseconds what it says next."""
+    said = []
+    with pytest.MonkeyPatch.context() as patch:
+        dask_bacc.encode(X, k=8, n=12).map(np.tanh).result(timeout=60)
+        patch.setattr(client, "_send_to_scheduler", said.append)
+        scheduler.subscribe(client, monitor_of(client).receive)
+    assert said == []
 
 
 def test_what_has_ended_is_not_cancelled_under_those_who_need_it(client):
