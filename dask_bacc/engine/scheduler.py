@@ -121,10 +121,11 @@ def subscribe(client: Client, handler: Callable[[str, bytes], None]) -> str:
         message = event[1]
         handler(message["worker"], message["bacc"])
 
-    topic, comm = topic_of(client), client.scheduler_comm
+    topic, connection = topic_of(client), client.scheduler_comm
     # A scheduler that was started anew knows of no subscription, and has a new connection. What
     # follows a message waits for ten milliseconds.
-    known = None if comm is None else (weakref.ref(comm), handler)
+    is_lost = connection is None or connection.closed()
+    known = None if is_lost else (weakref.ref(connection), handler)
     if known is None or _subscriptions.get(client) != known:
         client.subscribe_topic(topic, on_event)
     if known is not None:

@@ -99,6 +99,7 @@ class ActiveRun:
     def forget_results(self) -> None:
         """Let go of the results that are here, and of what was made of them."""
         self.store.clear()
+        self.inline.clear()
         self.decider.restart()
 
     def notify(self) -> None:

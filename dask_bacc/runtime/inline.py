@@ -44,6 +44,10 @@ class InlineResults:
             if place in self._awaited:
                 self._awaited.pop(place).set()
 
+    def clear(self) -> None:
+        """Let go of what nobody has asked for."""
+        self._brought.clear()
+
     async def of(self, place: Attempted, *, failed: bool) -> ChunkResult | None:
         """What an attempt that has ended brought; None if nothing, or if its message was lost.
 

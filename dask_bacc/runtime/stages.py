@@ -15,6 +15,7 @@ from dask_bacc.engine.scheduler import in_background
 from dask_bacc.records.errors import DecodeError, no_answer, warning_about
 from dask_bacc.records.events import Stop
 from dask_bacc.results.result import FlatResult
+from dask_bacc.results.solutions import Returned
 from dask_bacc.results.solved import Solved
 from dask_bacc.runtime.active import ActiveRun
 from dask_bacc.runtime.collect import collect, fetcher_of
@@ -50,7 +51,7 @@ async def run_to_answer(run: ActiveRun) -> Decided:
     run.began = True
     state, options = run.state, run.options
     going_on = on_workers = False
-    deciding: asyncio.Task[Decided] | None = None
+    solving: asyncio.Task[_Found] | None = None
     try:
         try:
             state.stopped = await collect(run, run.launcher.futures, options.deadline)
@@ -58,17 +59,19 @@ async def run_to_answer(run: ActiveRun) -> Decided:
                 _restore(run)
             going_on = options.cancel == "keep" and state.stopped is not Stop.COMPLETE
             if state.stopped is Stop.ENOUGH:
-                deciding = asyncio.create_task(_decide(run))
-                await asyncio.wait({deciding}, timeout=HEAD_START)
+                solving = asyncio.create_task(_solve(run))
+                await asyncio.wait({solving}, timeout=HEAD_START)
         finally:
             if not going_on:
                 await release(run, options.cancel, keep=_kept(run))
-        decided = await (deciding or _decide(run))
+        decided = _decide(run, await (solving or _solve(run)))
         on_workers = decided.on_workers
         return decided
     except BaseException as error:
-        if deciding is not None:
-            deciding.cancel()
+        if solving is not None:
+            _abandon(solving)
+            # The error has this frame, and the task may have the error.
+            solving = None
         if isinstance(error, DecodeError) and not error.results:
             error.results = run.store.values()
         if going_on:
@@ -109,7 +112,7 @@ async def fetch_and_decode(run: ActiveRun) -> Decided:
         # What a deadline had to do with does.
         done = before is Stop.DEADLINE and reason is Stop.ENDED
         state.stopped = before if done else reason
-        return await _decide(run)
+        return _decide(run, await _solve(run))
     finally:
         await release(run, "cancel")
         run.forget_results()
@@ -125,15 +128,50 @@ async def abandon(run: ActiveRun) -> None:
     run.notify()
 
 
-async def _decide(run: ActiveRun) -> Decided:
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """What results come to."""
+
+    returned: Returned
+    #: None without results
+    solved: Solved | None = None
+    answer: Any = None
+    on_workers: bool = False
+
+
+async def _solve(run: ActiveRun) -> _Found:
     """How the results decode in the end, and what they decode to if they are all here."""
+    returned = run.store.snapshot(run.state.elapsed)
+    if not returned.specs:
+        return _Found(returned)
+    solved = await run.decider.decide(returned)
+    if run.store.on_workers or any(past.result is None for past in solved.earlier):
+        return _Found(returned, solved, on_workers=True)
+    if lost_blocks(solved.estimate.by_block):
+        return _Found(returned, solved)
+    return _Found(returned, solved, await run.decider.answer(solved, returned.results))
+
+
+def _abandon(solving: asyncio.Task[_Found]) -> None:
+    """Nobody asks what comes of it any more."""
+    solving.cancel()
+    solving.add_done_callback(lambda task: task.cancelled() or task.exception())
+
+
+def _decide(run: ActiveRun, found: _Found) -> Decided:
+    """Take what the results come to as the run's answer.
+
+    Raises
+    ------
+    DecodeError
+        If there are too few of them, or blocks are lost.
+    """
     state, options = run.state, run.options
     integers = run.encoded.integers
     too_few = f"{options.enough} were needed"
-    returned = run.store.snapshot(state.elapsed)
-    if not returned.specs:
+    returned, solved = found.returned, found.solved
+    if solved is None:
         raise no_answer(state.report(), too_few, integers=integers)
-    solved = await run.decider.decide(returned)
     state.solving, state.estimate = run.decider.seconds, solved.estimate
     enough = len(solved.chunks) >= options.enough
     # At the deadline the user takes what has come; short of it, too few is too few.
@@ -142,10 +180,6 @@ async def _decide(run: ActiveRun) -> Decided:
     if lost := lost_blocks(solved.estimate.by_block):
         reason = f"blocks {', '.join(map(str, lost))} are lost"
         raise no_answer(state.report(), reason, integers=integers)
-    if run.store.on_workers or any(past.result is None for past in solved.earlier):
-        decided = Decided(solved, on_workers=True, here=returned.results)
-    else:
-        decided = Decided(solved, await run.decider.answer(solved, returned.results))
     if run.earlier is not None:
         held = {chunk: _held(run, chunk) for chunk in run.store.on_workers}
         suspects = solved.estimate.suspects
@@ -158,7 +192,8 @@ async def _decide(run: ActiveRun) -> Decided:
         rtol=options.rtol,
         replaced=options.suspects == "replace",
     )
-    return decided
+    here = returned.results if found.on_workers else {}
+    return Decided(solved, found.answer, found.on_workers, here)
 
 
 def _kept(run: ActiveRun) -> list[int]:

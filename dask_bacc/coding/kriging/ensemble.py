@@ -111,7 +111,8 @@ def fit_ensemble(
         # One family tells how much outputs say; the others are searched but once.
         first = _fit_all(observations, count, {families[0]: None})[0]
         count = min(count, effective_outputs(first, observations))
-        fits = _fit_all(observations, count, {f: first.start_for(f) for f in families})
+        starts = {family: first.start_for(family) for family in families}
+        fits = _fit_all(observations, count, starts | {first.family: first.parameters})
     else:
         count, fitted_all = previous.effective_outputs, previous.fitted_all
         considered = previous.families

@@ -29,7 +29,7 @@ def profiled(
     covariance : (m, m) ndarray
         Of the function's values, in any unit; lost.
     derivatives : (q + 1, m, m) ndarray
-        By the parameters, and room for that by the logarithm of the nugget; lost.
+        By the parameters, and zeros for that by the logarithm of the nugget; lost.
     nugget : float
         In units of the mean variance.
     gram : (m, m) ndarray
@@ -49,18 +49,15 @@ def profiled(
     True
     """
     m, q = len(gram), len(derivatives)
-    variances = diagonal(covariance)
-    variance = float(variances.sum()) / m
-    variances += (nugget + JITTER) * variance
+    variance = float(np.trace(covariance)) / m
     # In units of the rest, or a fit without noise would shrink the rest to have some.
     own = derivatives.reshape(q, m * m)[:, :: m + 1]
     own[:-1] += nugget / m * own[:-1].sum(axis=1, keepdims=True)
     own[-1] = nugget * variance
-    # It is symmetric, so that its transpose, which LAPACK need not copy, is the same.
-    factor, failed = lapack.dpotrf(covariance.T, lower=1, overwrite_a=1)
+    factor, failed = _factorised(covariance, nugget)
     if failed:
         return _impossible(q)
-    log_determinant = 2 * float(np.log(diagonal(factor)).sum())
+    log_determinant = _log_determinant(factor)
     inverse = inverse_of(factor, overwrite=True)
     explained = inverse @ gram
     trace = float(diagonal(explained).sum())
@@ -73,6 +70,37 @@ def profiled(
     squares = flat @ relative.transpose(0, 2, 1).reshape(q, m * m).T
     information = 0.5 * (squares - np.outer(traces, traces) / m)
     return Cost(0.5 * (m * log(trace / m) + log_determinant), slope, information)
+
+
+def profiled_value(covariance: FloatArray, nugget: float, gram: FloatArray) -> float:
+    """The value of `profiled` alone; the covariance is lost.
+
+    Examples
+    --------
+    >>> variances = np.array([1.0, 2.0, 3.0])
+    >>> round(profiled_value(np.diag(variances), 0.0, np.diag(variances)), 6)
+    0.89588
+    """
+    m = len(gram)
+    factor, failed = _factorised(covariance, nugget)
+    if failed:
+        return IMPOSSIBLE
+    explained, _ = lapack.dpotrs(factor, gram, lower=1)
+    trace = float(np.trace(explained))
+    return 0.5 * (m * log(trace / m) + _log_determinant(factor)) if trace > 0 else IMPOSSIBLE
+
+
+def _factorised(covariance: FloatArray, nugget: float) -> tuple[FloatArray, int]:
+    """Lower Cholesky factor of a covariance with its nugget, and whether there is none."""
+    variances = diagonal(covariance)
+    variances += (nugget + JITTER) * float(variances.sum()) / len(covariance)
+    # It is symmetric, so that its transpose, which LAPACK need not copy, is the same.
+    factor, failed = lapack.dpotrf(covariance.T, lower=1, overwrite_a=1)
+    return factor, failed
+
+
+def _log_determinant(factor: FloatArray) -> float:
+    return 2 * float(np.log(diagonal(factor)).sum())
 
 
 def _impossible(parameters: int) -> Cost:
@@ -105,10 +133,14 @@ class Prior:
         information: FloatArray = self._pulls @ self.weights
         return information
 
+    def value(self, parameters: FloatArray) -> float:
+        """The prior's part of the cost."""
+        away = (self.weights @ parameters - self.means) / self.deviations
+        return 0.5 * float(away @ away)
+
     def added_to(self, cost: Cost, parameters: FloatArray) -> Cost:
         """The cost with the prior's part."""
         away = self.weights @ parameters - self.means
+        value = 0.5 * float((away / self.deviations**2) @ away)
         slope = self._pulls @ away
-        # Quadratic in what it pulls at.
-        value = 0.5 * float(((away / self.deviations) ** 2).sum())
         return Cost(cost.value + value, cost.slope + slope, cost.information + self._information)

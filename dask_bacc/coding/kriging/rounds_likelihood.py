@@ -120,7 +120,7 @@ class Likelihood:
             begin,
             np.array(low),
             np.array(high),
-            lambda gain, _: outputs * gain < LAST_GAIN,
+            lambda gain, *_: outputs * gain < LAST_GAIN,
         )
         return found
 

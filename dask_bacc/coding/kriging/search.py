@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -21,18 +22,20 @@ class Cost(NamedTuple):
     information: FloatArray
 
 
-#: Steps at most.
-STEPS = 60
+#: Says of the gain that the next step promises, of that of the last one, and of the cost between,
+#: whether there need be no next one.
+Enough = Callable[[float, float, float], bool]
+
+#: Steps at most, and those in a row that are not taken.
+STEPS, REFUSED = 60, 8
 #: Longest step in one parameter.
 LONGEST = 4.0
 TINY = float(np.finfo(float).tiny)
 #: Share of the gain that the gradient promises from which on a step is taken.
 PROMISED = 1e-4
-#: What is added to the information first and at least: some parameters may change nothing.
-DAMPING, LEAST_DAMPING = 1e-3, 1e-4
-#: By how much it falls after a step that is taken, and rises after one that is not; the least to
-#: which it rises.
-TRUSTED, DISTRUSTED, DISTRUST = 4.0, 8.0, 1e-2
+#: What is added to the information: some parameters may change nothing. It falls after a step that
+#: is taken, and rises after one that is not, at least to so much.
+DAMPING, TRUSTED, DISTRUSTED, DISTRUST = 1e-4, 4.0, 8.0, 1e-2
 #: Share of the slope that is left after a step from which on the next one is longer, and by how
 #: much: the cost of an exact function falls like a plane along weights that vanish.
 STEEP, FURTHER = 0.5, 3.0
@@ -43,7 +46,7 @@ def descend(
     start: FloatArray,
     low: FloatArray,
     high: FloatArray,
-    enough: Callable[[float, float], bool],
+    enough: Enough,
 ) -> tuple[FloatArray, float]:
     """The parameters to which a cost falls from a start, and the cost there.
 
@@ -54,8 +57,6 @@ def descend(
     low, high : (q,) ndarrays
         Least and largest value of every parameter.
     enough : callable
-        Says of the gain that the next step promises, and of the cost before it, whether there need
-        be none.
 
     References
     ----------
@@ -68,45 +69,47 @@ def descend(
     >>> def bowl(x):
     ...     return Cost(float(((x - 1) ** 2).sum()), 2 * (x - 1), 2 * np.eye(2))
     >>> sides = np.array([-3.0, -3.0]), np.array([3.0, 0.5])
-    >>> descend(bowl, np.array([-2.0, 0.0]), *sides, lambda gain, _: gain < 1e-12)[0].round(6)
+    >>> descend(bowl, np.array([-2.0, 0.0]), *sides, lambda gain, *_: gain < 1e-12)[0].round(6)
     array([1. , 0.5])
     """
     here = np.minimum(np.maximum(start, low), high)
     found, damping, stretch = cost(here), DAMPING, 1.0
-    new = True
+    gained, refused = math.inf, 0
     for _ in range(STEPS):
         step = _step(here, found, damping, low, high)
-        if step is None:
-            damping = max(damping * DISTRUSTED, DISTRUST)
-            continue
         # The parabola's minimum is half as far below as its slope is.
-        if new and enough(-0.5 * float(step @ found.slope), found.value):
-            break
+        if enough(-0.5 * float(step @ found.slope), gained, found.value):
+            if refused or damping <= DAMPING:
+                break
+            # It may only look so after steps that were not taken.
+            damping = DAMPING
+            step = _step(here, found, damping, low, high)
         longest = float(np.abs(step).max())
         step *= min(stretch, LONGEST / max(longest, TINY))
         there = np.minimum(np.maximum(here + step, low), high)
-        after = cost(there)
-        way = there - here
+        way, after = there - here, cost(there)
         promised = float(found.slope @ way)
-        new = after.value <= found.value + PROMISED * promised
-        if new:
+        if promised < 0 and after.value <= found.value + PROMISED * promised:
             stretch = stretch * FURTHER if after.slope @ way < STEEP * promised else 1.0
-            here, found, damping = there, after, max(damping / TRUSTED, LEAST_DAMPING)
+            damping, refused = max(damping / TRUSTED, DAMPING), 0
+            gained = found.value - after.value
+            here, found = there, after
         else:
             damping, stretch = max(damping * DISTRUSTED, DISTRUST), 1.0
+            refused += 1
+            if refused == REFUSED:
+                break
     return here, found.value
 
 
 def _step(
     here: FloatArray, found: Cost, damping: float, low: FloatArray, high: FloatArray
-) -> FloatArray | None:
-    """A step towards the minimum of a parabola; None if rounding leaves it none."""
+) -> FloatArray:
+    """A step towards the minimum of a parabola; along the gradient if rounding leaves it none."""
     slope, information = found.slope.copy(), found.information.copy()
     information.ravel()[:: len(here) + 1] += damping
     for i in np.flatnonzero(((here <= low) & (slope >= 0)) | ((here >= high) & (slope <= 0))):
         slope[i] = information[i] = information[:, i] = 0.0
         information[i, i] = 1.0
     _, step, failed = lapack.dposv(information, -slope, lower=1)
-    if failed:
-        return None
-    return np.asarray(step)
+    return -slope if failed else np.asarray(step)

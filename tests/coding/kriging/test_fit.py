@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 from scipy.optimize import check_grad, minimize
 
-from dask_bacc.coding.kriging.fit import HIGHEST, LOWEST, NO_NOISE, Fit, Posterior
+from dask_bacc.coding.kriging import ensemble
+from dask_bacc.coding.kriging.fit import HIGHEST, LOWEST, NO_NOISE, Fit, Posterior, fit_family
 from dask_bacc.coding.kriging.kernels import AFFINE, FAMILIES, Geometry
 from dask_bacc.coding.kriging.observations import Observations
+from dask_bacc.coding.kriging.search import Cost, descend
+from dask_bacc.coding.patience import search_unless
 from tests.strategies import four_outputs
 
 
@@ -63,3 +66,47 @@ def test_searches_end_as_low_as_those_of_scipy(family):
         # In nats; the search ends before a step that would gain less than a tenth of one.
         worse += 4 * (ours.cost - theirs.fun) > 0.5
     assert worse <= 2
+
+
+def test_the_value_alone_is_that_of_the_cost():
+    rng = np.random.default_rng(0)
+    results = rng.normal(size=(6, 9))
+    geometry = Geometry.of(rng.normal(size=(6, 4)), np.eye(4))
+    posterior = Posterior(FAMILIES[0], Observations(geometry, results @ results.T, 9), 9.0)
+    for nugget in (-1.0, LOWEST):
+        parameters = np.array([0.3, -0.2, 0.5, 0.4, nugget])
+        assert posterior.value(parameters) == pytest.approx(posterior.cost(parameters).value)
+
+
+@pytest.mark.parametrize("information", [np.eye(2), np.full((2, 2), np.nan), np.zeros((2, 2))])
+def test_a_search_that_gets_nowhere_ends(information):
+    """Rounding may make every step look bad."""
+    asked = []
+
+    def rising(parameters):
+        asked.append(parameters)
+        return Cost(float(len(asked)), np.ones(2), information)
+
+    start = np.zeros(2)
+    found, value = descend(rising, start, start - 9, start + 9, lambda *_: False)
+    np.testing.assert_array_equal(found, start)
+    assert value == 1
+    assert len(asked) < 10
+
+
+def test_a_fit_that_is_broken_off_keeps_what_it_has_found(monkeypatch):
+    """An exact linear function leaves nothing to the curved term."""
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(9, 3))
+    values = points @ rng.normal(size=(3, 40)) + 1
+    observations = Observations(Geometry.of(points, np.eye(3)), values @ values.T, 40)
+    found = []
+
+    def watched(*args):
+        found.append(fit_family(*args))
+        return found[-1]
+
+    monkeypatch.setattr(ensemble, "fit_family", watched)
+    with search_unless(lambda: bool(found)):
+        (again,) = ensemble.fit_ensemble(observations, FAMILIES[:1]).fits
+    np.testing.assert_array_equal(again.parameters, found[0].parameters)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import combinations, islice
 
 import numpy as np
 import pytest
@@ -61,31 +62,26 @@ def test_results_that_are_pure_noise_have_a_bar_as_large_as_they_are(name, outpu
     assert np.mean(np.array(bars) < 3) >= 0.95
 
 
-#: Which leave three or four blocks, and look noisy where blocks of digits are the points.
-LOOKS_NOISY = [
-    (0, 1, 3, 6, 8, 9, 10, 11),
-    (0, 2, 4, 5, 7, 8, 10, 11),
-    (1, 4, 6, 7, 8, 9, 10, 11),
-]
-
-
-@pytest.mark.parametrize("returned", LOOKS_NOISY)
-def test_what_rows_explain_is_no_noise(returned):
+def test_what_rows_explain_is_no_noise():
+    """Some eight results look noisy where blocks of digits are the points."""
     images = load_digits()
-    smooth = jobs_of(images)[1].func
+    features = partial(jobs_of(images)[1].func, cost=0.0)
     code, blocks = coding.get_code("systematic", 8, 12), np.stack(np.split(images, 8))
-    features = partial(smooth, cost=0.0)
-    results = {i: features(np.tensordot(code.generator[i], blocks, 1)) for i in returned}
+    results = {i: features(chunk) for i, chunk in enumerate(code.encode(blocks))}
     sketches = np.stack([sketch_rows(block, 0) for block in blocks])
     flat = sketches.reshape(8, -1)
-    assert decode(code, results, gram=flat @ flat.T).noise > 0
-    answer = decode(code, results, rows=sketches)
-    assert answer.noise == 0
-    off = np.array([features(b) for b in blocks]) - answer.blocks
-    off = np.sqrt(np.mean(off**2, axis=(1, 2)))
-    # The features are about one half.
-    assert 0 < off.max() < 0.012
-    assert (off <= 1.5 * answer.error).all()
+    gram = flat @ flat.T
+    of_eight = ({i: results[i] for i in chosen} for chosen in combinations(range(12), 8))
+    noisy = (some for some in of_eight if decode(code, some, gram=gram).noise > 0)
+    for some in islice(noisy, 3):
+        answer = decode(code, some, rows=sketches)
+        assert answer.noise == 0
+        off = np.array([results[i] for i in range(8)]) - answer.blocks
+        off = np.sqrt(np.mean(off**2, axis=(1, 2)))
+        # The features are about one half.
+        assert 0 < off.max() < 0.012
+        assert (off <= 1.5 * answer.error).all()
+    assert next(noisy, None)
 
 
 @pytest.mark.parametrize("seed", range(3))
