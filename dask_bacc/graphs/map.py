@@ -84,6 +84,12 @@ class RunGraph:
         """The chunk's own key, and those of all of which it is made."""
         return self._made_of([chunk])
 
+    @property
+    def has_common(self) -> bool:
+        """Whether all chunks need something that belongs to none of them, as large arguments."""
+        needs = [self.graph[self.name, chunk].dependencies for chunk in self.chunks]
+        return len(needs) > 1 and bool(frozenset.intersection(*map(frozenset, needs)))
+
     def data_of(self, chunk: int) -> set[Key]:
         """The keys of which it is made that are on the cluster already."""
         found = self._made_of([chunk])

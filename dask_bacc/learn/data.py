@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 import dask.array as da
 import numpy as np
+from dask.base import annotate
+from dask.typing import Key
 from distributed import Client, futures_of
 
 from dask_bacc.api import encode
@@ -96,7 +99,8 @@ class Batches:
                 if workers:
                     known = on_loop(there, persist_on(there, coded, workers)).result()
                 else:
-                    known = there.persist(coded)
+                    with _in_turn(sorted(monitor.workers), batch):
+                        known = there.persist(coded)
             self._coded[key] = known
         return known
 
@@ -147,6 +151,21 @@ class Batches:
         whole = self.batches * self.rows
         first = [block * whole + batch * self.rows for block in range(self.k)]
         return _joined([array[start : start + self.rows] for start in first])
+
+
+def _in_turn(workers: list[str], first: int) -> AbstractContextManager[None]:
+    """Have chunks made on one worker after the other, from one on that is not always the same.
+
+    They are made while others are computed with. Who is idle then would get several of them, and
+    compute with one after the other in every epoch.
+    """
+
+    def worker_of(key: Key) -> list[str]:
+        chunk = key[1] if isinstance(key, tuple) else None
+        return [workers[(first + chunk) % len(workers)]] if isinstance(chunk, int) else []
+
+    preferred = {"workers": worker_of, "allow_other_workers": True} if workers else {}
+    return annotate(**preferred)
 
 
 def _joined(arrays: list[Any]) -> Any:

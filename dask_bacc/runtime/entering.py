@@ -23,6 +23,8 @@ class StillRunning(NamedTuple):
     worker: str
     #: when it should be through, on the monotonic clock
     due: float
+    #: when it was cancelled
+    since: float
 
 
 def enter(state: RunState, message: Message, worker: str) -> None:

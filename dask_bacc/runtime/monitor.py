@@ -126,10 +126,11 @@ class Monitor:
             running = self._still_running.get(place)
             if running is not None and running.worker == worker:
                 del self._still_running[place]
-                self.speeds.through(place, worker, message.ago)
+                self.speeds.through(place, worker, message.ago, running.since)
         elif message.state == "running" and over is not None:
             # It started while its cancellation was on the way.
-            self._still_running[place] = StillRunning(worker, time.monotonic() + over.limit)
+            due = time.monotonic() + over.limit
+            self.abandon(message.run, {place[1:]: worker}, {place[1:]: due})
             if (client := self._client()) is not None:
                 in_background(self.watch(client, message.run))
         if over is not None and (state := over.state()) is not None:
@@ -147,9 +148,9 @@ class Monitor:
 
         They should be through when they are `due`; those of which that is not said, by now.
         """
-        times = due or {}
+        times, now = due or {}, time.monotonic()
         for place, worker in running.items():
-            self._still_running[run, *place] = StillRunning(worker, times.get(place, 0.0))
+            self._still_running[run, *place] = StillRunning(worker, times.get(place, 0.0), now)
 
     async def watch(self, client: Client, run: str, seen: Callable[[], object] = nobody) -> None:
         """See who leaves, as long as cancelled chunks of a run still run.
@@ -264,8 +265,7 @@ class Monitor:
 
     def threads(self, workers: Collection[str]) -> dict[str, int]:
         """Of some workers."""
-        known = self._workers
-        return {worker: known[worker].threads for worker in workers if worker in known}
+        return {w: self._workers[w].threads for w in workers if w in self._workers}
 
     def idle(self, processing: Mapping[str, Collection[object]]) -> list[str]:
         """Workers that take tasks, have a thread for them and nothing to do, by their addresses.

@@ -1,4 +1,4 @@
-"""Where chunks run whose data lies on workers, if some of these are kept off."""
+"""Where chunks run whose data lies on workers, if the scheduler would put some together."""
 
 from __future__ import annotations
 

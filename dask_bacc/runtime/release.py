@@ -56,7 +56,12 @@ async def release(run: ActiveRun, cancel: str, keep: Collection[int] = ()) -> No
     state.give_up(state.open_chunks())
     # What was let go of before has been remembered, and may have said since that it is done.
     running = {a: w for a, w in state.still_running.items() if a in launcher.futures}
-    due = {a: state.submitted + (state.records[a[0]].started or 0.0) + limit for a in running}
+    # Who asks whether it is wanted ends sooner than others of the run did.
+    soon = state.elapsed + monitor.speeds.letting_go(limit)
+    due = {
+        a: state.submitted + max((state.records[a[0]].started or 0.0) + limit, soon)
+        for a in running
+    }
     monitor.abandon(run.name, running, due)
     futures = [launcher.futures[attempted] for attempted in leftovers]
     # First, for who scatters the same data again sends it by another way than what is said here,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from dataclasses import replace
 
 from dask_bacc.policy.slow import Pace, paces_of, slow_workers
@@ -10,6 +11,8 @@ from dask_bacc.records.state import RunState
 
 #: Attempts at chunks that are remembered at most.
 REMEMBERED = 1000
+#: Cancelled chunks whose ends are remembered, and the quantile of them that is relied on.
+LAST, SURE = 20, 0.9
 #: A run, a chunk and the number of an attempt at it.
 Place = tuple[str, int, int]
 
@@ -20,6 +23,8 @@ class Speeds:
     def __init__(self) -> None:
         #: with when the attempt began, on the monotonic clock; those that ended last come last
         self._paces: dict[Place, tuple[Pace, float]] = {}
+        #: seconds that chunks took to end when they were cancelled, the last of them
+        self._letting_go: deque[float] = deque(maxlen=LAST)
 
     def learn(self, run: str, state: RunState, minimum: float) -> None:
         """A run is over; every chunk may take that many seconds."""
@@ -28,8 +33,15 @@ class Speeds:
         while len(self._paces) > REMEMBERED:
             del self._paces[next(iter(self._paces))]
 
-    def through(self, place: Place, worker: str, ago: float) -> None:
-        """A worker is through with what was cancelled, since `ago` seconds."""
+    def letting_go(self, most: float) -> float:
+        """Seconds in which cancelled chunks end as a rule; 0 if that is not known, or is more."""
+        seconds = sorted(self._letting_go)
+        usual = seconds[round(SURE * (len(seconds) - 1))] if seconds else 0.0
+        return usual if usual <= most else 0.0
+
+    def through(self, place: Place, worker: str, ago: float, cancelled: float) -> None:
+        """A worker is through since `ago` seconds with what was cancelled then."""
+        self._letting_go.append(max(time.monotonic() - ago - cancelled, 0.0))
         pace, began = self._paces.get(place, (None, 0.0))
         if pace is not None and pace.worker == worker and not pace.through:
             del self._paces[place]

@@ -113,7 +113,7 @@ def start(
     state.give_up(lost)
     monitor.listen(graph.name, lambda *said: take_message(run, *said))
     try:
-        where = places(client, graph, code, first, threads)
+        where = places(client, graph, code, first, threads or _one_turn(graph, monitor, first))
         launcher.launch(first, Allowed(workers, where), sources=sources)
     except BaseException:
         monitor.forget(graph.name)
@@ -131,6 +131,16 @@ def _room(blocks: int, client: Client, left: Mapping[str, int], avoided: bool) -
     if not avoided and not is_long(blocks, everyone):
         return 0
     return sum(left.values()) or everyone
+
+
+def _one_turn(graph: RunGraph, monitor: Monitor, chunks: Collection[int]) -> dict[str, int]:
+    """Threads of all workers, if each chunk may have one and had two on one worker otherwise.
+
+    The scheduler counts what large arguments would cost to send, and sends one chunk's data to the
+    worker that has them instead, where another chunk's data is already.
+    """
+    threads = monitor.threads(monitor.workers) if graph.has_common else {}
+    return threads if len(chunks) <= sum(threads.values()) else {}
 
 
 def _at_hand(earlier: Earlier | None, monitor: Monitor, options: RunOptions) -> Earlier | None:

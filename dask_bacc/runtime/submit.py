@@ -29,11 +29,11 @@ _submitting = threading.Lock()
 
 @dataclass(frozen=True)
 class Allowed:
-    """The only workers that may run the tasks of a run."""
+    """The workers that may run the tasks of a run."""
 
-    #: their addresses; none for any worker
+    #: addresses of the only ones; none for any worker
     workers: Sequence[str] = ()
-    #: of them, the only one for each of some chunks
+    #: of them, the only one for each of some chunks; of any worker, the one that is preferred
     places: Mapping[int, str] = field(default_factory=dict)
 
     def for_chunk(self, chunk: int) -> Sequence[str]:
@@ -78,11 +78,15 @@ def submit(
     chunk_of = {(run.name, chunk): chunk for chunk in allowed.places}
 
     def workers(key: Key) -> Sequence[str]:
-        return allowed.for_chunk(chunk_of[key]) if key in chunk_of else allowed.workers
+        return [allowed.places[chunk_of[key]]] if key in chunk_of else allowed.workers
 
-    # Were other workers allowed, idle ones would steal the tasks, and a worker whose thread is
-    # taken by what was cancelled looks idle.
-    restricted = {"workers": workers} if allowed.workers else {}
+    restricted: dict[str, Any] = {}
+    if allowed.workers or allowed.places:
+        restricted = {"workers": workers}
+    if allowed.places and not allowed.workers:
+        # Where some are kept off, idle ones would steal the tasks, and a worker whose thread is
+        # taken by what was cancelled looks idle.
+        restricted["allow_other_workers"] = True
     with (
         _submitting,
         annotate(priority=priority, **restricted),

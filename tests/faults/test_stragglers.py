@@ -184,9 +184,55 @@ def test_blocks_do_not_wait_for_each_other_where_workers_are_kept_off(cluster, g
     np.testing.assert_array_equal(again.result(timeout=60), wide(X[:24]))
 
 
-def held_until(block, path):
+def held_until(block, path, large=None):
     """All blocks have to begin before any can end."""
     while not path.exists():
+        time.sleep(0.01)
+    return wide(block)
+
+
+def one_chunk_on_each(cluster):
+    workers = sorted(cluster.scheduler_info()["workers"])
+    with dask.annotate(workers=lambda key: [workers[key[1] % 6]]):
+        coded = dask_bacc.encode(X[:24], k=4, n=6).persist()
+    wait(coded)
+    return coded
+
+
+def test_large_arguments_draw_no_chunk_to_where_they_are(cluster, gate_file):
+    """A chunk's data is quicker to send than they are, and would have to wait there."""
+    coded = one_chunk_on_each(cluster)
+    cluster.sync(monitor_of(cluster).refresh, cluster)
+    run = coded.map(held_until, gate_file, np.zeros(100_000), rtol=np.inf, enough=6, copies=False)
+    seen = []
+
+    def all_have_a_worker():
+        seen.append([len(keys) for keys in cluster.processing().values()])
+        return sum(seen[-1]) == 6
+
+    wait_until(all_have_a_worker)
+    gate_file.touch()
+    run.result(timeout=60)
+    # Later on, idle workers steal.
+    assert seen[-1] == [1] * 6
+
+
+def test_workers_of_functions_that_ask_are_counted_on(cluster):
+    """What is cancelled there ends long before any chunk would, though it is overdue."""
+    coded, kept_off = one_chunk_on_each(cluster), []
+    # On a busy machine it may be some time until anybody looks.
+    while len(kept_off) < 6 and [] not in kept_off[1:]:
+        coded.map(asks, rtol=np.inf, enough=5, copies=False).result(timeout=60)
+        kept_off.append(monitor_of(cluster).available(patient=True))
+        wait_until(lambda: not still_running(cluster))
+    assert [] in kept_off[1:]
+
+
+def asks(block):
+    """Two blocks take longer than others, and one of them until nobody wants it."""
+    number = next((j for j, known in enumerate(BLOCKS) if np.array_equal(block, known)), None)
+    time.sleep(0.5 if number == 1 else 0.2)
+    while number == 3 and not dask_bacc.should_stop():
         time.sleep(0.01)
     return wide(block)
 

