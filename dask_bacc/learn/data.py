@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import dask.array as da
 import numpy as np
-from dask.base import annotate
+from dask.base import annotate, get_annotations
 from dask.typing import Key
 from distributed import Client, futures_of
 
@@ -18,6 +18,7 @@ from dask_bacc.engine.scheduler import large_graphs
 from dask_bacc.learn.assigned import Assigned, Assignment
 from dask_bacc.learn.policies import LOAD, Policy
 from dask_bacc.runtime.client import on_loop, resolve_client
+from dask_bacc.runtime.monitor import Monitor
 from dask_bacc.runtime.monitors import monitor_of
 from dask_bacc.runtime.restrict import persist_on
 
@@ -99,10 +100,35 @@ class Batches:
                 if workers:
                     known = on_loop(there, persist_on(there, coded, workers)).result()
                 else:
-                    with _in_turn(sorted(monitor.workers), batch):
+                    with self._in_turn(coded, monitor, batch):
                         known = there.persist(coded)
             self._coded[key] = known
         return known
+
+    def _in_turn(
+        self, coded: CodedArray[Any], monitor: Monitor, first: int
+    ) -> AbstractContextManager[None]:
+        """Have chunks made on one worker after the other, from one on that is not always the same.
+
+        They are made while others are computed with: who is idle then would get several of them,
+        and compute with one after the other in every epoch. Chunks of dask arrays are made where
+        their data is, and what the user says of workers stands.
+        """
+        known = monitor.all_threads if monitor.is_fresh else {}
+        # Neighbours are apart where workers have several threads.
+        turns = sorted((turn, worker) for worker, last in known.items() for turn in range(last))
+        seats = [worker for _, worker in turns]
+        lazy = isinstance(self._x, da.Array) or isinstance(self._y, da.Array)
+        if not seats or lazy or {"workers", "resources"}.intersection(get_annotations()):
+            return nullcontext()
+        names = {part.name for part in coded.parts}
+
+        def worker_of(key: Key) -> list[str]:
+            if isinstance(key, tuple) and key[0] in names and isinstance(key[1], int):
+                return [seats[(first + key[1]) % len(seats)]]
+            return []
+
+        return annotate(workers=worker_of, allow_other_workers=True)
 
     def forget(self) -> None:
         """Chunks are made anew: what somebody waits for may be on a worker that hangs."""
@@ -151,21 +177,6 @@ class Batches:
         whole = self.batches * self.rows
         first = [block * whole + batch * self.rows for block in range(self.k)]
         return _joined([array[start : start + self.rows] for start in first])
-
-
-def _in_turn(workers: list[str], first: int) -> AbstractContextManager[None]:
-    """Have chunks made on one worker after the other, from one on that is not always the same.
-
-    They are made while others are computed with. Who is idle then would get several of them, and
-    compute with one after the other in every epoch.
-    """
-
-    def worker_of(key: Key) -> list[str]:
-        chunk = key[1] if isinstance(key, tuple) else None
-        return [workers[(first + chunk) % len(workers)]] if isinstance(chunk, int) else []
-
-    preferred = {"workers": worker_of, "allow_other_workers": True} if workers else {}
-    return annotate(**preferred)
 
 
 def _joined(arrays: list[Any]) -> Any:

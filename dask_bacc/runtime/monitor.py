@@ -234,6 +234,11 @@ class Monitor:
         full = {worker for worker, count in taken.items() if count >= threads.get(worker, 1)}
         return full | self._behind.keys() | self.leaving
 
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the scheduler said lately who its workers are."""
+        return time.monotonic() <= self._refreshed + self._stale_after
+
     def available(
         self, late: Collection[str] = (), *, patient: bool = False, fewest: int = 2
     ) -> list[str]:
@@ -251,7 +256,7 @@ class Monitor:
             How many make a choice. What only a single one may run would be lost with it, if nobody
             looks after it.
         """
-        if time.monotonic() > self._refreshed + self._stale_after:
+        if not self.is_fresh:
             return []
         now = time.monotonic() if patient else math.inf
         overdue = [r for r in self._still_running.copy().values() if r.due <= now]
@@ -265,26 +270,20 @@ class Monitor:
 
     def threads(self, workers: Collection[str]) -> dict[str, int]:
         """Of some workers."""
-        return {w: self._workers[w].threads for w in workers if w in self._workers}
+        known = self._workers
+        return {worker: known[worker].threads for worker in workers if worker in known}
+
+    @property
+    def all_threads(self) -> dict[str, int]:
+        """Of workers that take tasks, whatever else they do."""
+        return {worker: info.threads for worker, info in self._workers.items() if info.running}
 
     def idle(self, processing: Mapping[str, Collection[object]]) -> list[str]:
-        """Workers that take tasks, have a thread for them and nothing to do, by their addresses.
-
-        Parameters
-        ----------
-        processing : mapping
-            What every worker is to do.
-        """
+        """Of workers that have free threads those that have nothing to do, by their addresses."""
         return sorted(w for w in self.free_threads(processing) if not processing.get(w))
 
     def free_threads(self, processing: Mapping[str, Collection[object]]) -> dict[str, int]:
-        """Threads that have nothing to do, of workers that take tasks and have any.
-
-        Parameters
-        ----------
-        processing : mapping
-            What every worker is to do.
-        """
+        """Threads left beside what workers are to do, of those that take tasks and have any."""
         taken = Counter(chunk.worker for chunk in self._still_running.copy().values())
         free = {
             worker: info.threads - taken[worker] - len(processing.get(worker, ()))

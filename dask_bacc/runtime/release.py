@@ -27,6 +27,8 @@ from dask_bacc.runtime.troubles import note_troubles
 
 logger = logging.getLogger("dask_bacc")
 
+#: Share of the usual limit of a chunk for which a worker is better waited for than done without.
+SOON = 1 / 3
 #: Seconds by which heartbeats may be late.
 PATIENCE = 2.0
 #: Seconds for which a worker's other tasks are waited for before it is restarted, and between two
@@ -57,7 +59,7 @@ async def release(run: ActiveRun, cancel: str, keep: Collection[int] = ()) -> No
     # What was let go of before has been remembered, and may have said since that it is done.
     running = {a: w for a, w in state.still_running.items() if a in launcher.futures}
     # Who asks whether it is wanted ends sooner than others of the run did.
-    soon = state.elapsed + monitor.speeds.letting_go(limit)
+    soon = state.elapsed + monitor.speeds.letting_go(SOON * limit)
     due = {
         a: state.submitted + max((state.records[a[0]].started or 0.0) + limit, soon)
         for a in running

@@ -41,7 +41,8 @@ class Speeds:
 
     def through(self, place: Place, worker: str, ago: float, cancelled: float) -> None:
         """A worker is through since `ago` seconds with what was cancelled then."""
-        self._letting_go.append(max(time.monotonic() - ago - cancelled, 0.0))
+        if (seconds := time.monotonic() - ago - cancelled) > 0:
+            self._letting_go.append(seconds)
         pace, began = self._paces.get(place, (None, 0.0))
         if pace is not None and pace.worker == worker and not pace.through:
             del self._paces[place]

@@ -147,7 +147,7 @@ async def _solve(run: ActiveRun) -> _Found:
     solved = await run.decider.decide(returned)
     if run.store.on_workers or any(past.result is None for past in solved.earlier):
         return _Found(returned, solved, on_workers=True)
-    if lost_blocks(solved.estimate.by_block):
+    if _has_too_few(run, solved) or lost_blocks(solved.estimate.by_block):
         return _Found(returned, solved)
     return _Found(returned, solved, await run.decider.answer(solved, returned.results))
 
@@ -173,9 +173,7 @@ def _decide(run: ActiveRun, found: _Found) -> Decided:
     if solved is None:
         raise no_answer(state.report(), too_few, integers=integers)
     state.solving, state.estimate = run.decider.seconds, solved.estimate
-    enough = len(solved.chunks) >= options.enough
-    # At the deadline the user takes what has come; short of it, too few is too few.
-    if state.stopped is Stop.ENDED and not enough:
+    if _has_too_few(run, solved):
         raise no_answer(state.report(), too_few, integers=integers)
     if lost := lost_blocks(solved.estimate.by_block):
         reason = f"blocks {', '.join(map(str, lost))} are lost"
@@ -187,13 +185,18 @@ def _decide(run: ActiveRun, found: _Found) -> Decided:
     state.answered = True
     state.warning = warning_about(
         state.report(),
-        enough=None if enough else options.enough,
+        enough=None if len(solved.chunks) >= options.enough else options.enough,
         deadline=options.deadline,
         rtol=options.rtol,
         replaced=options.suspects == "replace",
     )
     here = returned.results if found.on_workers else {}
     return Decided(solved, found.answer, found.on_workers, here)
+
+
+def _has_too_few(run: ActiveRun, solved: Solved) -> bool:
+    """Whether results do not count: at the deadline the user takes what has come, else not."""
+    return run.state.stopped is Stop.ENDED and len(solved.chunks) < run.options.enough
 
 
 def _kept(run: ActiveRun) -> list[int]:

@@ -113,7 +113,8 @@ def start(
     state.give_up(lost)
     monitor.listen(graph.name, lambda *said: take_message(run, *said))
     try:
-        where = places(client, graph, code, first, threads or _one_turn(graph, monitor, first))
+        seats = threads or _one_turn(graph, monitor, first, avoided)
+        where = places(client, graph, code, first, seats)
         launcher.launch(first, Allowed(workers, where), sources=sources)
     except BaseException:
         monitor.forget(graph.name)
@@ -133,13 +134,19 @@ def _room(blocks: int, client: Client, left: Mapping[str, int], avoided: bool) -
     return sum(left.values()) or everyone
 
 
-def _one_turn(graph: RunGraph, monitor: Monitor, chunks: Collection[int]) -> dict[str, int]:
-    """Threads of all workers, if each chunk may have one and had two on one worker otherwise.
+def _one_turn(
+    graph: RunGraph, monitor: Monitor, chunks: Collection[int], avoided: Collection[str]
+) -> dict[str, int]:
+    """Threads of all workers that take tasks, if each chunk may have one, and might have none.
 
     The scheduler counts what large arguments would cost to send, and sends one chunk's data to the
     worker that has them instead, where another chunk's data is already.
     """
-    threads = monitor.threads(monitor.workers) if graph.has_common else {}
+    # Where only one worker is left, nobody is named.
+    some_kept_off = monitor.available(avoided, patient=True, fewest=1)
+    if some_kept_off or not (monitor.is_fresh and graph.has_common):
+        return {}
+    threads = monitor.all_threads
     return threads if len(chunks) <= sum(threads.values()) else {}
 
 

@@ -6,6 +6,7 @@ import ast
 import uuid
 from collections import defaultdict
 
+import dask
 import dask.array as da
 import numpy as np
 import pytest
@@ -350,6 +351,15 @@ def test_chunks_of_a_minibatch_are_not_all_made_by_who_is_idle(client):
         chunks[ast.literal_eval(key)[1] if isinstance(key, str) else key[1]].update(by)
     assert sorted(map(list, chunks.values())) == [[worker] for worker in workers]
     client.gather(busy)
+
+
+def test_minibatches_are_where_the_user_says(client):
+    (one, *_) = sorted(client.nthreads())
+    client.sync(monitor_of(client).refresh, client)
+    with dask.annotate(workers=[one]):
+        coded = Batches(*TRAIN, 4, 1).coded(0, POLICIES["wait"], 4, client)
+    wait(futures_of(coded))
+    assert set(client.who_has(futures_of(coded)).values()) == {(one,)}
 
 
 def test_minibatches_are_not_tied_to_the_workers_of_the_moment(client, monkeypatch):
