@@ -49,7 +49,7 @@ def held(block: Any, folder: Path, func: Any) -> Any:
 def greedy(block: Any, folder: Path, func: Any) -> Any:
     """The first attempt at the first chunk takes more memory than its pod may have."""
     if get_worker().get_current_task()[1] == 0 and not (folder / "greedy").exists():
-        (folder / "greedy").touch()
+        (folder / "greedy").write_text(str(get_worker().name))
         np.ones(2**28)
     return func(block)
 
