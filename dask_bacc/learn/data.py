@@ -114,9 +114,9 @@ class Batches:
         and compute with one after the other in every epoch. Chunks of dask arrays are made where
         their data is, and what the user says of workers stands.
         """
-        known = monitor.all_threads if monitor.is_fresh else {}
+        threads = monitor.all_threads.items()
         # Neighbours are apart where workers have several threads.
-        turns = sorted((turn, worker) for worker, last in known.items() for turn in range(last))
+        turns = sorted((turn, worker) for worker, count in threads for turn in range(count))
         seats = [worker for _, worker in turns]
         lazy = isinstance(self._x, da.Array) or isinstance(self._y, da.Array)
         if not seats or lazy or {"workers", "resources"}.intersection(get_annotations()):

@@ -29,15 +29,19 @@ HEAD_START = 0.05
 
 @dataclass(frozen=True, eq=False)
 class Decided:
-    """A run whose results decode."""
+    """What the results of a run decode to."""
 
     solved: Solved
-    #: the answer; None if results are still on the workers
+    #: the answer; None if results are still on the workers, or give none
     answer: Any = None
     #: whether they are
     on_workers: bool = False
     #: those that are here nevertheless
     here: Mapping[int, FlatResult] = field(default_factory=dict)
+
+
+#: Results, and what they decode to; None if there are none.
+_Found = tuple[Returned, Decided | None]
 
 
 async def run_to_answer(run: ActiveRun) -> Decided:
@@ -64,7 +68,7 @@ async def run_to_answer(run: ActiveRun) -> Decided:
         finally:
             if not going_on:
                 await release(run, options.cancel, keep=_kept(run))
-        decided = _decide(run, await (solving or _solve(run)))
+        decided = _decide(run, *await (solving or _solve(run)))
         on_workers = decided.on_workers
         return decided
     except BaseException as error:
@@ -112,7 +116,7 @@ async def fetch_and_decode(run: ActiveRun) -> Decided:
         # What a deadline had to do with does.
         done = before is Stop.DEADLINE and reason is Stop.ENDED
         state.stopped = before if done else reason
-        return _decide(run, await _solve(run))
+        return _decide(run, *await _solve(run))
     finally:
         await release(run, "cancel")
         run.forget_results()
@@ -128,28 +132,17 @@ async def abandon(run: ActiveRun) -> None:
     run.notify()
 
 
-@dataclass(frozen=True, eq=False)
-class _Found:
-    """What results come to."""
-
-    returned: Returned
-    #: None without results
-    solved: Solved | None = None
-    answer: Any = None
-    on_workers: bool = False
-
-
 async def _solve(run: ActiveRun) -> _Found:
     """How the results decode in the end, and what they decode to if they are all here."""
     returned = run.store.snapshot(run.state.elapsed)
     if not returned.specs:
-        return _Found(returned)
+        return returned, None
     solved = await run.decider.decide(returned)
     if run.store.on_workers or any(past.result is None for past in solved.earlier):
-        return _Found(returned, solved, on_workers=True)
+        return returned, Decided(solved, on_workers=True, here=returned.results)
     if _has_too_few(run, solved) or lost_blocks(solved.estimate.by_block):
-        return _Found(returned, solved)
-    return _Found(returned, solved, await run.decider.answer(solved, returned.results))
+        return returned, Decided(solved)
+    return returned, Decided(solved, await run.decider.answer(solved, returned.results))
 
 
 def _abandon(solving: asyncio.Task[_Found]) -> None:
@@ -158,7 +151,7 @@ def _abandon(solving: asyncio.Task[_Found]) -> None:
     solving.add_done_callback(lambda task: task.cancelled() or task.exception())
 
 
-def _decide(run: ActiveRun, found: _Found) -> Decided:
+def _decide(run: ActiveRun, returned: Returned, decided: Decided | None) -> Decided:
     """Take what the results come to as the run's answer.
 
     Raises
@@ -169,9 +162,9 @@ def _decide(run: ActiveRun, found: _Found) -> Decided:
     state, options = run.state, run.options
     integers = run.encoded.integers
     too_few = f"{options.enough} were needed"
-    returned, solved = found.returned, found.solved
-    if solved is None:
+    if decided is None:
         raise no_answer(state.report(), too_few, integers=integers)
+    solved = decided.solved
     state.solving, state.estimate = run.decider.seconds, solved.estimate
     if _has_too_few(run, solved):
         raise no_answer(state.report(), too_few, integers=integers)
@@ -190,8 +183,7 @@ def _decide(run: ActiveRun, found: _Found) -> Decided:
         rtol=options.rtol,
         replaced=options.suspects == "replace",
     )
-    here = returned.results if found.on_workers else {}
-    return Decided(solved, found.answer, found.on_workers, here)
+    return decided
 
 
 def _has_too_few(run: ActiveRun, solved: Solved) -> bool:

@@ -142,12 +142,12 @@ def _one_turn(
     The scheduler counts what large arguments would cost to send, and sends one chunk's data to the
     worker that has them instead, where another chunk's data is already.
     """
+    threads = monitor.all_threads
+    if not monitor.is_fresh or len(chunks) > sum(threads.values()):
+        return {}
     # Where only one worker is left, nobody is named.
     some_kept_off = monitor.available(avoided, patient=True, fewest=1)
-    if some_kept_off or not (monitor.is_fresh and graph.has_common):
-        return {}
-    threads = monitor.all_threads
-    return threads if len(chunks) <= sum(threads.values()) else {}
+    return threads if graph.has_common and not some_kept_off else {}
 
 
 def _at_hand(earlier: Earlier | None, monitor: Monitor, options: RunOptions) -> Earlier | None:

@@ -82,11 +82,9 @@ def submit(
 
     restricted: dict[str, Any] = {}
     if allowed.workers or allowed.places:
-        restricted = {"workers": workers}
-    if allowed.places and not allowed.workers:
         # Where some are kept off, idle ones would steal the tasks, and a worker whose thread is
         # taken by what was cancelled looks idle.
-        restricted["allow_other_workers"] = True
+        restricted = {"workers": workers, "allow_other_workers": not allowed.workers}
     with (
         _submitting,
         annotate(priority=priority, **restricted),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import uuid
 from collections import defaultdict
 
@@ -345,10 +344,9 @@ def test_chunks_of_a_minibatch_are_not_all_made_by_who_is_idle(client):
     coded = Batches(*TRAIN, 4, 1).coded(0, POLICIES["wait"], 4, client)
     gate.set()
     wait(futures_of(coded))
-    holders = client.who_has(futures_of(coded))
     chunks = defaultdict(set)
-    for key, by in holders.items():
-        chunks[ast.literal_eval(key)[1] if isinstance(key, str) else key[1]].update(by)
+    for future in futures_of(coded):
+        chunks[future.key[1]].update(*client.who_has([future]).values())
     assert sorted(map(list, chunks.values())) == [[worker] for worker in workers]
     client.gather(busy)
 

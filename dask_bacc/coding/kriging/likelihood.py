@@ -90,10 +90,20 @@ def profiled_value(covariance: FloatArray, nugget: float, gram: FloatArray) -> f
     return 0.5 * (m * log(trace / m) + _log_determinant(factor)) if trace > 0 else IMPOSSIBLE
 
 
+def nugget_variance(covariance: FloatArray, share: float) -> float:
+    """Variance of a nugget in units of the mean variance, with what keeps factorising possible.
+
+    Examples
+    --------
+    >>> round(nugget_variance(np.diag([1.0, 3.0]), 0.5), 6)
+    1.0
+    """
+    return (share + JITTER) * float(np.trace(covariance)) / len(covariance)
+
+
 def _factorised(covariance: FloatArray, nugget: float) -> tuple[FloatArray, int]:
     """Lower Cholesky factor of a covariance with its nugget, and whether there is none."""
-    variances = diagonal(covariance)
-    variances += (nugget + JITTER) * float(variances.sum()) / len(covariance)
+    diagonal(covariance)[:] += nugget_variance(covariance, nugget)
     # It is symmetric, so that its transpose, which LAPACK need not copy, is the same.
     factor, failed = lapack.dpotrf(covariance.T, lower=1, overwrite_a=1)
     return factor, failed
@@ -125,22 +135,29 @@ class Prior:
     deviations: FloatArray
 
     @cached_property
-    def _pulls(self) -> FloatArray:
-        return self.weights.T / self.deviations**2
+    def _scaled(self) -> FloatArray:
+        """Weights in sums of standard deviation 1."""
+        return self.weights / self.deviations[:, None]
 
     @cached_property
     def _information(self) -> FloatArray:
-        information: FloatArray = self._pulls @ self.weights
+        information: FloatArray = self._scaled.T @ self._scaled
         return information
+
+    def _away(self, parameters: FloatArray) -> FloatArray:
+        away: FloatArray = self._scaled @ parameters - self.means / self.deviations
+        return away
 
     def value(self, parameters: FloatArray) -> float:
         """The prior's part of the cost."""
-        away = (self.weights @ parameters - self.means) / self.deviations
+        away = self._away(parameters)
         return 0.5 * float(away @ away)
 
     def added_to(self, cost: Cost, parameters: FloatArray) -> Cost:
         """The cost with the prior's part."""
-        away = self.weights @ parameters - self.means
-        value = 0.5 * float((away / self.deviations**2) @ away)
-        slope = self._pulls @ away
-        return Cost(cost.value + value, cost.slope + slope, cost.information + self._information)
+        away = self._away(parameters)
+        return Cost(
+            cost.value + 0.5 * float(away @ away),
+            cost.slope + away @ self._scaled,
+            cost.information + self._information,
+        )

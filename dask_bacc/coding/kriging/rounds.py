@@ -17,7 +17,7 @@ from scipy.linalg import lapack
 
 from dask_bacc.coding._typing import BoolArray, FloatArray, IndexArray
 from dask_bacc.coding.kriging.cholesky import factorised, inverse_of
-from dask_bacc.coding.kriging.likelihood import JITTER
+from dask_bacc.coding.kriging.likelihood import nugget_variance
 from dask_bacc.coding.kriging.rounds_likelihood import Between, Likelihood
 
 #: Results of this round that count as if they were foreseen as well as they should be.
@@ -131,7 +131,7 @@ class Rounds:
 
 def nugget(parameters: FloatArray, among: FloatArray) -> float:
     """What is noise in results that have this covariance without it."""
-    return (exp(parameters[-1]) + JITTER) * float(np.trace(among)) / len(among)
+    return nugget_variance(among, exp(parameters[-1]))
 
 
 def _explained(
