@@ -10,6 +10,7 @@ from dask_bacc.records.events import Stop
 
 #: Where chunks end together, the blocks' own results make estimates needless: they wait until
 #: nothing has come for this share of the run's time, and not for longer than that share of it.
+#: Results that come one by one, further apart than the former, are not waited for.
 CALM, CALM_AT_MOST = 0.01, 0.05
 #: Seconds that an estimate takes for each result, as long as none was made; how many times as long
 #: as the last one took passes before the next while results still come; and what share of that
@@ -96,5 +97,7 @@ def _calm(situation: Situation) -> float:
     price = GUESS * count if situation.price is None else situation.price
     if situation.state.outstanding * (came - began) / count < price:
         return came + max(calm, STALLED * price)
+    if situation.gap > calm:
+        return came
     at_most = enough + CALM_AT_MOST * (enough - began)
     return min(came + calm, max(at_most, situation.estimated_at + APART * price))

@@ -56,6 +56,10 @@ class Situation:
     began: float = 0.0
     #: when something came last
     came: float = 0.0
+    #: seconds between the last two that came; 0 if they came together
+    gap: float = 0.0
+    #: number of results that were in then
+    count: int = 0
     #: when as many results as needed were in
     enough_since: float = math.inf
     #: whether something has come that the last estimate does not know
@@ -105,6 +109,8 @@ class Situation:
 
     def arrived(self, now: float, enough: int) -> None:
         """Outcomes of chunks were taken in; so many results are needed."""
+        before, self.count = self.count, len(self.state.returned)
+        self.gap = 0.0 if self.count - before > 1 else now - self.came
         self.came, self.fresh, self.copies_again = now, True, 0.0
-        if len(self.state.returned) >= enough:
+        if self.count >= enough:
             self.enough_since = min(self.enough_since, now)

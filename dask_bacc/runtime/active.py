@@ -22,10 +22,16 @@ from dask_bacc.runtime.inline import InlineResults
 from dask_bacc.runtime.launcher import Launcher
 from dask_bacc.runtime.monitor import Monitor
 from dask_bacc.runtime.store import Store
+from dask_bacc.worker.brought import ChunkResult
 
 
 def nobody() -> None:
     """Wakes nobody."""
+
+
+def nowhere(_: Attempted, __: ChunkResult) -> bool:
+    """Takes no result."""
+    return False
 
 
 @dataclass(eq=False)
@@ -60,6 +66,8 @@ class ActiveRun:
     foresight: Foresight | None = None
     #: wakes the loop that collects results
     wake: Callable[[], None] = nobody
+    #: gives it a result that came with a message; whether it has taken it
+    bring: Callable[[Attempted, ChunkResult], bool] = nowhere
     #: takes in what comes after the answer, with ``cancel="keep"``
     refining: asyncio.Task[None] | None = None
 

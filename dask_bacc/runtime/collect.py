@@ -16,7 +16,7 @@ from dask_bacc.policy.steps import Estimate, Finish, LaunchBackups, LaunchCopies
 from dask_bacc.policy.stop import is_complete
 from dask_bacc.records.chunk import Attempted
 from dask_bacc.records.events import Stop
-from dask_bacc.runtime.active import ActiveRun, nobody
+from dask_bacc.runtime.active import ActiveRun, nobody, nowhere
 from dask_bacc.runtime.copies import launch_copies
 from dask_bacc.runtime.errand import Errand
 from dask_bacc.runtime.fetch import Fetcher
@@ -93,13 +93,13 @@ async def collect(
 
 @contextlib.asynccontextmanager
 async def _woken_by(run: ActiveRun, fetcher: Fetcher) -> AsyncIterator[None]:
-    """What enters the run by another way wakes the fetcher, for as long as there is one."""
-    run.wake = fetcher.wake
+    """What enters the run by another way goes to the fetcher, for as long as there is one."""
+    run.wake, run.bring = fetcher.wake, fetcher.bring
     try:
         yield
     finally:
         # The two would keep each other, and the results' futures, until garbage is collected.
-        run.wake = nobody
+        run.wake, run.bring = nobody, nowhere
 
 
 def fetcher_of(run: ActiveRun, futures: Mapping[Attempted, Future[Any]]) -> Fetcher:

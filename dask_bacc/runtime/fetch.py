@@ -71,6 +71,8 @@ class Fetcher:
         self._lane_of = lane_of
         self._known = known
         self._outcomes: deque[Outcome] = deque()
+        #: futures whose results came by another way
+        self._brought: set[Key] = set()
         self._woken = asyncio.Event()
         self._lanes: defaultdict[str, list[tuple[Key, Attempted]]] = defaultdict(list)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -96,6 +98,14 @@ class Fetcher:
         self._outcomes = deque(o for o in self._outcomes if o.index not in futures)
         for index in futures:
             self._spawn(self._watch(index))
+
+    def bring(self, index: Attempted, value: Any) -> bool:
+        """Take a result that came by another way, if its future is watched; whether it is."""
+        if watched := index in self._futures:
+            key = self._futures[index].key
+            self._brought.add(key)
+            self._put(Outcome(index, value), key)
+        return watched
 
     def drop(self, indices: Iterable[Attempted]) -> None:
         """What becomes of these does not matter any more."""
@@ -150,9 +160,13 @@ class Fetcher:
         # A result that is lost with its worker makes the future wait again.
         while state.status in ("pending", "lost"):
             await state.wait()
+        if key in self._brought:
+            return
         if state.status == "finished":
             if (value := await self._known(index, failed=False)) is not None:
                 self._put(Outcome(index, value), key)
+                return
+            if key in self._brought:
                 return
             lane = self._lane_of(index)
             self._lanes[lane].append((key, index))

@@ -44,6 +44,16 @@ class InlineResults:
             if place in self._awaited:
                 self._awaited.pop(place).set()
 
+    def whole(self, place: Attempted) -> ChunkResult | None:
+        """A result that came with all that is in it."""
+        brought = self._brought.get(place)
+        return None if brought is None or brought.result is None else brought
+
+    def forget(self, place: Attempted) -> None:
+        """Let go of what an attempt brought; should it run once more, there will be messages."""
+        self._done.discard(place)
+        self._brought.pop(place, None)
+
     def clear(self) -> None:
         """Let go of what nobody has asked for."""
         self._brought.clear()

@@ -34,10 +34,21 @@ def take_message(run: ActiveRun, message: Message, worker: str) -> None:
         return
     enter(run.state, message, worker)
     run.inline.take(message)
+    if message.state == "done":
+        _bring(run, (message.chunk, message.attempt))
     if message.state == "done" and run.situation.copies_again:
         # A worker may be idle now.
         run.situation.copies_again = 0.0
         run.wake()
+
+
+def _bring(run: ActiveRun, attempted: Attempted) -> None:
+    """Take the result that came with the message: its future learns of it later."""
+    whole = run.inline.whole(attempted)
+    if whole is None or run.store.is_refetched(attempted[0]):
+        return
+    if run.bring(attempted, whole):
+        run.inline.forget(attempted)
 
 
 async def known_result(

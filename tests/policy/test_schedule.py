@@ -78,6 +78,9 @@ def situation(returned=(), erred=(), spare=(), at=1.0, news=0.0, **known):
         ({"returned": range(4, 8)}, {}, 1.02, Estimate()),
         # soon after they were enough, however fast they come,
         ({"returned": range(4, 8), "came": 9.0}, {}, 9.01, Estimate()),
+        # at once if results come one by one,
+        ({"returned": range(4, 8), "gap": 0.02}, {}, 1.0, Estimate()),
+        ({"returned": range(4, 8), "gap": 0.005}, {}, 1.0, Wait(1.01)),
         # unless the others are likely to be here before an estimate is,
         ({"returned": range(4, 8), "price": 30.0}, {}, 1.02, Wait(1 + 0.25 * 30)),
         ({"returned": range(4, 8), "price": 30.0}, {}, 8.6, Estimate()),
@@ -124,6 +127,17 @@ def situation(returned=(), erred=(), spare=(), at=1.0, news=0.0, **known):
 )
 def test_what_comes_next(how, rules, now, step):
     assert next_step(replace(RULES, **rules), situation(**how), now) == step
+
+
+def test_results_that_come_together_leave_no_gap():
+    state = RunState(4, 8, "kriging", clock=lambda: 0.0)
+    found, gaps = Situation(state), []
+    for at, chunks in [(1.0, [4]), (3.0, [5]), (4.0, [6, 7]), (4.5, []), (5.0, [0])]:
+        for chunk in chunks:
+            state.take_result(chunk)
+        found.arrived(at, 4)
+        gaps.append(found.gap)
+    assert gaps == [1.0, 2.0, 0.0, 0.5, 0.5]
 
 
 BACKUP = replace(RULES, parity=True)

@@ -6,6 +6,7 @@ import asyncio
 
 import numpy as np
 import pytest
+from distributed import Event
 
 import dask_bacc
 from dask_bacc.runtime.fetch import Fetcher
@@ -89,6 +90,34 @@ def test_what_takes_the_place_of_a_result_at_hand_is_the_only_one(client):
             return outcome.value, fetcher.ready()
 
     assert client.sync(taken) == (2, False)
+
+
+def test_a_result_that_comes_by_another_way_is_taken_once_and_before_its_future_knows(client):
+    goes_on = Event("goes-on", client=client)
+    asked = []
+
+    def last(goes_on):
+        goes_on.wait()
+        return 1
+
+    future = client.submit(last, goes_on)
+
+    async def known(index, *, failed):
+        asked.append(index)
+
+    async def taken():
+        async with Fetcher(client, {(0, 0): future}, lambda attempted: "", known) as fetcher:
+            assert fetcher.bring((0, 0), 2)
+            assert not fetcher.bring((0, 1), 2)
+            outcome = await fetcher.take()
+            await goes_on.set()
+            await future
+            # The future's watcher was woken before this.
+            await asyncio.sleep(0)
+            return outcome.value, fetcher.ready(), future.status
+
+    assert client.sync(taken) == (2, False, "finished")
+    assert not asked
 
 
 def test_results_that_are_fetched_while_they_are_left(client, monkeypatch):
