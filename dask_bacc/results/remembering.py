@@ -17,12 +17,15 @@ from dask_bacc.coding.located import Located
 from dask_bacc.coding.matrix import GroupOutlook, within
 from dask_bacc.results.gram import GrowingGram
 from dask_bacc.results.leaves import SolvedLeaf, rms
-from dask_bacc.results.memory import Earlier, Past
+from dask_bacc.results.memory import Earlier, Parameters, Past
 from dask_bacc.results.result import ResultSpec
 from dask_bacc.results.steps import steps_of_arguments, steps_of_results
 
 #: Share of a block that may be unknown where what it was before is looked at.
 KNOWN = 1e-6
+#: Share of that by which both answers for a sum differ that counts for an error where there is but
+#: one round.
+DISAGREEMENT = 0.5
 NAME = f"{FAMILY.name} over rounds"
 
 
@@ -44,6 +47,8 @@ class Remembering:
         self._reduced = reduced
         #: results of earlier rounds that are like this one's
         self.past: tuple[Past, ...] = ()
+        #: hyper-parameters of a round before which there was none; later ones do not start there
+        self._alone: Parameters = {}
         self._grams: list[GrowingGram] = []
         self._taken: list[int] = []
 
@@ -75,7 +80,9 @@ class Remembering:
         """
         self._grow(results)
         known = bool((located.unknown <= KNOWN).all())
-        if not (known and self.past) or not any(leaf.matrix.error.any() for leaf in leaves):
+        if not known or not any(leaf.matrix.error.any() for leaf in leaves):
+            return None
+        if not self.past and not self._reduced:
             return None
         there = [
             self._remembered(number, leaf, results, chunks, located, search=search)
@@ -192,6 +199,8 @@ class Remembering:
             least = np.where(found.returned, 0.0, alike)
             error[blocks] = kept + np.maximum(np.sqrt(np.diag(found.covariance)), least)
             off = found.variance(np.ones(len(blocks)))
+            if not p:
+                off *= 1 + 2 / found.outputs
             variance += max(off, float(least.sum()) ** 2) + float(kept.sum()) ** 2
             outlooks.append(GroupOutlook(blocks, group.chunks, found.outlook))
         matrix = DecodingMatrix(
@@ -205,6 +214,10 @@ class Remembering:
         )
         row = weights.sum(axis=0)
         square = float(row @ gram @ row) / outputs
+        if not p:
+            # One round tells less of its own hyper-parameters than several do.
+            apart = row - leaf.matrix.weights.sum(axis=0)
+            variance += DISAGREEMENT**2 * float(apart @ gram @ apart) / outputs
         of_sum = float(np.sqrt(variance / square)) if square > 0 else np.inf
         there = SolvedLeaf(matrix, unit, of_sum if self._reduced else 0.0)
         now, then = (leaf.of_sum, there.of_sum) if self._reduced else (leaf.overall, there.overall)
@@ -213,8 +226,9 @@ class Remembering:
     def _remember(self, number: int, which: int, rounds: Rounds, *, search: bool) -> Remembered:
         """What all rounds tell of a group's blocks, from the likeliest parameters so far."""
         known, key = self._earlier, (number, which)
-        found = remember(rounds, known.found.get(key, known.start.get(key)), search=search)
-        known.found[key] = found.parameters
+        likeliest = known.found if self.past else self._alone
+        found = remember(rounds, likeliest.get(key, known.start.get(key)), search=search)
+        likeliest[key] = found.parameters
         return found
 
     def _rounds(

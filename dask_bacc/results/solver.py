@@ -71,7 +71,7 @@ class Solver:
         #: what the decoder left for its next call, for every leaf and group
         self._memories: dict[int, dict[int, dict[str, Any]]] = {}
         self._remembering = None
-        if earlier is not None and earlier.past:
+        if earlier is not None and (earlier.past or joining.reduces):
             self._remembering = Remembering(code, earlier, reduced=joining.reduces)
 
     def solve(
@@ -220,8 +220,7 @@ class Solver:
         """All leaves together."""
         estimate = worst(self._code.k, leaves, self._names, reduced=self._reduced)
         past: tuple[Past, ...] = ()
-        if remembering is not None:
-            past = remembering.past
+        if remembering is not None and (past := remembering.past):
             estimate = replace(estimate, remembered=remembering.ages(estimate.by_block > 0))
         units = tuple(leaf.unit for leaf in leaves)
         matrices = [leaf.matrix for leaf in leaves]

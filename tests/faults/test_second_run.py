@@ -44,7 +44,7 @@ def struck_cluster(start, nothing_left, tmp_path):
         client.register_plugin(StrikeSource(("array-", "add"), found, struck))
 
         def strike(coded, func):
-            run = coded.map(func, client=client, enough=N, rtol=np.inf, deadline=4)
+            run = coded.map(func, client=client, enough=N, rtol=np.inf, deadline=8)
             until(lambda: struck.exists() and struck.read_text(), 20, "nobody was struck")
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", RuntimeWarning)

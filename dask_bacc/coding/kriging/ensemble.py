@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import lapack
 
 from dask_bacc.coding._typing import FloatArray, IndexArray
 from dask_bacc.coding.kriging.cholesky import factorised
@@ -21,6 +20,7 @@ from dask_bacc.coding.kriging.fit import (
     is_rough,
 )
 from dask_bacc.coding.kriging.kernels import AFFINE, FAMILIES, Family, Geometry
+from dask_bacc.coding.kriging.likelihood import effective_outputs
 from dask_bacc.coding.kriging.observations import Observations
 
 #: Families with less than this share of the posterior are left out.
@@ -110,7 +110,7 @@ def fit_ensemble(
         considered = frozenset(families)
         # One family tells how much outputs say; the others are searched but once.
         first = _fit_all(observations, count, {families[0]: None})[0]
-        count = min(count, effective_outputs(first, observations))
+        count = min(count, _effective_outputs(first, observations))
         starts = {family: first.start_for(family) for family in families}
         fits = _fit_all(observations, count, starts | {first.family: first.parameters})
     else:
@@ -118,7 +118,7 @@ def fit_ensemble(
         considered = previous.families
         kept = [fit for fit in previous.fits if fit.family in families]
         fits = _fit_all(observations, count, {f.family: f.parameters for f in kept})
-    effective = effective_outputs(min(fits, key=_cost), observations)
+    effective = _effective_outputs(min(fits, key=_cost), observations)
     fits = _within_reach(fits, effective)
     if effective < count / 2:
         # Outputs that move together say less than their number; the prior then has more to say.
@@ -145,32 +145,10 @@ def _fit_all(
     return fits
 
 
-def effective_outputs(fit: Fit, observations: Observations) -> float:
-    """How many independent outputs would scatter as these do, at least 1 and at most all.
-
-    Were the fit the truth, whitened results of `p` independent outputs would have the inner
-    products of a Wishart matrix of `p` degrees of freedom, whose mean square eigenvalue tells `p`.
-
-    Examples
-    --------
-    >>> outputs = np.random.default_rng(0).normal(size=(9, 20))
-    >>> doubled = np.repeat(outputs, 10, axis=1)
-    >>> unrelated = Geometry.of(np.eye(9), np.eye(9))
-    >>> observations = Observations(unrelated, doubled @ doubled.T, outputs=200)
-    >>> 10 < effective_outputs(fit_family(FAMILIES[0], observations, 200), observations) < 40
-    True
-    """
-    gram, m = observations.gram, observations.count
-    lower = factorised(fit.results_covariance(observations.geometry))
-    half, _ = lapack.dtrtrs(lower, gram, lower=1)
-    white, _ = lapack.dtrtrs(lower, half.T, lower=1)
-    total = float(np.trace(white)) ** 2
-    if not total > 0:
-        return float(observations.outputs)
-    excess = m * m * float(np.vdot(white, white)) / total - m
-    if excess * observations.outputs <= m * (m + 1):
-        return float(observations.outputs)
-    return max(m * (m + 1) / excess, 1.0)
+def _effective_outputs(fit: Fit, observations: Observations) -> float:
+    """How many independent outputs would scatter as these do, were the fit the truth."""
+    factor = factorised(fit.results_covariance(observations.geometry))
+    return effective_outputs(factor, observations.gram, observations.outputs)
 
 
 def _with_noise(fits: list[Fit], observations: Observations, outputs: float) -> list[Fit]:

@@ -101,6 +101,39 @@ def nugget_variance(covariance: FloatArray, share: float) -> float:
     return (share + JITTER) * float(np.trace(covariance)) / len(covariance)
 
 
+def effective_outputs(factor: FloatArray, gram: FloatArray, outputs: int) -> float:
+    """How many independent outputs would scatter as these do, at least 1 and at most all.
+
+    Were the covariance the truth, whitened results of `p` independent outputs would have the inner
+    products of a Wishart matrix of `p` degrees of freedom, whose mean square eigenvalue tells `p`.
+
+    Parameters
+    ----------
+    factor : (m, m) ndarray
+        Lower Cholesky factor of the results' covariance.
+    gram : (m, m) ndarray
+        Inner products of the results.
+    outputs : int
+        Numbers in a result.
+
+    Examples
+    --------
+    >>> results = np.repeat(np.random.default_rng(0).normal(size=(9, 20)), 10, axis=1)
+    >>> 10 < effective_outputs(np.eye(9), results @ results.T, 200) < 40
+    True
+    """
+    m = len(gram)
+    half, _ = lapack.dtrtrs(factor, gram, lower=1)
+    white, _ = lapack.dtrtrs(factor, half.T, lower=1)
+    total = float(np.trace(white)) ** 2
+    if not total > 0:
+        return float(outputs)
+    excess = m * m * float(np.vdot(white, white)) / total - m
+    if excess * outputs <= m * (m + 1):
+        return float(outputs)
+    return max(m * (m + 1) / excess, 1.0)
+
+
 def _factorised(covariance: FloatArray, nugget: float) -> tuple[FloatArray, int]:
     """Lower Cholesky factor of a covariance with its nugget, and whether there is none."""
     diagonal(covariance)[:] += nugget_variance(covariance, nugget)

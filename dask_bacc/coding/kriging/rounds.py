@@ -17,7 +17,7 @@ from scipy.linalg import lapack
 
 from dask_bacc.coding._typing import BoolArray, FloatArray, IndexArray
 from dask_bacc.coding.kriging.cholesky import factorised, inverse_of
-from dask_bacc.coding.kriging.likelihood import nugget_variance
+from dask_bacc.coding.kriging.likelihood import effective_outputs, nugget_variance
 from dask_bacc.coding.kriging.rounds_likelihood import Between, Likelihood
 
 #: Results of this round that count as if they were foreseen as well as they should be.
@@ -162,6 +162,8 @@ class Remembered:
     returned: BoolArray
     #: variance of a result, mean over outputs, where the process's own is 1
     scale: float
+    #: independent outputs that would scatter as the results' do
+    outputs: float
     #: what further results of this round would leave unknown
     outlook: RoundsOutlook
 
@@ -215,9 +217,15 @@ def remember(
     left[there] = left[:, there] = 0.0
     scale *= max(square, 1.0)
     returned = np.isin(rounds.blocks, there)
-    outlook = RoundsOutlook(rounds, parameters)
     return Remembered(
-        weights, scale * left, parameters, math.sqrt(square), returned, scale, outlook
+        weights,
+        scale * left,
+        parameters,
+        math.sqrt(square),
+        returned,
+        scale,
+        effective_outputs(factor, rounds.gram, rounds.count),
+        RoundsOutlook(rounds, parameters),
     )
 
 
