@@ -40,9 +40,9 @@ class RunReport:
     #: estimated RMS error of the whole answer over the RMS value of the results. Arrays of one
     #: shape count as one, in which each is weighed by its own size; of several shapes it is for
     #: each block that of the shape where it is worst; with ``combine="sum"`` and ``"mean"`` the
-    #: most that it may be, over the RMS value of the answer; 0 if nothing is estimated, None if
-    #: the decoder estimates none or there is no answer. While the run goes on, that of the results
-    #: that were looked at last
+    #: most that it may be, or of rounds its own RMS, over the RMS value of the answer; 0 if
+    #: nothing is estimated, None if the decoder estimates none or there is no answer. While the
+    #: run goes on, that of the results that were looked at last
     error: float | None
     #: estimated RMS error of every block in the same unit, or None
     block_error: tuple[float, ...] | None

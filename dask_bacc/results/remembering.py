@@ -26,11 +26,13 @@ KNOWN = 1e-6
 #: Share of that by which both answers for a sum differ that counts for an error where there is but
 #: one round.
 DISAGREEMENT = 0.5
+#: Independent outputs from which on one round tells the hyper-parameters of this model.
+TELLING = 6.0
 NAME = f"{FAMILY.name} over rounds"
 
 
 class Remembering:
-    """Decodes the results of a round by those of earlier ones, too.
+    """Decodes the results of a round by those of earlier ones, too, and sums of a first one.
 
     Parameters
     ----------
@@ -61,7 +63,7 @@ class Remembering:
         *,
         search: bool,
     ) -> list[SolvedLeaf] | None:
-        """The leaves by all that is known; None if what was before makes no answer better.
+        """The leaves by all that is known; None if that makes no answer better.
 
         Weights of what was before come after those of the results.
 
@@ -175,6 +177,8 @@ class Remembering:
     ) -> SolvedLeaf:
         """The leaf by results of all rounds, if its error is smaller so."""
         m, p = len(chunks), len(self.past)
+        if not p and leaf.matrix.suspects:
+            return leaf
         place = {chunk: p + row for row, chunk in enumerate(self._taken)}
         order = [*(place[chunk] for chunk in chunks), *range(p)]
         gram = self._grams[number].matrix[np.ix_(order, order)]
@@ -200,6 +204,8 @@ class Remembering:
             error[blocks] = kept + np.maximum(np.sqrt(np.diag(found.covariance)), least)
             off = found.variance(np.ones(len(blocks)))
             if not p:
+                if found.outputs < TELLING:
+                    return leaf
                 off *= 1 + 2 / found.outputs
             variance += max(off, float(least.sum()) ** 2) + float(kept.sum()) ** 2
             outlooks.append(GroupOutlook(blocks, group.chunks, found.outlook))
@@ -214,7 +220,7 @@ class Remembering:
         )
         row = weights.sum(axis=0)
         square = float(row @ gram @ row) / outputs
-        if not p:
+        if not p and not leaf.matrix.rows:
             # One round tells less of its own hyper-parameters than several do.
             apart = row - leaf.matrix.weights.sum(axis=0)
             variance += DISAGREEMENT**2 * float(apart @ gram @ apart) / outputs
@@ -226,8 +232,12 @@ class Remembering:
     def _remember(self, number: int, which: int, rounds: Rounds, *, search: bool) -> Remembered:
         """What all rounds tell of a group's blocks, from the likeliest parameters so far."""
         known, key = self._earlier, (number, which)
-        likeliest = known.found if self.past else self._alone
-        found = remember(rounds, likeliest.get(key, known.start.get(key)), search=search)
+        if self.past:
+            likeliest, start = known.found, known.found.get(key, known.start.get(key))
+        else:
+            # What is found must not depend on what came first.
+            likeliest, start = self._alone, None if search else self._alone.get(key)
+        found = remember(rounds, start, search=search)
         likeliest[key] = found.parameters
         return found
 

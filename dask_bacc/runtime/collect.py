@@ -139,6 +139,8 @@ async def _take_in(run: ActiveRun, fetcher: Fetcher, errand: Errand) -> None:
         take_outcome(run, outcome)
         if len(going_on) > 1 and not run.state.is_open(chunk):
             await run.drop([(chunk, other) for other in going_on if other != attempt])
+    # What was cancelled may have come with a message before.
+    given_up = [chunk for chunk in given_up if run.state.is_open(chunk)]
     if given_up:
         # Both may launch the same chunks.
         await errand.settled()

@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -69,6 +70,8 @@ class Decider:
         earlier: Earlier | None = None,
     ) -> None:
         self._earlier = earlier
+        #: whether sums can be made where results are, if those stay there
+        self._there = True
         self._code = code
         self._options = options
         self._encoded = encoded
@@ -128,11 +131,14 @@ class Decider:
         Labels are put on and gaps filled here, and by this round's results alone.
         """
         encoded = self._encoded
-        return self._earlier is not None and encoded.label is None and encoded.gaps is None
+        there = self._there and self._earlier is not None
+        return there and encoded.label is None and encoded.gaps is None
 
     def forget_earlier(self) -> None:
-        """What earlier rounds have left cannot be had."""
-        self._earlier = None
+        """What earlier rounds have left cannot be had, and what this one has is wanted here."""
+        if self._earlier is not None:
+            self._earlier = replace(self._earlier, past=())
+        self._there = False
         self.restart()
 
     def restart(self) -> None:

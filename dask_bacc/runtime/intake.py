@@ -35,17 +35,21 @@ def take_message(run: ActiveRun, message: Message, worker: str) -> None:
     enter(run.state, message, worker)
     run.inline.take(message)
     if message.state == "done":
-        _bring(run, (message.chunk, message.attempt))
+        _bring(run, (message.chunk, message.attempt), worker)
     if message.state == "done" and run.situation.copies_again:
         # A worker may be idle now.
         run.situation.copies_again = 0.0
         run.wake()
 
 
-def _bring(run: ActiveRun, attempted: Attempted) -> None:
+def _bring(run: ActiveRun, attempted: Attempted, worker: str) -> None:
     """Take the result that came with the message: its future learns of it later."""
-    whole = run.inline.whole(attempted)
-    if whole is None or run.store.is_refetched(attempted[0]):
+    (chunk, number), whole = attempted, run.inline.whole(attempted)
+    if whole is None or run.store.is_refetched(chunk):
+        return
+    known = run.state.records[chunk].attempt_at(number)
+    if known is None or known.worker != worker:
+        # Another worker, to which the chunk was taken since, may still be at it.
         return
     if run.bring(attempted, whole):
         run.inline.forget(attempted)

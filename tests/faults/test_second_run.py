@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import warnings
 
@@ -44,9 +45,10 @@ def struck_cluster(start, nothing_left, tmp_path):
         client.register_plugin(StrikeSource(("array-", "add"), found, struck))
 
         def strike(coded, func):
-            run = coded.map(func, client=client, enough=N, rtol=np.inf, deadline=8)
+            run = coded.map(func, client=client, enough=N, rtol=np.inf, deadline=4)
             until(lambda: struck.exists() and struck.read_text(), 20, "nobody was struck")
-            with warnings.catch_warnings():
+            # A busy machine may have no answer by then, which does not matter.
+            with warnings.catch_warnings(), contextlib.suppress(dask_bacc.DecodeError):
                 warnings.simplefilter("ignore", RuntimeWarning)
                 run.result(timeout=30)
             return struck.read_text()
