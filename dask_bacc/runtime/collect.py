@@ -28,8 +28,9 @@ from dask_bacc.runtime.troubles import note_troubles
 #: Deciding what is next takes time in proportion to the number of chunks, and finding idle workers
 #: to that of tasks. That many times as long passes before anybody looks again.
 SELDOM = 50.0
-#: Seconds after which idle workers are looked for again, if there was none and nothing comes.
-NOBODY_IDLE = 0.05
+#: Seconds after which idle workers are looked for again, if there was none and nothing comes, at
+#: least and at most: a scheduler that is slow to answer may have been asked at a bad moment.
+NOBODY_IDLE, SOME_TIME = 0.05, 1.0
 
 
 async def collect(
@@ -173,7 +174,7 @@ async def _launch_copies(
     begin = state.elapsed
     seconds = rules.deadline - begin
     if not await launch_copies(run, fetcher, step.chunks, step.useless, seconds):
-        again = max(NOBODY_IDLE, SELDOM * (state.elapsed - begin))
+        again = min(max(NOBODY_IDLE, SELDOM * (state.elapsed - begin)), SOME_TIME)
         situation.copies_again = state.elapsed + again
 
 

@@ -35,7 +35,11 @@ async def launch_copies(
     idle: dict[str, int] = {}
     async with briefly(seconds):
         await monitor.refresh(run.client)
-        idle = monitor.free_threads(await keys_processing(run.client))
+        # Results come with messages, before the scheduler knows that the tasks have ended.
+        ended = map(run.launcher.futures.get, map(state.attempted, state.returned))
+        come = {future.key for future in ended if future is not None}
+        processing = await keys_processing(run.client)
+        idle = monitor.free_threads({w: set(keys) - come for w, keys in processing.items()})
     # What has come meanwhile needs no copy.
     left = [chunk for chunk in chunks if state.is_open(chunk)]
     # A worker that is late with a chunk, or slow, would be no sooner with it.
