@@ -58,7 +58,7 @@ SMALLEST = {
     # Clusters of other sizes, and functions that are known less of.
     "pays": "--workers 8 --functions linear",
     # Four jobs of five, rounds enough to learn from, and workers that are slow.
-    "rounds": "--only decoders cost --rounds 4 --jobs power_iteration",
+    "rounds": "--only decoders first cost --rounds 4 --jobs power_iteration",
     # Most functions and laws.
     "planning": "--rounds 1 --functions linear --laws lognormal",
     # Everything that goes wrong: what test_chaos.py and the tests of faults have.

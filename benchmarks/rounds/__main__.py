@@ -9,6 +9,7 @@ import argparse
 
 from benchmarks.rounds.cluster import accuracy, cost, persistent
 from benchmarks.rounds.decoders import decoders
+from benchmarks.rounds.first import first
 from benchmarks.rounds.jobs import JOBS
 
 
@@ -20,10 +21,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--jobs", nargs="+", default=[job.__name__ for job in JOBS])
-    parser.add_argument("--k", type=int, default=8, help="blocks, for decoders")
+    parser.add_argument("--k", type=int, default=8, help="blocks, without a cluster")
     args = parser.parse_args()
     if "decoders" in args.only:
         decoders(args.rounds, args.seeds, args.jobs, args.k)
+    if "first" in args.only:
+        first(args.jobs, args.k, args.rounds)
     if "persistent" in args.only:
         persistent(args.rounds)
     if "accuracy" in args.only:
@@ -32,7 +35,7 @@ def main() -> None:
         cost(args.rounds)
 
 
-PARTS = ("decoders", "persistent", "accuracy", "cost")
+PARTS = ("decoders", "first", "persistent", "accuracy", "cost")
 
 if __name__ == "__main__":
     main()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchmarks.rounds.first import drawn
 from benchmarks.rounds.jobs import k_means, logistic, network
 from dask_bacc import coding
-from dask_bacc.results.combine import combine_results
 from dask_bacc.results.memory import Earlier
 from dask_bacc.results.result import flat_result
 from dask_bacc.results.solver import Solver
-from tests.shared import along, relative_error, specs
+from tests.shared import along, specs
 
 K, N = 8, 12
 CODE = coding.get_code("systematic", K, N)
@@ -34,22 +34,7 @@ def gradients(seed):
 @pytest.mark.parametrize("make", [logistic, network, k_means])
 def test_the_first_of_several_rounds_knows_how_far_off_a_sum_is(make, mixed):
     """A round by itself says only how far off it is if the errors of all blocks add up."""
-    job = make(K)
-    order = np.argsort(job.order, kind="stable")
-    rng = np.random.default_rng(0)
-    if mixed:
-        order = rng.permutation(order)
-    chunks = CODE.encode(np.stack(np.split(job.data[order], K)))
-    values = [job.func(chunk, job.start) for chunk in chunks]
-    total = np.sum(values[:K], axis=0)
-    off, said = np.empty((2, 12)), np.empty((2, 12))
-    for draw in range(12):
-        lost = [rng.integers(K), *rng.choice(N, 3, replace=False)]
-        results = {i: flat_result(values[i]) for i in range(N) if i not in lost}
-        for which, earlier in enumerate((None, Earlier(0))):
-            solved = solver_of(earlier).solve(specs(results), {i: [chunks[i]] for i in range(N)})
-            off[which, draw] = relative_error(combine_results(solved, results, JOINING), total)
-            said[which, draw] = solved.estimate.overall
+    off, said = drawn(make, K, mixed, 12)
     alone, first = off / said
     assert first.max() < 3
     assert 0.75 < np.median(first) < 1.3
