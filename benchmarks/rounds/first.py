@@ -40,7 +40,8 @@ def drawn(make: Callable[[int], Job], k: int, mixed: bool, draws: int) -> tuple[
 
     One block at least is missing.
     """
-    job, code, joining = make(k), coding.get_code("systematic", k, k * 3 // 2), Joining("sum", (Cut((), 0),))
+    job, code = make(k), coding.get_code("systematic", k, k * 3 // 2)
+    joining = Joining("sum", (Cut((), 0),))
     order, rng = np.argsort(job.order, kind="stable"), np.random.default_rng(0)
     if mixed:
         order = rng.permutation(order)
