@@ -199,8 +199,10 @@ def one_chunk_on_each(cluster):
     return coded
 
 
-def test_large_arguments_draw_no_chunk_to_where_they_are(cluster, gate_file):
+def test_large_arguments_draw_no_chunk_to_where_they_are(cluster, gate_file, configure):
     """A chunk's data is quicker to send than they are, and would have to wait there."""
+    # On a busy machine heartbeats are late.
+    configure({"bacc.timing.unresponsive-after": 60.0})
     coded = one_chunk_on_each(cluster)
     cluster.sync(monitor_of(cluster).refresh, cluster)
     run = coded.map(held_until, gate_file, np.zeros(100_000), rtol=np.inf, enough=6, copies=False)
@@ -313,8 +315,10 @@ def test_chunks_stay_on_the_workers_that_the_user_names(cluster, monkeypatch):
 
 
 @pytest.mark.parametrize("code", ["berrut", "repetition", "systematic"])
-def test_workers_are_kept_off_whatever_the_code(cluster, monkeypatch, code):
+def test_workers_are_kept_off_whatever_the_code(cluster, monkeypatch, configure, code):
     """Chunks may all be mixtures, or several of them a block, and some lie on who is kept off."""
+    # On a busy machine heartbeats are late.
+    configure({"bacc.timing.unresponsive-after": 60.0})
     coded = dask_bacc.encode(X, k=8, n=16, code=code).persist()
     wait(coded)
     kept_off, *others = sorted(cluster.scheduler_info()["workers"])

@@ -33,6 +33,7 @@ def cluster(world):
         quiet=True,
         # Outside of the cluster, where it would look for the scheduler's name for twenty seconds.
         port_forward_cluster_ip=True,
+        resource_timeout=LONG,
     )
     yield cluster
     try:

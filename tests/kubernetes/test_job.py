@@ -18,7 +18,7 @@ from dask_bacc.kubernetes import manifests
 pytestmark = pytest.mark.kubernetes
 EXAMPLE = Path(__file__).parents[2] / "examples" / "kubernetes"
 JOB = str(EXAMPLE / "job.py")
-LONG = 90.0
+LONG = 180.0
 
 
 def right() -> float:
