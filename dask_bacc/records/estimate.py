@@ -22,7 +22,8 @@ class ErrorEstimate:
     """
 
     #: RMS error of the whole answer, or if blocks are added up the most that the error of the sum
-    #: may be, of rounds its own RMS, over the RMS value of the sum; NaN if it is not estimated
+    #: may be, or by the model of rounds its RMS, over the RMS value of the sum; NaN if it is not
+    #: estimated
     overall: float
     #: ``(k,)`` RMS error of every block, members of a leaf weighed by their sizes, the worst over
     #: leaves; 0, inf and NaN as in `DecodingMatrix`

@@ -40,7 +40,7 @@ class RunReport:
     #: estimated RMS error of the whole answer over the RMS value of the results. Arrays of one
     #: shape count as one, in which each is weighed by its own size; of several shapes it is for
     #: each block that of the shape where it is worst; with ``combine="sum"`` and ``"mean"`` the
-    #: most that it may be, or of rounds its own RMS, over the RMS value of the answer; 0 if
+    #: most that it may be, or by the model of rounds its RMS, over that of the answer; 0 if
     #: nothing is estimated, None if the decoder estimates none or there is no answer. While the
     #: run goes on, that of the results that were looked at last
     error: float | None

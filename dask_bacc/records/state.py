@@ -127,9 +127,11 @@ class RunState:
         self.news = max(self.news, ago)
         # Of thousands of chunks hardly any has a second attempt.
         known = record if attempt == record.attempt else record.attempt_at(attempt)
-        if known is None or attempt not in record.going_on:
-            if record.state == "cancelled" or attempt != record.attempt:
-                # It started while its cancellation was on the way.
+        then = max(now - ago, 0.0)
+        # What was taken from a worker meanwhile, or has come from another, runs on there.
+        stale = known is not None and known.worker != worker and then < (known.started or 0.0)
+        if known is None or attempt not in record.going_on or stale:
+            if record.state == "cancelled" or (attempt, worker) != (record.attempt, record.worker):
                 self.still_running[chunk, attempt] = worker
             return
         # A worker that had ended it and starts it again is alive, and retries what raised.
@@ -137,7 +139,6 @@ class RunState:
             self._event("lost", chunk, now, worker=known.worker)
             if known.worker is not None:
                 self.lost_workers.add(known.worker)
-        then = max(now - ago, 0.0)
         if attempt == record.attempt:
             record = replace(
                 record, state="running", worker=worker, started=then, done=None, ended=None
@@ -220,8 +221,7 @@ class RunState:
         """How things stand."""
         records = tuple(self.records)
         missing = [i for i, r in enumerate(records) if r.state not in ("returned", "spare")]
-        estimate = self.estimate
-        known = self._of_answer
+        estimate, known = self.estimate, self._of_answer
         return RunReport(
             k=self.k,
             n=self.n,

@@ -177,7 +177,7 @@ class Remembering:
     ) -> SolvedLeaf:
         """The leaf by results of all rounds, if its error is smaller so."""
         m, p = len(chunks), len(self.past)
-        if not p and leaf.matrix.suspects:
+        if not p and (leaf.matrix.suspects or leaf.matrix.rows):
             return leaf
         place = {chunk: p + row for row, chunk in enumerate(self._taken)}
         order = [*(place[chunk] for chunk in chunks), *range(p)]
@@ -220,12 +220,15 @@ class Remembering:
         )
         row = weights.sum(axis=0)
         square = float(row @ gram @ row) / outputs
-        if not p and not leaf.matrix.rows:
+        if not p:
             # One round tells less of its own hyper-parameters than several do.
             apart = row - leaf.matrix.weights.sum(axis=0)
             variance += DISAGREEMENT**2 * float(apart @ gram @ apart) / outputs
         of_sum = float(np.sqrt(variance / square)) if square > 0 else np.inf
         there = SolvedLeaf(matrix, unit, of_sum if self._reduced else 0.0)
+        if not p and leaf.matrix.error.sum() * in_unit < error.sum():
+            # Its error of the sum is the most that it may be, and larger for that alone.
+            return leaf
         now, then = (leaf.of_sum, there.of_sum) if self._reduced else (leaf.overall, there.overall)
         return there if then < now else leaf
 
@@ -235,9 +238,9 @@ class Remembering:
         if self.past:
             likeliest, start = known.found, known.found.get(key, known.start.get(key))
         else:
-            # What is found must not depend on what came first.
+            # What is found in the end must not depend on what came first.
             likeliest, start = self._alone, None if search else self._alone.get(key)
-        found = remember(rounds, start, search=search)
+        found = remember(rounds, start, search=search or not self.past)
         likeliest[key] = found.parameters
         return found
 

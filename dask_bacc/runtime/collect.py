@@ -20,7 +20,7 @@ from dask_bacc.runtime.active import ActiveRun, nobody, nowhere
 from dask_bacc.runtime.copies import launch_copies
 from dask_bacc.runtime.errand import Errand
 from dask_bacc.runtime.fetch import Fetcher
-from dask_bacc.runtime.intake import known_result, take_outcome
+from dask_bacc.runtime.intake import bring_all, known_result, take_outcome
 from dask_bacc.runtime.recover import recover_given_up, recover_stuck
 from dask_bacc.runtime.submit import Allowed
 from dask_bacc.runtime.troubles import note_troubles
@@ -29,8 +29,9 @@ from dask_bacc.runtime.troubles import note_troubles
 #: to that of tasks. That many times as long passes before anybody looks again.
 SELDOM = 50.0
 #: Seconds after which idle workers are looked for again, if there was none and nothing comes, at
-#: least and at most: a scheduler that is slow to answer may have been asked at a bad moment.
-NOBODY_IDLE, SOME_TIME = 0.05, 1.0
+#: least; and those from which on fewer times as long as looking took pass before, for a scheduler
+#: that is slow to answer may have been asked at a bad moment.
+NOBODY_IDLE, SOME_TIME, LESS_SELDOM = 0.05, 1.0, 10.0
 
 
 async def collect(
@@ -96,6 +97,7 @@ async def collect(
 async def _woken_by(run: ActiveRun, fetcher: Fetcher) -> AsyncIterator[None]:
     """What enters the run by another way goes to the fetcher, for as long as there is one."""
     run.wake, run.bring = fetcher.wake, fetcher.bring
+    bring_all(run)
     try:
         yield
     finally:
@@ -174,7 +176,8 @@ async def _launch_copies(
     begin = state.elapsed
     seconds = rules.deadline - begin
     if not await launch_copies(run, fetcher, step.chunks, step.useless, seconds):
-        again = min(max(NOBODY_IDLE, SELDOM * (state.elapsed - begin)), SOME_TIME)
+        took = state.elapsed - begin
+        again = max(NOBODY_IDLE, min(SELDOM * took, max(SOME_TIME, LESS_SELDOM * took)))
         situation.copies_again = state.elapsed + again
 
 

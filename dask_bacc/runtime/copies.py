@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+
+from dask.typing import Key
 
 from dask_bacc.engine.scheduler import briefly
 from dask_bacc.engine.whereabouts import keys_processing
@@ -36,10 +39,9 @@ async def launch_copies(
     async with briefly(seconds):
         await monitor.refresh(run.client)
         # Results come with messages, before the scheduler knows that the tasks have ended.
-        ended = map(run.launcher.futures.get, map(state.attempted, state.returned))
-        come = {future.key for future in ended if future is not None}
+        come = _come(run)
         processing = await keys_processing(run.client)
-        idle = monitor.free_threads({w: set(keys) - come for w, keys in processing.items()})
+        idle = monitor.free_threads({w: keys - come[w] for w, keys in processing.items()})
     # What has come meanwhile needs no copy.
     left = [chunk for chunk in chunks if state.is_open(chunk)]
     # A worker that is late with a chunk, or slow, would be no sooner with it.
@@ -58,6 +60,15 @@ async def launch_copies(
     fetcher.add({a: future for a, future in futures.items() if a not in overtaken})
     await run.drop(overtaken)
     return True
+
+
+def _come(run: ActiveRun) -> Mapping[str | None, set[Key]]:
+    """Keys of the chunks that have returned, by the worker that they came from."""
+    come, futures = defaultdict[str | None, set[Key]](set), run.launcher.futures
+    for chunk in run.state.returned:
+        if (future := futures.get(run.state.attempted(chunk))) is not None:
+            come[run.state.records[chunk].worker].add(future.key)
+    return come
 
 
 async def _give_up(run: ActiveRun, chunks: Collection[int]) -> None:

@@ -44,6 +44,10 @@ class InlineResults:
             if place in self._awaited:
                 self._awaited.pop(place).set()
 
+    def places(self) -> list[Attempted]:
+        """Attempts of which there is something."""
+        return list(self._brought)
+
     def whole(self, place: Attempted) -> ChunkResult | None:
         """A result that came with all that is in it."""
         brought = self._brought.get(place)

@@ -42,6 +42,13 @@ def take_message(run: ActiveRun, message: Message, worker: str) -> None:
         run.wake()
 
 
+def bring_all(run: ActiveRun) -> None:
+    """Take the results that came with messages before they were waited for."""
+    for chunk, number in run.inline.places():
+        if (known := run.state.records[chunk].attempt_at(number)) and known.worker is not None:
+            _bring(run, (chunk, number), known.worker)
+
+
 def _bring(run: ActiveRun, attempted: Attempted, worker: str) -> None:
     """Take the result that came with the message: its future learns of it later."""
     (chunk, number), whole = attempted, run.inline.whole(attempted)

@@ -30,7 +30,7 @@ def test_the_report_of_a_state():
     assert report.returned == (2,)
     assert report.missing == (0, 1, 3, 4)
     assert report.cancelled == (1, 3, 4)
-    assert report.still_running == {1: "tcp://b"}
+    assert report.still_running == {1: "tcp://b", 2: "tcp://late"}
     assert list(report.erred) == [0]
     assert report.chunks[2].worker == "tcp://a"
     assert report.error is None

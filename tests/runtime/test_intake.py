@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -34,12 +35,14 @@ def test_small_results_count_with_their_messages(client, monkeypatch):
     assert_nothing_is_left(client)
 
 
+@pytest.mark.parametrize("late", [True, False])
 @pytest.mark.parametrize("began", [True, False])
-def test_a_result_of_a_worker_that_the_chunk_was_taken_from_is_left_to_its_future(began):
-    """The worker that has it now would run on, and nobody would know."""
+def test_a_worker_that_has_the_chunk_now_is_known_to_run_on(began, late):
+    """Whatever the one that it was taken from brings, and says of its start."""
     result = flat_result(np.ones(3))
     done = Message("run", 0, "done", ChunkResult(result.spec(), None, result).packed())
-    state, brought = RunState(2, 3, "kriging"), []
+    times, brought = [0.0], []
+    state = RunState(2, 3, "kriging", clock=lambda: times[0])
     run = SimpleNamespace(
         state=state,
         inline=InlineResults(Timing()),
@@ -48,13 +51,23 @@ def test_a_result_of_a_worker_that_the_chunk_was_taken_from_is_left_to_its_futur
         bring=lambda attempted, whole: brought.append(attempted) or True,
         wake=lambda: None,
     )
-    take_message(run, Message("run", 0, "running"), "hung")
+    running = Message("run", 0, "running")
+    if not late:
+        take_message(run, running, "hung")
+    times[0] = 1.0
     state.launch([0])
     if began:
-        take_message(run, Message("run", 0, "running"), "other")
+        take_message(run, running, "other")
+    times[0] = 2.0
+    if late:
+        take_message(run, replace(running, ago=2.0), "hung")
     take_message(run, done, "hung")
-    assert not brought
-    take_message(run, Message("run", 0, "running"), "other")
-    take_message(run, done, "other")
-    assert brought == [(0, 0)]
+    if brought:
+        state.take_result(0)
+    if not began:
+        take_message(run, running, "other")
+    assert state.records[0].worker == "other" or state.still_running == {(0, 0): "other"}
+    if not brought:
+        take_message(run, done, "other")
+        assert brought == [(0, 0)]
     assert run.inline.whole((0, 0)) is None
