@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -44,11 +45,12 @@ def test_what_only_the_worker_has_is_handed_on(start, tmp_path, option):
 
 
 def held_once(block, gate):
-    """The first attempt at the first block waits for a file, and hears nothing."""
-    name, chunk = get_worker().get_current_task()[:2]
-    if chunk == 0 and "-again-" not in name:
-        while not gate.exists():
-            time.sleep(0.005)
+    """Who has the first block first waits for a file, and hears nothing."""
+    if get_worker().get_current_task()[1] == 0:
+        with contextlib.suppress(FileExistsError):
+            gate.with_suffix(".begun").touch(exist_ok=False)
+            while not gate.exists():
+                time.sleep(0.005)
     return wide(block)
 
 
@@ -77,8 +79,9 @@ def test_what_runs_on_the_worker_is_late_at_once(start, tmp_path, parity):
         report = run.report
         gate.touch()
         assert "leave" in report.troubles[told]
+        # If it has left by then, the scheduler runs its chunk elsewhere.
         if parity:
-            assert any(chunk >= K for chunk in report.returned)
+            assert any(chunk >= K or chunk == 0 for chunk in report.returned)
         else:
             np.testing.assert_array_equal(answer, wide(X))
-            assert report.chunks[0].attempt > 0
+            assert report.chunks[0].worker != told
