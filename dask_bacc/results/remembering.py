@@ -221,14 +221,14 @@ class Remembering:
         row = weights.sum(axis=0)
         square = float(row @ gram @ row) / outputs
         if not p:
+            if leaf.matrix.error.sum() * in_unit < error.sum():
+                # Its error of the sum is the most that it may be, and larger for that alone.
+                return leaf
             # One round tells less of its own hyper-parameters than several do.
             apart = row - leaf.matrix.weights.sum(axis=0)
             variance += DISAGREEMENT**2 * float(apart @ gram @ apart) / outputs
         of_sum = float(np.sqrt(variance / square)) if square > 0 else np.inf
         there = SolvedLeaf(matrix, unit, of_sum if self._reduced else 0.0)
-        if not p and leaf.matrix.error.sum() * in_unit < error.sum():
-            # Its error of the sum is the most that it may be, and larger for that alone.
-            return leaf
         now, then = (leaf.of_sum, there.of_sum) if self._reduced else (leaf.overall, there.overall)
         return there if then < now else leaf
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
 from dask.typing import Key
 
@@ -62,7 +62,7 @@ async def launch_copies(
     return True
 
 
-def _come(run: ActiveRun) -> Mapping[str | None, set[Key]]:
+def _come(run: ActiveRun) -> defaultdict[str | None, set[Key]]:
     """Keys of the chunks that have returned, by the worker that they came from."""
     come, futures = defaultdict[str | None, set[Key]](set), run.launcher.futures
     for chunk in run.state.returned:

@@ -71,7 +71,7 @@ class Decider:
     ) -> None:
         self._earlier = earlier
         #: whether sums can be made where results are, if those stay there
-        self._there = True
+        self._there = earlier is not None
         self._code = code
         self._options = options
         self._encoded = encoded
@@ -131,8 +131,7 @@ class Decider:
         Labels are put on and gaps filled here, and by this round's results alone.
         """
         encoded = self._encoded
-        there = self._there and self._earlier is not None
-        return there and encoded.label is None and encoded.gaps is None
+        return self._there and encoded.label is None and encoded.gaps is None
 
     def forget_earlier(self) -> None:
         """What earlier rounds have left cannot be had, and what this one has is wanted here."""

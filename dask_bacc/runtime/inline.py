@@ -53,10 +53,11 @@ class InlineResults:
         brought = self._brought.get(place)
         return None if brought is None or brought.result is None else brought
 
-    def forget(self, place: Attempted) -> None:
-        """Let go of what an attempt brought; should it run once more, there will be messages."""
+    def give_away(self, place: Attempted) -> ChunkResult | None:
+        """What an attempt brought, of which nothing is kept here."""
+        # Should it run once more, there will be messages again.
         self._done.discard(place)
-        self._brought.pop(place, None)
+        return self._brought.pop(place, None)
 
     def clear(self) -> None:
         """Let go of what nobody has asked for."""
@@ -77,6 +78,4 @@ class InlineResults:
             finally:
                 timer.cancel()
                 self._awaited.pop(place, None)
-        # Should it run once more, there will be messages again.
-        self._done.discard(place)
-        return self._brought.pop(place, None)
+        return self.give_away(place)

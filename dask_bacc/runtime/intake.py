@@ -36,10 +36,10 @@ def take_message(run: ActiveRun, message: Message, worker: str) -> None:
     run.inline.take(message)
     if message.state == "done":
         _bring(run, (message.chunk, message.attempt), worker)
-    if message.state == "done" and run.situation.copies_again:
-        # A worker may be idle now.
-        run.situation.copies_again = 0.0
-        run.wake()
+        if run.situation.copies_again:
+            # A worker may be idle now.
+            run.situation.copies_again = 0.0
+            run.wake()
 
 
 def bring_all(run: ActiveRun) -> None:
@@ -59,7 +59,7 @@ def _bring(run: ActiveRun, attempted: Attempted, worker: str) -> None:
         # Another worker, to which the chunk was taken since, may still be at it.
         return
     if run.bring(attempted, whole):
-        run.inline.forget(attempted)
+        run.inline.give_away(attempted)
 
 
 async def known_result(

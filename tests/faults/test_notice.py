@@ -80,8 +80,10 @@ def test_what_runs_on_the_worker_is_late_at_once(start, tmp_path, parity):
         gate.touch()
         assert "leave" in report.troubles[told]
         # If it has left by then, the scheduler runs its chunk elsewhere.
+        first = report.chunks[0]
+        elsewhere = first.state == "returned" and first.worker != told
         if parity:
-            assert any(chunk >= K or chunk == 0 for chunk in report.returned)
+            assert elsewhere or any(chunk >= K for chunk in report.returned)
         else:
             np.testing.assert_array_equal(answer, wide(X))
-            assert report.chunks[0].worker != told
+            assert elsewhere

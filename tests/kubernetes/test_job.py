@@ -14,11 +14,11 @@ from sklearn.datasets import load_digits
 
 from benchmarks.processes.cluster import until
 from dask_bacc.kubernetes import manifests
+from tests.kubernetes.work import LONG
 
 pytestmark = pytest.mark.kubernetes
 EXAMPLE = Path(__file__).parents[2] / "examples" / "kubernetes"
 JOB = str(EXAMPLE / "job.py")
-LONG = 180.0
 
 
 def right() -> float:

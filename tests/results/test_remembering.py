@@ -34,7 +34,7 @@ def gradients(seed):
 @pytest.mark.parametrize("make", [logistic, network, k_means])
 def test_the_first_of_several_rounds_knows_how_far_off_a_sum_is(make, mixed):
     """A round by itself says only how far off it is if the errors of all blocks add up."""
-    off, said = drawn(make, K, mixed, 12)
+    off, said = drawn(make(K), K, mixed, 12)
     alone, first = off / said
     assert first.max() < 3
     assert 0.75 < np.median(first) < 1.3
