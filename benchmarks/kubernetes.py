@@ -10,7 +10,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from dask_kubernetes.operator import KubeCluster
 from distributed import Client, Worker
 
 import dask_bacc
-from benchmarks.processes.cluster import until
+from benchmarks.processes.cluster import LONG, until
 from dask_bacc.kubernetes import manifests
 from tests.kubernetes import work
 from tests.kubernetes.world.outside import World
@@ -30,7 +30,6 @@ from tests.kubernetes.world.outside import World
 K, N = 6, 8
 #: Pods that are killed.
 KILLED = 2
-LONG = 120.0
 
 
 def smooth(block: Any, seconds: float) -> Any:
@@ -71,8 +70,11 @@ def main() -> None:
 @contextmanager
 def cluster() -> Iterator[tuple[World, Client]]:
     """A cluster in a world of its own."""
-    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        world = World(Path(folder))
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        pytest.MonkeyPatch.context() as patch,
+        closing(World(Path(folder))) as world,
+    ):
         patch.setenv("KUBECONFIG", str(world.config))
         made = manifests("coded", image="local", n=N, k=K, memory="1Gi")
         with (
@@ -81,11 +83,11 @@ def cluster() -> Iterator[tuple[World, Client]]:
                 namespace="default",
                 quiet=True,
                 port_forward_cluster_ip=True,
+                resource_timeout=LONG,
             ) as kubernetes,
             Client(kubernetes) as client,
         ):
             yield world, client
-        world.close()
 
 
 def coded(client: Client, seconds: float, rtol: float) -> Callable[[], Any]:

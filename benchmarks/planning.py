@@ -15,6 +15,7 @@ import numpy as np
 from distributed import Client, LocalCluster, get_worker
 
 import dask_bacc
+from benchmarks.processes.cluster import LONG
 from dask_bacc.planning.forecast import ATTEMPTS, MOST, Forecast
 
 K, WORKERS = 8, 12
@@ -93,7 +94,7 @@ def measured(
     seconds, errors = [], []
     for times in table:
         begin = time.perf_counter()
-        answer = coded.map(work, name, times, rtol=rtol, **choice.options).result(timeout=60)
+        answer = coded.map(work, name, times, rtol=rtol, **choice.options).result(timeout=LONG)
         seconds.append(time.perf_counter() - begin)
         errors.append(np.linalg.norm(answer - truth) / np.linalg.norm(truth))
         # Cancelled functions end soon; rounds are not to mix.

@@ -153,7 +153,7 @@ def closed_gate(client: Client) -> Iterator[str]:
         event.set()
 
 
-def wait_until(condition: Callable[[], object], timeout: float = 30.0) -> None:
+def wait_until(condition: Callable[[], object], timeout: float = 120.0) -> None:
     """Poll until the condition holds; a test that waits in vain fails here."""
     end = time.monotonic() + timeout
     while not condition():

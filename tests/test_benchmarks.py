@@ -103,7 +103,7 @@ def start(name: str, folder: Path) -> tuple[int, Path]:
     arguments = SMALLEST[name].split()
     process = Forked(f"benchmarks.{name}", arguments, environment, folder / "log", folder)
     try:
-        return process.wait(250), folder
+        return process.wait(500), folder
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         raise

@@ -38,7 +38,7 @@ class Arena:
     def _warm_up(self) -> None:
         """Start what stays for good, such as threads of executors."""
         coded = dask_bacc.encode(np.arange(12.0), k=4, n=6)
-        coded.map(np.tanh, client=self.client).result(timeout=30)
+        coded.map(np.tanh, client=self.client).result(timeout=120)
 
     def close(self) -> None:
         """End the client and all processes."""

@@ -183,7 +183,7 @@ class Scene:
         if isinstance(error, CancelledError):
             # The caller hears of it at once, and the run a moment later.
             with self._checking("a cancelled run"):
-                until(lambda: settled(run.report), 30, "its report says that it still waits")
+                until(lambda: settled(run.report), 120, "its report says that it still waits")
         report = run.report
         self.outcome.reports.append(report)
         self.outcome.ended.append("answer" if error is None else type(error).__name__)

@@ -27,6 +27,8 @@ CONFIG = {
 }
 #: Seconds in which a worker is expected to answer.
 ANSWER_WITHIN = 2.0
+#: Far longer than anything takes, in seconds.
+LONG = 180.0
 
 
 def until(
@@ -130,9 +132,9 @@ class Cluster:
     @contextlib.contextmanager
     def client(self) -> Iterator[Client]:
         """A client, once all workers are there."""
-        until(self._file.exists, 30, "the scheduler did not start")
-        with Client(scheduler_file=str(self._file), set_as_default=False, timeout=30) as client:
-            until(lambda: len(pids(client)) == self.workers, 30, "workers did not start")
+        until(self._file.exists, LONG, "the scheduler did not start")
+        with Client(scheduler_file=str(self._file), set_as_default=False, timeout=LONG) as client:
+            until(lambda: len(pids(client)) == self.workers, LONG, "workers did not start")
             yield client
 
     def logs(self) -> str:

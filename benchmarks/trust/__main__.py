@@ -19,6 +19,7 @@ import numpy as np
 from distributed import Client, LocalCluster, get_worker
 
 import dask_bacc
+from benchmarks.processes.cluster import LONG
 from benchmarks.trust.awkward import DATA, FUNCTIONS, Array
 
 SIZES = (4, 6, 8, 12, 16, 24, 40)
@@ -94,7 +95,7 @@ def _run(
     coded = dask_bacc.encode(blocks.reshape(-1, blocks.shape[2]), k=k, n=n, code=code)
     options = {"rtol": 0} if gone else {}
     run = coded.map(mapped, name, gone, combine="stack", client=client, **options)
-    answer, report = run.result(timeout=60), run.report
+    answer, report = run.result(timeout=LONG), run.report
     truth = np.stack([FUNCTIONS[name](block) for block in blocks])
     chunks = coded.compute(scheduler="sync")
     results = [FUNCTIONS[name](chunks[i]) for i in report.returned]

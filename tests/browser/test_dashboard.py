@@ -55,7 +55,7 @@ def row(page, number):
 def test_runs_and_workers_are_shown(page, client, address, tmp_path):
     gate = tmp_path / "gate"
     done = encoded().map(wide, client=client, rtol=0.01)
-    done.result(timeout=30)
+    done.result(timeout=120)
     run = encoded().map(held, gate, client=client, rtol=0.01, copies=False)
     page.goto(address)
     until(lambda: "held" in row(page, 0), 20, "no run is shown")
@@ -71,7 +71,7 @@ def test_runs_and_workers_are_shown(page, client, address, tmp_path):
         part = {"x": 0, "y": 0, "width": 1100, "height": 340}
         page.screenshot(path=Path(folder) / "dashboard.png", clip=part)
     gate.touch()
-    run.result(timeout=30)
+    run.result(timeout=120)
     until(lambda: str(run.report.stopped) in row(page, 0), 20, lambda: row(page, 0))
 
 
@@ -80,10 +80,10 @@ def test_a_worker_that_hangs_is_named(page, client, address):
     page.goto(address)
     send(pid, signal.SIGSTOP)
     try:
-        until(lambda: said(page, worker).startswith("does not respond"), 30, "nobody hangs")
+        until(lambda: said(page, worker).startswith("does not respond"), 120, "nobody hangs")
     finally:
         send(pid, signal.SIGCONT)
-    until(lambda: said(page, worker) == "", 30, "it goes on, and nobody says so")
+    until(lambda: said(page, worker) == "", 120, "it goes on, and nobody says so")
 
 
 def said(page, worker):

@@ -51,7 +51,7 @@ class Lab:
                 stderr=log,
                 start_new_session=True,
             )
-        until(self._answers, 60, "JupyterLab did not start")
+        until(self._answers, LONG / 1e3, "JupyterLab did not start")
 
     def open(self, page: Page, name: str) -> None:
         """Open a notebook, and wait until it is shown."""
@@ -100,13 +100,13 @@ def saved(request: pytest.FixtureRequest, lab: Lab, page: Page) -> Path:
     page.wait_for_selector('.jp-Toolbar-kernelName:has-text("Python")', timeout=LONG)
     page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=LONG)
     prompts = page.locator(".jp-CodeCell .jp-InputPrompt").all_inner_texts
-    until(lambda: begins(page), 60, "no cell runs")
+    until(lambda: begins(page), LONG / 1e3, "no cell runs")
     until(lambda: is_number(prompts()), LONG / 1e3, lambda: str(prompts()), ASKED)
     assert page.locator(".jp-OutputArea-output[data-mime-type*=error]").count() == 0, shown(page)
     page.keyboard.press("Control+s")
     kept = lab.folder / "saved" / path.name
     kept.parent.mkdir(exist_ok=True)
-    until(lambda: is_kept(path, kept), 30, "it is not saved", ASKED)
+    until(lambda: is_kept(path, kept), 120, "it is not saved", ASKED)
     if folder := os.environ.get("BACC_OUTPUTS"):
         for cell, done in zip(code_cells(notebook), cells_of(kept), strict=True):
             cell.outputs, cell.execution_count = done.outputs, done.execution_count

@@ -65,13 +65,13 @@ def no_key_left(client):
 
 def let_copies_end(run, chunk, known: Path):
     """Once it is known here who runs the first attempt; its word may be late."""
-    until(lambda: run.report.chunks[chunk].worker is not None, 30, "the block did not start")
+    until(lambda: run.report.chunks[chunk].worker is not None, 120, "the block did not start")
     known.touch()
 
 
 def wait_until_over(run):
-    until(lambda: run.report.state != "still waiting", 30, "the run goes on")
-    until(lambda: not run.report.still_running, 30, "cancelled attempts did not end")
+    until(lambda: run.report.state != "still waiting", 120, "the run goes on")
+    until(lambda: not run.report.still_running, 120, "cancelled attempts did not end")
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +145,7 @@ def test_the_next_run_keeps_off_the_worker_that_is_still_at_it(client, gate, tmp
 def test_a_copy_that_raises_is_no_loss(client, gate):
     coded = dask_bacc.encode(X, **ENCODINGS["no parity"])
     run = coded.map(rough, gate, 2, copies=True, copy_raises=True, client=client)
-    until(lambda: "lost" in kinds(run, 2), 30, "no copy failed")
+    until(lambda: "lost" in kinds(run, 2), 120, "no copy failed")
     assert not run.report.erred
     gate.touch()
     np.testing.assert_array_equal(run.result(timeout=60), TRUTH)
@@ -156,7 +156,7 @@ def test_a_copy_counts_where_the_first_attempt_raises(client, gate, tmp_path):
     started = tmp_path / "started"
     coded = dask_bacc.encode(X, **ENCODINGS["no parity"])
     run = coded.map(rough, gate, 2, copies=True, first_raises=True, started=started, client=client)
-    until(lambda: "lost" in kinds(run, 2), 30, "the first attempt did not fail")
+    until(lambda: "lost" in kinds(run, 2), 120, "the first attempt did not fail")
     assert not run.report.erred
     gate.touch()
     np.testing.assert_array_equal(run.result(timeout=60), TRUTH)
@@ -170,7 +170,7 @@ def test_a_worker_that_hangs_is_passed_by(client, gate, hang):
     run = coded.map(rough, gate, -1, copies=True, started=gate, client=client)
     np.testing.assert_array_equal(run.result(timeout=60), TRUTH)
     run = coded.map(rough, gate, 2, copies=True, client=client)
-    until(lambda: run.report.chunks[2].worker is not None, 30, "the block did not start")
+    until(lambda: run.report.chunks[2].worker is not None, 120, "the block did not start")
     victim = run.report.chunks[2].worker
     hang(found[victim])
     np.testing.assert_array_equal(run.result(timeout=60), TRUTH)
@@ -183,7 +183,7 @@ def test_both_workers_at_a_block_hang(client, gate, hang, configure):
     found = pids(client)
     coded = dask_bacc.encode(X, **ENCODINGS["no parity"])
     run = coded.map(waits_twice, gate, 2, copies=True, client=client)
-    until(lambda: at_it(run, 2) == 2, 30, "no copy started")
+    until(lambda: at_it(run, 2) == 2, 120, "no copy started")
     for victim in run.report.chunks[2].workers:
         hang(found[victim])
     gate.touch()
@@ -270,7 +270,7 @@ def test_a_run_that_is_cancelled_with_copies_leaves_nothing(client, gate, tmp_pa
     with no_key_left(client):
         coded = dask_bacc.encode(X, **ENCODINGS["no parity"])
         run = coded.map(rough, gate, 2, copies=True, started=started, client=client)
-        until(started.exists, 30, "no copy started")
+        until(started.exists, 120, "no copy started")
         run.cancel()
         gate.touch()
         wait_until_over(run)

@@ -12,10 +12,10 @@ from distributed import Client
 from distributed.core import Status
 
 import dask_bacc
-from benchmarks.processes.cluster import until
+from benchmarks.processes.cluster import LONG, until
 from dask_bacc.kubernetes import manifests
 from tests.kubernetes import work
-from tests.kubernetes.work import LONG, K, N, X, greedy, held, linear, noted, rough
+from tests.kubernetes.work import K, N, X, greedy, held, linear, noted, rough
 from tests.kubernetes.world.controllers import is_ready
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.filterwarnings("ignore::ResourceWarning")]

@@ -12,9 +12,8 @@ from distributed import Security
 from scipy.spatial.distance import cdist
 from sklearn.datasets import load_digits
 
-from benchmarks.processes.cluster import until
+from benchmarks.processes.cluster import LONG, until
 from dask_bacc.kubernetes import manifests
-from tests.kubernetes.work import LONG
 
 pytestmark = pytest.mark.kubernetes
 EXAMPLE = Path(__file__).parents[2] / "examples" / "kubernetes"

@@ -12,8 +12,6 @@ from distributed import get_worker
 K, N = 6, 8
 X = np.sin(np.arange(48)[:, None] / 30 + np.arange(3))
 WEIGHTS = np.random.default_rng(0).normal(size=(3, 60))
-#: Far longer than anything takes.
-LONG = 180.0
 
 
 def wait_for(path: Path) -> None:

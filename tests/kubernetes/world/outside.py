@@ -13,7 +13,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from benchmarks.processes.cluster import until
+from benchmarks.processes.cluster import LONG, until
 from dask_bacc.kubernetes.schemas import definitions
 from tests.kubernetes.world.kubeconfig import written
 
@@ -59,11 +59,15 @@ class World:
                     start_new_session=True,
                 )
         self.config = written(folder / "config.yaml", self.port)
-        until(self._answers, 30, self.logs)
-        for definition in definitions():
-            path = "apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-            self.request("POST", path, definition)
-        self.operator("start")
+        try:
+            until(self._answers, LONG, self.logs)
+            for definition in definitions():
+                path = "apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+                self.request("POST", path, definition)
+            self.operator("start")
+        except BaseException:
+            self.close()
+            raise
 
     def request(self, method: str, path: str, body: Any = None) -> Any:
         """Ask the API server."""
@@ -73,7 +77,7 @@ class World:
             {"Content-Type": "application/merge-patch+json"},
             method=method,
         )
-        with urllib.request.urlopen(request, timeout=30) as response:
+        with urllib.request.urlopen(request, timeout=LONG) as response:
             return json.loads(response.read() or b"null")
 
     def apply(self, manifests: list[dict[str, Any]]) -> None:
@@ -129,7 +133,7 @@ class World:
         """What a pod has said."""
         name = pod["metadata"]["name"]
         with urllib.request.urlopen(
-            f"http://127.0.0.1:{self.port}/{PATHS['Pod']}/{name}/log", timeout=30
+            f"http://127.0.0.1:{self.port}/{PATHS['Pod']}/{name}/log", timeout=LONG
         ) as response:
             return response.read().decode()
 
@@ -156,8 +160,11 @@ class World:
             self._process.wait(timeout=20)
         finally:
             self._process.kill()
+            self._process.wait()
 
     def _answers(self) -> bool:
+        if (code := self._process.poll()) is not None:
+            raise RuntimeError(f"the world ended with {code}: {self.logs()}")
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=1)
         except OSError:
