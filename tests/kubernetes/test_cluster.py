@@ -25,7 +25,7 @@ cloudpickle.register_pickle_by_value(work)
 
 @pytest.fixture(scope="module")
 def cluster(world):
-    made = manifests("coded", image="local", n=N, k=K, memory="1Gi", worker_ttl="8s")
+    made = manifests("coded", image="local", n=N, k=K, memory="1Gi", worker_ttl="15s")
     world.apply(made[:-1])
     cluster = KubeCluster(
         custom_cluster_spec=made[-1],
