@@ -16,6 +16,7 @@ from dask_bacc.coding.decode import count_outputs
 from dask_bacc.coding.kriging.rows.sketch import rows_of_sketches
 from dask_bacc.coding.kriging.sketch import locate
 from dask_bacc.coding.linear import rounding
+from dask_bacc.coding.located import Located
 from dask_bacc.coding.patience import out_of_time, search_until
 from dask_bacc.coding.rows import as_rows
 from dask_bacc.coding.threads import one_thread
@@ -68,6 +69,8 @@ class Solver:
         self._names: list[str] = []
         #: share of their size to which the coarsest of these results are rounded
         self._coarsest = 0.0
+        #: the chunks whose sketches say where blocks are, and what they say
+        self._located: tuple[frozenset[int], Located] | None = None
         #: what the decoder left for its next call, for every leaf and group
         self._memories: dict[int, dict[int, dict[str, Any]]] = {}
         self._remembering = None
@@ -171,7 +174,7 @@ class Solver:
         estimated = needs_solving(code, chunks, decoder)
         located, lines = None, None
         if estimated and decoder.uses_gram and sketches:
-            located = locate(code, sketches, self._rounding)
+            located = self._where(sketches)
             lines = None if values is None else rows_of_sketches(code, sketches)
         inner: list[FloatArray | None] = [None] * len(leaves)
         if estimated and decoder.uses_results:
@@ -225,6 +228,13 @@ class Solver:
         units = tuple(leaf.unit for leaf in leaves)
         matrices = [leaf.matrix for leaf in leaves]
         return Solved(count, chunks, matrices, estimate, units, earlier=past)
+
+    def _where(self, sketches: Mapping[int, Sequence[AnyArray]]) -> Located:
+        """Where the blocks lie, which takes milliseconds of large ones, and once will do."""
+        chunks = frozenset(sketches)
+        if self._located is None or self._located[0] != chunks:
+            self._located = chunks, locate(self._code, sketches, self._rounding)
+        return self._located[1]
 
     def _grow(self, results: Mapping[int, ResultSpec]) -> None:
         """Take the results that are new into the inner products."""
