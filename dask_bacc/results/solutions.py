@@ -48,11 +48,9 @@ class Solutions:
         #: the last of each kind and the number of chunks whose sketches it was made with
         self._by_blocks: tuple[Solved, int] | None = None
         self._by_rows: tuple[Solved, int] | None = None
-        #: the last that was good enough for who asked
-        self.good: Solved | None = None
         self._price = GUESS
-        #: seconds that solving took so far, and the last time
-        self.seconds = self.last = 0.0
+        #: seconds that solving took so far
+        self.seconds = 0.0
 
     @property
     def rows_affordable(self) -> float:
@@ -117,8 +115,7 @@ class Solutions:
         solved = self._solver.solve(
             returned.specs, returned.sketches, values=values, thorough=thorough, until=until
         )
-        self.last = time.monotonic() - begin
-        self.seconds += self.last
+        self.seconds += time.monotonic() - begin
         return solved
 
 

@@ -35,9 +35,6 @@ from dask_bacc.runtime.executor import in_decoding_thread
 
 #: Seconds for the last estimate of a run whose deadline has passed.
 GRACE = 0.4
-#: Share of a run's time that another search may take for what has come since results were found to
-#: be good enough.
-SHARE = 0.01
 
 
 class Verdict(NamedTuple):
@@ -175,12 +172,9 @@ class Decider:
         again = affordable if affordable > returned.elapsed else math.inf
         return Verdict(good, again, partial(last.foreseen, self._code))
 
-    async def decide(self, returned: Returned, *, enough: bool = False) -> Solved:
-        """How the results decode in the end, which may be as they did when they were `enough`."""
-        solutions = self._solutions
-        if enough and (good := solutions.good) is not None and self._will_do(good, returned):
-            return good
-        return await in_decoding_thread(self._decide, solutions, returned)
+    async def decide(self, returned: Returned) -> Solved:
+        """How the results decode in the end."""
+        return await in_decoding_thread(self._decide, self._solutions, returned)
 
     async def partial(self, returned: Returned) -> Partial | None:
         """What the results decode to so far; None if some block has no answer yet."""
@@ -211,22 +205,8 @@ class Decider:
                 if not (len(solved.chunks) >= enough and worst <= rtol):
                     break
             else:
-                solutions.good = solved
                 return True, solved
         return False, solved
-
-    def _will_do(self, good: Solved, returned: Returned) -> bool:
-        """Whether a solution is the answer though more results have come since.
-
-        Not where blocks have answers of their own: of what has come, those are the results.
-        """
-        return (
-            self.joining.reduces
-            and not good.estimate.suspects
-            and returned.specs.keys() >= set(good.chunks)
-            and all(spec.finite for spec in returned.specs.values())
-            and self._solutions.last > SHARE * returned.elapsed
-        )
 
     def _decide(self, solutions: Solutions, returned: Returned) -> Solved:
         until = self._last_moment()

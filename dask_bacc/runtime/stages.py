@@ -137,7 +137,7 @@ async def _solve(run: ActiveRun) -> _Found:
     returned = run.store.snapshot(run.state.elapsed)
     if not returned.specs:
         return returned, None
-    solved = await run.decider.decide(returned, enough=run.state.stopped is Stop.ENOUGH)
+    solved = await run.decider.decide(returned)
     if run.store.on_workers or any(past.result is None for past in solved.earlier):
         return returned, Decided(solved, on_workers=True, here=returned.results)
     if _has_too_few(run, solved) or lost_blocks(solved.estimate.by_block):
