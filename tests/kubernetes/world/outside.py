@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -154,8 +155,10 @@ class World:
         """End it, with all that is in it."""
         self._process.send_signal(signal.SIGTERM)
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
-        for pid in children.read_text().split():
-            os.kill(int(pid), signal.SIGTERM)
+        # A world that has ended has none.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            for pid in children.read_text().split():
+                os.kill(int(pid), signal.SIGTERM)
         try:
             self._process.wait(timeout=20)
         finally:
